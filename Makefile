@@ -1,0 +1,36 @@
+# Each target does its own set-up. `make setup` makes .venv with everything, editable.
+PY := .venv/bin/python
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+PACKAGES := core plugins/image plugins/text[starter] plugins/audio examples/plugins/efficientnet-lite
+PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
+
+.PHONY: setup demo test check format bench docs wheels
+
+setup: .venv/.done
+
+.venv/.done: $(PROJECTS) constraints.txt Makefile
+	@command -v $(UV) >/dev/null || { python3 -m venv .uv && .uv/bin/pip install -q uv; }
+	@test -x $(PY) || $(UV) venv -q --python 3.11 .venv
+	@$(UV) pip install -q --python $(PY) -c constraints.txt $(addprefix -e ./,$(PACKAGES)) \
+	  pytest hypothesis ruff 'pyright[nodejs]' import-linter
+	@touch $@
+
+demo: setup
+	@.venv/bin/graftwork demo
+
+test: setup
+	@$(PY) -m pytest
+
+check: setup
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/pyright
+	@$(MAKE) --no-print-directory test
+
+format: setup
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+wheels: setup
+	@tests/smoke_wheels.sh $(UV)

@@ -1,0 +1,90 @@
+"""Graftwork: transfer learning for images, text and audio, as a small core and installable plugins.
+
+Names of the plain floor are imported here; names that compute are loaded by the first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from graftwork.agreement import Agreement, Step, agree
+from graftwork.contracts import Anything, AtLeast, AtMost, Exactly, InputContract, ObservedInput, OneOf, Requirement, Sighting, Within
+from graftwork.errors import (
+    DataError,
+    GraftworkError,
+    InputMismatch,
+    PluginConflict,
+    PluginFault,
+    RunError,
+    UnknownName,
+    Unreadable,
+    UsageError,
+    WeightsMismatch,
+    WeightsUnavailable,
+)
+from graftwork.hooks import API_VERSION, hookimpl
+from graftwork.readers import Raw, Reader
+from graftwork.registry import preparer
+from graftwork.specs import (
+    BackboneSpec,
+    Converter,
+    Demo,
+    FreezePolicySpec,
+    HeadSpec,
+    Modality,
+    Resolver,
+    TaskSpec,
+)
+from graftwork.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
+
+if TYPE_CHECKING:
+    from graftwork.backbone import Backbone, load_backbone
+    from graftwork.fitting import fit
+    from graftwork.freeze import FreezePolicy, Plan, StagePlan
+    from graftwork.heads import Head
+    from graftwork.reading import Data, data
+    from graftwork.runs import Run, load
+    from graftwork.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
+
+# What computes, and the module that it is loaded from on first use.
+_LATER = {
+    "Backbone": "backbone",
+    "load_backbone": "backbone",
+    "fit": "fitting",
+    "FreezePolicy": "freeze",
+    "Plan": "freeze",
+    "StagePlan": "freeze",
+    "Head": "heads",
+    "Data": "reading",
+    "data": "reading",
+    "Run": "runs",
+    "load": "runs",
+    "Apply": "stages",
+    "Stage": "stages",
+    "State": "stages",
+    "fold": "stages",
+    "masked_mean": "stages",
+    "spatial_mean": "stages",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"graftwork.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'graftwork' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "API_VERSION", "Agreement", "Anything", "Apply", "AtLeast", "AtMost", "Backbone", "BackboneSpec", "Converter", "Data",
+    "DataError", "Demo", "Exactly", "FolderWeights", "FreezePolicy", "FreezePolicySpec", "GraftworkError", "Head", "HeadSpec",
+    "HubWeights", "InputContract", "InputMismatch", "Modality", "ObservedInput", "OneOf", "PackagedWeights", "Plan",
+    "PluginConflict", "PluginFault", "Raw", "Reader", "Requirement", "Resolver", "Run", "RunError", "Sighting", "Stage",
+    "StagePlan", "State", "Step", "TaskSpec", "UnknownName", "Unreadable", "UrlWeights", "UsageError", "Weights",
+    "WeightsMismatch", "WeightsUnavailable", "Within", "agree", "data", "fit", "fold", "hookimpl", "load", "load_backbone",
+    "masked_mean", "preparer", "spatial_mean",
+]  # fmt: skip

@@ -1,0 +1,102 @@
+"""An encoder as the rest sees it: prepare, stages, pool."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from graftwork.errors import PluginFault, UsageError
+from graftwork.registry import preparer
+from graftwork.specs import BackboneSpec, load_factory
+from graftwork.stages import Stage, State, fold
+
+
+class Backbone(nn.Module, ABC):
+    """A pretrained encoder as an ordered list of stages that together own every parameter exactly once.
+
+    spec: its description; `spec.stages` must be the names of `stages`, in order.
+    stages: input to output.
+    dims: D of the pooled features after each stage.
+    batch_size: how much of the reader's `size` one batch holds (images, characters, samples).
+    """
+
+    batch_size: ClassVar[int] = 32
+
+    def __init__(self, spec: BackboneSpec, stages: Sequence[Stage], dims: Sequence[int]) -> None:
+        super().__init__()
+        names = tuple(stage.name for stage in stages)
+        if names != tuple(spec.stages) or len(dims) != len(names):
+            raise PluginFault(
+                f"Backbone '{spec.name}' declares the stages {', '.join(spec.stages)} and builds {', '.join(names)} "
+                f"with {len(dims)} feature sizes.",
+                "Mend the spec or the build function of its plugin.",
+            )
+        self.spec = spec
+        self.dims = tuple(dims)
+        self._stages = nn.ModuleList(stages)
+        self._prepare = None
+
+    def prepare(self, values: list[Any]) -> State:
+        """Turn decoded examples that meet the contract into a batch: the state before the first stage.
+
+        The default is the standard preparation of the modality, made for this spec.
+        """
+        if self._prepare is None:
+            self._prepare = preparer(self.spec)
+        return self._prepare(values)
+
+    def stages(self) -> list[Stage]:
+        return list(self._stages)  # pyright: ignore[reportReturnType]
+
+    @abstractmethod
+    def pool(self, state: State) -> Tensor:
+        """One vector per example, `(B, D)` float32, from the state after any stage; padding never counts."""
+
+    def tap(self, word: str) -> int:
+        """The index of the stage that `word` means: "last", a stage's name, or its number counted from 0 or back from -1.
+
+        Raises `UsageError` for anything else.
+        """
+        names = list(self.spec.stages)
+        if word == "last":
+            return len(names) - 1
+        if word in names:
+            return names.index(word)
+        try:
+            return range(len(names))[int(word)]
+        except (ValueError, IndexError):
+            raise UsageError(
+                f"There is no tap '{word}' in '{self.spec.name}'; its stages are 0 to {len(names) - 1}: {', '.join(names)}.",
+                "Choose one of them with --tap, or 'last'.",
+            ) from None
+
+    def feature_dim(self, tap: int) -> int:
+        """D of the pooled features `(B, D)` after stage `tap`."""
+        return self.dims[tap]
+
+    def features(self, batch: State, tap: int) -> Tensor:
+        """Pooled features `(B, D)` of a prepared batch after stage `tap`."""
+        return self.pool(fold(self.stages()[: tap + 1], batch))
+
+    def forward(self, batch: State) -> State:
+        """The state after the last stage."""
+        return fold(self.stages(), batch)
+
+
+def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
+    """Build the backbone of a spec, in evaluation mode, with its pretrained weights (or random ones).
+
+    Raises `WeightsUnavailable` when the weights cannot be had, `PluginFault` when its plugin fails.
+    """
+    weights = spec.weights.obtain(spec.name) if pretrained else None
+    backbone = load_factory(spec.factory)(spec, weights)
+    if not isinstance(backbone, Backbone):
+        raise PluginFault(
+            f"'{spec.factory}' built a {type(backbone).__name__} for '{spec.name}', not a graftwork.Backbone.",
+            "Mend the build function of its plugin.",
+        )
+    return backbone.eval().to(torch.float32)

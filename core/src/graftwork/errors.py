@@ -1,0 +1,62 @@
+"""Every way a request can fail, as one sentence: what was given, what is accepted, what to do next.
+
+The plain floor's bottom: this module imports nothing of ours and nothing heavy.
+"""
+
+
+class GraftworkError(Exception):
+    """A request that cannot be met.
+
+    `message` says what was given and what is accepted; `hint` is the next command or action.
+    `exit_code` is what the command line ends with.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(GraftworkError):
+    """An option or argument that is not accepted."""
+
+
+class InputMismatch(GraftworkError):
+    """What the encoder was pretrained to read and what the data are do not agree."""
+
+
+class UnknownName(GraftworkError):
+    """A backbone, task, head, policy or scheme that nothing installed provides."""
+
+
+class PluginConflict(GraftworkError):
+    """Two distributions claim one name, so neither is used."""
+
+
+class PluginFault(GraftworkError):
+    """A plugin's own code failed while it was asked to do its part."""
+
+
+class WeightsUnavailable(GraftworkError):
+    """The pretrained weights are neither on this machine nor reachable."""
+
+
+class WeightsMismatch(GraftworkError):
+    """Weights were found, but they are not the ones that were asked for."""
+
+
+class DataError(GraftworkError):
+    """The data cannot be used as they are."""
+
+
+class Unreadable(DataError):
+    """One example cannot be read; the rest of the data may be fine."""
+
+
+class RunError(GraftworkError):
+    """A run directory that cannot be written, read or used."""

@@ -1,0 +1,63 @@
+"""The hooks that a plugin may implement: each yields frozen dataclasses that name code without importing it."""
+
+from collections.abc import Iterable
+
+import pluggy
+
+from graftwork.specs import (
+    BackboneSpec,
+    Converter,
+    Demo,
+    FreezePolicySpec,
+    HeadSpec,
+    Modality,
+    Resolver,
+    TaskSpec,
+)
+
+GROUP = "graftwork"
+API_VERSION = 1
+"""The version of these hooks. A plugin module states the one it was written for as `api_version`."""
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def graftwork_modalities() -> Iterable[Modality]:  # pyright: ignore[reportReturnType]
+    """Kinds of input that the plugin can read."""
+
+
+@hookspec
+def graftwork_backbones() -> Iterable[BackboneSpec]:  # pyright: ignore[reportReturnType]
+    """Pretrained encoders."""
+
+
+@hookspec
+def graftwork_resolvers() -> Iterable[Resolver]:  # pyright: ignore[reportReturnType]
+    """Makers of backbones out of `scheme:id`."""
+
+
+@hookspec
+def graftwork_converters() -> Iterable[Converter]:  # pyright: ignore[reportReturnType]
+    """Declared steps that change one fact of an input."""
+
+
+@hookspec
+def graftwork_tasks() -> Iterable[TaskSpec]:  # pyright: ignore[reportReturnType]
+    """What labels can be."""
+
+
+@hookspec
+def graftwork_heads() -> Iterable[HeadSpec]:  # pyright: ignore[reportReturnType]
+    """What turns features into outputs."""
+
+
+@hookspec
+def graftwork_freeze_policies() -> Iterable[FreezePolicySpec]:  # pyright: ignore[reportReturnType]
+    """Which stages train, and when."""
+
+
+@hookspec
+def graftwork_demos() -> Iterable[Demo]:  # pyright: ignore[reportReturnType]
+    """Small labelled sets for `graftwork demo`."""

@@ -1,0 +1,200 @@
+"""Loading plugins, each entry point alone and in a guard, so that a bad one becomes a report and nothing else.
+
+Two plugins that claim one name are a conflict that names both; neither wins.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import Any
+
+import pluggy
+
+from graftwork import builtin, hooks
+from graftwork.errors import PluginConflict
+from graftwork.specs import (
+    BackboneSpec,
+    Converter,
+    Demo,
+    FreezePolicySpec,
+    HeadSpec,
+    Modality,
+    Resolver,
+    TaskSpec,
+)
+
+# What each hook may yield, and the name under which two plugins would clash.
+KINDS: Mapping[str, tuple[type, Any]] = {
+    "modalities": (Modality, lambda spec: [spec.name]),
+    "backbones": (BackboneSpec, lambda spec: [spec.name]),
+    "resolvers": (Resolver, lambda spec: [f"{spec.scheme}:{m}" for m in spec.model_types] or [f"{spec.scheme}:"]),
+    "converters": (Converter, lambda spec: [f"{spec.modality}:{spec.name}"]),
+    "tasks": (TaskSpec, lambda spec: [spec.name]),
+    "heads": (HeadSpec, lambda spec: [spec.name]),
+    "freeze_policies": (FreezePolicySpec, lambda spec: [spec.name]),
+    "demos": (Demo, lambda spec: [spec.name]),
+}
+
+
+@dataclass
+class PluginReport:
+    """One installed plugin: where it comes from, and what is wrong with it, if anything."""
+
+    name: str
+    distribution: str
+    version: str
+    errors: list[str] = field(default_factory=list)
+    provides: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        return "error" if self.errors else "ok"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "distribution": self.distribution,
+            "version": self.version,
+            "status": self.status,
+            "error": " ".join(self.errors) or None,
+            "provides": self.provides,
+        }
+
+
+@dataclass
+class Plugins:
+    """Everything registered, by kind and name, with a report for each plugin."""
+
+    reports: list[PluginReport] = field(default_factory=list)
+    registered: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    conflicts: dict[tuple[str, str], str] = field(default_factory=dict)
+    _owners: dict[tuple[str, str], PluginReport] = field(default_factory=dict)
+
+    def get(self, kind: str, name: str) -> Any | None:
+        """What is registered under `name`, or None. Raises `PluginConflict` when two plugins claim it."""
+        if (kind, name) in self.conflicts:
+            raise PluginConflict(self.conflicts[kind, name], "Uninstall one of them; see: graftwork plugins")
+        return self.registered[kind].get(name)
+
+    def load(self, plugin: object, report: PluginReport) -> None:
+        """Register one plugin module (or object) and gather what its hooks yield into `report`."""
+        self.reports.append(report)
+        stated = getattr(plugin, "api_version", None)
+        if stated != hooks.API_VERSION:
+            given = "states no api_version" if stated is None else f"was written for plugin API {stated}"
+            fix = f"set api_version = {hooks.API_VERSION} in its module, or install a version of it that does"
+            report.errors.append(f"It {given}; this graftwork speaks API {hooks.API_VERSION}: {fix}.")
+            return
+        manager = pluggy.PluginManager(hooks.GROUP)
+        manager.add_hookspecs(hooks)
+        try:
+            manager.register(plugin, report.name)
+            manager.check_pending()
+        except Exception as error:
+            report.errors.append(f"{_first_line(error)}.")
+            manager.unregister(plugin)
+            return
+        for kind, (expected, names_of) in KINDS.items():
+            for specs in self._call(manager, kind, expected, report):
+                for name in names_of(specs):
+                    self._register(kind, name, specs, report)
+
+    def _call(self, manager: pluggy.PluginManager, kind: str, expected: type, report: PluginReport) -> Iterator[Any]:
+        hook = getattr(manager.hook, f"graftwork_{kind}")
+        for implementation in hook.get_hookimpls():
+            try:
+                yielded = list(implementation.function())
+            except Exception as error:
+                report.errors.append(f"graftwork_{kind} raised {type(error).__name__}: {_first_line(error)}.")
+                continue
+            for item in yielded:
+                if isinstance(item, expected):
+                    yield item
+                else:
+                    report.errors.append(
+                        f"graftwork_{kind} yielded a {type(item).__name__}; it must yield {expected.__name__}."
+                    )
+
+    def _register(self, kind: str, name: str, spec: Any, report: PluginReport) -> None:
+        key = (kind, name)
+        owner = self._owners.get(key)
+        if owner is not None:
+            message = f"'{name}' ({kind}) is claimed by both {owner.distribution} and {report.distribution}, so neither is used."
+            self.conflicts[key] = message
+            self.registered[kind].pop(name, None)
+            for claimant in {id(r): r for r in (owner, report)}.values():
+                if message not in claimant.errors:
+                    claimant.errors.append(message)
+            return
+        self._owners[key] = report
+        self.registered[kind][name] = spec
+        report.provides.setdefault(kind, []).append(name)
+
+
+def discover(wanted: str | None = None) -> Plugins:
+    """Load the core's own registrations and the installed plugins.
+
+    wanted: the value of GRAFTWORK_PLUGINS; None loads every plugin, "" none, a comma list those, by the
+    name of their entry point or distribution.
+    """
+    plugins = Plugins()
+    plugins.load(builtin, PluginReport("core", "graftwork", _own_version()))
+    names = None if wanted is None else {part.strip() for part in wanted.split(",") if part.strip()}
+    for distribution, entry in _entry_points():
+        if names is not None and not names & {entry.name, distribution.name}:
+            continue
+        report = PluginReport(entry.name, distribution.name, distribution.version)
+        try:
+            module = entry.load()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            plugins.reports.append(report)
+            report.errors.append(f"{entry.value} cannot be imported: {type(error).__name__}: {_first_line(error)}.")
+            continue
+        plugins.load(module, report)
+    return plugins
+
+
+_installed: Plugins | None = None
+
+
+def installed() -> Plugins:
+    """The plugins of this process, discovered once (GRAFTWORK_PLUGINS is honoured)."""
+    global _installed
+    if _installed is None:
+        _installed = discover(os.environ.get("GRAFTWORK_PLUGINS"))
+    return _installed
+
+
+def use(plugins: Plugins | None) -> None:
+    """Make `plugins` the ones of this process (None: discover anew); meant for tests."""
+    global _installed
+    _installed = plugins
+
+
+def _entry_points() -> list[tuple[Distribution, EntryPoint]]:
+    found = {}
+    for distribution in distributions():
+        for entry in distribution.entry_points:
+            if entry.group == hooks.GROUP:
+                found.setdefault((distribution.name, entry.name), (distribution, entry))
+    return [found[key] for key in sorted(found)]
+
+
+def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("graftwork")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = inspect.cleandoc(str(error)).splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

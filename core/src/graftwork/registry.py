@@ -1,0 +1,157 @@
+"""Finding what is registered by the name a user gives, and saying what is near when nothing has it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from graftwork.agreement import Agreement, agree
+from graftwork.contracts import ObservedInput
+from graftwork.errors import DataError, UnknownName, UsageError
+from graftwork.plugins import Plugins, installed
+from graftwork.specs import BackboneSpec, Converter, FreezePolicySpec, HeadSpec, Modality, TaskSpec, load_factory
+
+
+def modalities() -> list[Modality]:
+    return list(installed().registered["modalities"].values())
+
+
+def modality(name: str) -> Modality:
+    """Raises `UnknownName` when no installed plugin brings it."""
+    return _named("modalities", "modality", name, "graftwork plugins")
+
+
+def backbones(modality_name: str | None = None) -> list[BackboneSpec]:
+    """The declared backbones, by name. Raises `UnknownName` for a modality that nothing brings."""
+    specs = sorted(installed().registered["backbones"].values(), key=lambda spec: spec.name)
+    if modality_name is None:
+        return specs
+    modality(modality_name)
+    return [spec for spec in specs if spec.modality == modality_name]
+
+
+def backbone(name: str) -> BackboneSpec:
+    """The spec of a declared backbone, or one that a resolver makes of `scheme:id`.
+
+    Raises `UnknownName` with the nearest names, or what the resolver raises.
+    """
+    scheme, colon, identifier = name.partition(":")
+    if colon and "/" not in scheme:
+        return _resolve(name, scheme, identifier)
+    return _named("backbones", "backbone", name, "graftwork backbones")
+
+
+def starter(modality_name: str) -> BackboneSpec:
+    """The backbone taken when the user names none: weights at hand, declared starters first, then the smallest.
+
+    Raises `UnknownName` when no backbone of the modality has its weights at hand.
+    """
+    candidates = backbones(modality_name)
+    at_hand = [spec for spec in candidates if spec.weights.find() is not None]
+    if at_hand:
+        return min(at_hand, key=lambda spec: (not spec.starter, spec.parameters, spec.name))
+    listed = ", ".join(f"'{spec.name}'" for spec in candidates) or "none"
+    raise UnknownName(
+        f"No {modality_name} backbone has its weights on this machine; installed without weights: {listed}.",
+        "Name one with --backbone to fetch it, or install a starter; see: graftwork backbones",
+    )
+
+
+def task(name: str) -> TaskSpec:
+    return _named("tasks", "task", name, "graftwork fit --help")
+
+
+def head(name: str) -> HeadSpec:
+    return _named("heads", "head", name, "graftwork fit --help")
+
+
+def freeze_policy(name: str) -> FreezePolicySpec:
+    return _named("freeze_policies", "freeze policy", name, "graftwork fit --help")
+
+
+def converters() -> list[Converter]:
+    return list(installed().registered["converters"].values())
+
+
+def converter(modality_name: str, name: str) -> Converter:
+    return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins")
+
+
+def agree_on(spec: BackboneSpec, observed: ObservedInput) -> Agreement:
+    """`agree` with everything installed: its converters, and the names that make its sentence helpful."""
+    return agree(
+        spec.contract,
+        observed,
+        converters(),
+        backbone=spec.name,
+        nouns={m.name: m.noun for m in modalities()},
+        alternatives=[s.name for s in sorted(installed().registered["backbones"].values(), key=lambda s: s.name)
+                      if s.modality == observed.modality],
+    )
+
+
+def preparer(spec: BackboneSpec) -> Callable[[list[Any]], Any]:
+    """The standard preparation of the backbone's modality, made for its spec: decoded values to a `State`.
+
+    Raises `UsageError` when the modality brings none, so that the backbone must prepare by itself.
+    """
+    factory = modality(spec.modality).preparer
+    if not factory:
+        raise UsageError(f"The modality '{spec.modality}' brings no standard preparation.", "Define prepare() in the backbone.")
+    return load_factory(factory)(spec)
+
+
+def _named(kind: str, noun: str, name: str, command: str) -> Any:
+    plugins = installed()
+    found = plugins.get(kind, name)
+    if found is not None:
+        return found
+    raise UnknownName(f"No {noun} is called '{name}'{_near(name, plugins.registered[kind])}.", f"List all: {command}")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    tails = {k.rsplit("/", 1)[-1]: k for k in known}
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    close += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3, cutoff=0.5)]
+    nearest = list(dict.fromkeys(close))[:3] or known[:5]
+    return f"; the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}" if nearest else "; nothing installed brings any"
+
+
+def _resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
+    plugins: Plugins = installed()
+    whole = plugins.get("resolvers", f"{scheme}:")
+    if whole is not None:
+        return load_factory(whole.factory)(name, identifier)
+    schemes = sorted({key.partition(":")[0] for key in plugins.registered["resolvers"]})
+    if scheme not in schemes:
+        raise UnknownName(
+            f"No resolver reads '{scheme}:'; the installed ones read {', '.join(f'{s}:' for s in schemes) or 'nothing'}.",
+            "List all: graftwork plugins",
+        )
+    folder = Path(identifier).expanduser()
+    model_type = _model_type(name, folder)
+    resolver = plugins.get("resolvers", f"{scheme}:{model_type}")
+    if resolver is None:
+        mapped = sorted(key.partition(":")[2] for key in plugins.registered["resolvers"] if key.startswith(f"{scheme}:"))
+        raise UnknownName(
+            f"'{name}' is a model of type '{model_type}'; the installed plugins map {', '.join(mapped)}.",
+            "Install a plugin that maps it; see: graftwork plugins",
+        )
+    return load_factory(resolver.factory)(name, folder)
+
+
+def _model_type(name: str, folder: Path) -> str:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise DataError(
+            f"'{name}' wants a folder in hub layout, and '{file}' does not exist.",
+            "Name a folder that holds config.json and model.safetensors.",
+        )
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["model_type"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"'{file}' is not a model's config.json: it names no model_type.", "Save the model again.") from error

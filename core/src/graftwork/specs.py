@@ -1,0 +1,189 @@
+"""The frozen dataclasses that plugins yield: what exists, described without importing what computes it.
+
+A `factory` names code as `module:attribute`; it is imported by the first call that computes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graftwork.contracts import Anything, InputContract, Requirement, Value
+from graftwork.errors import PluginFault
+from graftwork.weights import Weights
+
+
+def load_factory(factory: str) -> Any:
+    """Import what `module:attribute` names.
+
+    Raises `PluginFault` when the module or the attribute cannot be imported.
+    """
+    module, _, attribute = factory.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise PluginFault(
+            f"'{factory}' cannot be imported: {error}.",
+            "Reinstall the plugin that names it; see: graftwork plugins",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Modality:
+    """A kind of input.
+
+    name: the word in backbone names and contracts ("audio").
+    noun: what data of it are called in a sentence ("audio", "images").
+    reader: names a `graftwork.Reader` subclass; it may import Pillow or soundfile, never torch.
+    extensions: lower-case file endings that hold it (".wav").
+    inline: whether a table may hold the input itself (texts) instead of file paths.
+    features: names of `datasets` feature classes that hold it ("Audio").
+    preparer: names `build(spec) -> prepare(values) -> State`, the modality's standard preparation.
+    """
+
+    name: str
+    noun: str
+    reader: str
+    extensions: tuple[str, ...] = ()
+    inline: bool = False
+    features: tuple[str, ...] = ()
+    preparer: str = ""
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A pretrained encoder, described.
+
+    name: `modality/name`, or `scheme:id` when a resolver made it.
+    contract: what it was pretrained to read.
+    factory: names `build(spec, weights) -> Backbone`, `weights` being a local path or None for random ones.
+    stages: names of its stages, input to output.
+    feature_dim: D of the pooled features `(B, D)` after the last stage.
+    parameters: how many numbers the stages own.
+    preparation: what `prepare` must do to reach the numbers seen in pretraining (sizes, mean, std).
+    config: whatever else `build` needs.
+    starter: whether a modality's default choice may be this one.
+    """
+
+    name: str
+    contract: InputContract
+    factory: str
+    weights: Weights
+    stages: tuple[str, ...]
+    feature_dim: int
+    parameters: int
+    license: str
+    source: str
+    pretrained_on: str
+    preparation: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    starter: bool = False
+
+    @property
+    def modality(self) -> str:
+        return self.contract.modality
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "modality": self.modality,
+            "contract": self.contract.as_json(),
+            "feature_dim": self.feature_dim,
+            "stages": list(self.stages),
+            "parameters": self.parameters,
+            "size_bytes": self.weights.size_bytes,
+            "license": self.license,
+            "source": self.source,
+            "pretrained_on": self.pretrained_on,
+            "weights": self.weights.describe(),
+            "at_hand": self.weights.find() is not None,
+        }
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Makes a spec for `scheme:id` out of small config files.
+
+    factory: names `resolve(name, id) -> BackboneSpec`; for a scheme with model types,
+    `resolve(name, folder) -> BackboneSpec`, the folder being in hub layout (config.json beside weights).
+    model_types: the `model_type` values of config.json that it maps; empty when the scheme is all its own.
+    """
+
+    scheme: str
+    factory: str
+    model_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Converter:
+    """A declared step that changes one fact of an input inside a modality.
+
+    factory: names `convert(value, seen, to) -> value`, working on what the modality's reader decodes.
+    accepts: the values of the fact that it can start from; gives: those it can reach.
+    loss: says in words what is lost from `seen` to `to`; the empty string when nothing is.
+    """
+
+    name: str
+    modality: str
+    fact: str
+    factory: str
+    accepts: Requirement = field(default_factory=Anything)
+    gives: Requirement = field(default_factory=Anything)
+    loss: Callable[[Value, Value], str] | None = None
+
+    def target(self, seen: Value, wanted: Requirement) -> Value | None:
+        """The value that it would turn `seen` into so that `wanted` is met, or None when it cannot."""
+        if not self.accepts.allows(seen):
+            return None
+        for candidate in (wanted.nearest(seen), self.gives.nearest(seen)):
+            if wanted.allows(candidate) and self.gives.allows(candidate):
+                return candidate
+        return None
+
+    def loses(self, seen: Value, to: Value) -> str:
+        return self.loss(seen, to) if self.loss else ""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What the labels are: the heads that fit (the first is the default) and the metrics that count."""
+
+    name: str
+    labels: str
+    heads: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """A head by name; `convex` says that the exact engine can solve it on stored features."""
+
+    name: str
+    factory: str
+    convex: bool = False
+
+
+@dataclass(frozen=True)
+class FreezePolicySpec:
+    """A freeze policy by name; `factory` names `build(argument) -> FreezePolicy`."""
+
+    name: str
+    factory: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A small labelled set that comes with a plugin.
+
+    data: names `build(folder) -> path`, which may write into `folder` and returns what `graftwork.data` takes.
+    baseline: names `features(values) -> (N, F) array` of decoded inputs without any encoder.
+    """
+
+    name: str
+    modality: str
+    data: str
+    baseline: str
+    baseline_name: str

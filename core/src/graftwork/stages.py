@@ -1,0 +1,70 @@
+"""The one idea that all of the tensor floor is built on: a backbone is stages, and running it is folding a state over them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class State:
+    """What flows from stage to stage.
+
+    hidden: examples first: `(B, T)` or `(B, T, D)` for sequences, `(B, C, H, W)` for maps, `(B, D)` for vectors.
+    mask: `(B, T)` bool, True where a position is real and False where it is padding; None when nothing is padded.
+    """
+
+    hidden: Tensor
+    mask: Tensor | None = None
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> State:
+        """Move to a device; `dtype` changes floating-point hidden values only (token ids stay whole)."""
+        hidden = self.hidden.to(device=device, dtype=dtype if self.hidden.is_floating_point() else None)
+        return State(hidden, None if self.mask is None else self.mask.to(device))
+
+
+class Stage(nn.Module, ABC):
+    """A part of a backbone that takes a state and returns the next; it owns the parameters that do so."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    @abstractmethod
+    def forward(self, state: State) -> State: ...
+
+
+class Apply(Stage):
+    """A stage made of library modules that map hidden to hidden and leave the mask alone."""
+
+    def __init__(self, name: str, *modules: nn.Module) -> None:
+        super().__init__(name)
+        self.body = nn.Sequential(*modules)
+
+    def forward(self, state: State) -> State:
+        return State(self.body(state.hidden), state.mask)
+
+
+def fold(stages: Iterable[Stage], state: State) -> State:
+    """Run the stages in order."""
+    for stage in stages:
+        state = stage(state)
+    return state
+
+
+def masked_mean(state: State) -> Tensor:
+    """Mean over the real positions of a sequence: `(B, T, D)` to `(B, D)`, float32."""
+    hidden = state.hidden.float()
+    if state.mask is None:
+        return hidden.mean(1)
+    weights = state.mask[..., None].to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def spatial_mean(state: State) -> Tensor:
+    """Mean over the positions of a map: `(B, C, H, W)` to `(B, C)`, float32; vectors pass as they are."""
+    return state.hidden.float().flatten(2).mean(2) if state.hidden.ndim > 2 else state.hidden.float()

@@ -1,0 +1,213 @@
+"""Where pretrained weights live, and whether they are at hand, without importing what reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from graftwork.errors import WeightsMismatch, WeightsUnavailable
+
+
+def offline() -> bool:
+    """Whether the environment forbids the network (GRAFTWORK_OFFLINE or HF_HUB_OFFLINE)."""
+    return any(os.environ.get(name, "").lower() in {"1", "true", "yes", "on"} for name in ("GRAFTWORK_OFFLINE", "HF_HUB_OFFLINE"))
+
+
+class Weights(ABC):
+    """A place that weights come from. `size_bytes` is what they take on disk, 0 when not known."""
+
+    size_bytes: int
+
+    @abstractmethod
+    def find(self) -> Path | None:
+        """The local file or folder when the weights are on this machine, else None. Never uses the network."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What they are and where they come from, in a few words."""
+
+    @abstractmethod
+    def remedy(self) -> str:
+        """How a user gets them by hand."""
+
+    def fetch(self) -> Path:
+        """Bring them to this machine; raises `WeightsUnavailable` when they cannot be had from a network."""
+        raise WeightsUnavailable(f"The weights {self.describe()} are not on this machine.", self.remedy())
+
+    def obtain(self, backbone: str) -> Path:
+        """The local path, fetched if need be.
+
+        Raises `WeightsUnavailable`, naming `backbone` and the file wanted, when offline or without network.
+        """
+        found = self.find()
+        if found is not None:
+            return found
+        if offline():
+            raise WeightsUnavailable(
+                f"Backbone '{backbone}' wants {self.describe()}, which is not on this machine, and --offline forbids fetching it.",
+                self.remedy(),
+            )
+        try:
+            return self.fetch()
+        except WeightsUnavailable as error:
+            raise WeightsUnavailable(f"Backbone '{backbone}': {error.message}", error.hint) from error
+
+
+@dataclass(frozen=True)
+class PackagedWeights(Weights):
+    """Weights inside an installed package: `path` is relative to the folder of the import name `package`."""
+
+    package: str
+    path: str
+    install: str
+    size_bytes: int = 0
+
+    def find(self) -> Path | None:
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or not spec.submodule_search_locations:
+            return None
+        path = Path(next(iter(spec.submodule_search_locations))) / self.path
+        return path if path.exists() else None
+
+    def describe(self) -> str:
+        return f"'{self.path}' of the package {self.package.replace('_', '-')}"
+
+    def remedy(self) -> str:
+        return f"Install them: {self.install}"
+
+
+@dataclass(frozen=True)
+class FolderWeights(Weights):
+    """Weights in a folder that the user named."""
+
+    folder: Path
+    size_bytes: int = 0
+
+    def find(self) -> Path | None:
+        return self.folder if self.folder.is_dir() else None
+
+    def describe(self) -> str:
+        return f"the folder '{self.folder}'"
+
+    def remedy(self) -> str:
+        return "Name a folder that holds config.json and model.safetensors."
+
+
+@dataclass(frozen=True)
+class UrlWeights(Weights):
+    """One file behind an address, kept where torch keeps its downloads (TORCH_HOME).
+
+    `sha256` is the digest or a leading part of it, as torchvision writes into its file names.
+    """
+
+    url: str
+    sha256: str
+    size_bytes: int = 0
+
+    @property
+    def cached(self) -> Path:
+        cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+        home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
+        return home / "hub" / "checkpoints" / self.url.rsplit("/", 1)[-1]
+
+    def find(self) -> Path | None:
+        return self.cached if self.cached.is_file() else None
+
+    def describe(self) -> str:
+        return self.url
+
+    def remedy(self) -> str:
+        return f"Fetch it on a machine with a network and put it at {self.cached}"
+
+    def fetch(self) -> Path:
+        import urllib.error  # slow to import, and only a download needs it
+        import urllib.request
+
+        target = self.cached
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+        digest = hashlib.sha256()
+        try:
+            with urllib.request.urlopen(self.url, timeout=10) as reply, partial.open("wb") as file:
+                while chunk := reply.read(1 << 20):
+                    digest.update(chunk)
+                    file.write(chunk)
+            if not digest.hexdigest().startswith(self.sha256):
+                raise WeightsMismatch(
+                    f"{self.url} gave a file with SHA-256 {digest.hexdigest()[:16]}…, not {self.sha256}….",
+                    "Try again; if it stays so, the address no longer holds these weights.",
+                )
+            partial.replace(target)
+        except (urllib.error.URLError, OSError) as error:
+            raise WeightsUnavailable(f"{self.url} cannot be fetched ({_reason(error)}).", f"{self.remedy()}.") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+
+@dataclass(frozen=True)
+class HubWeights(Weights):
+    """A model repository on the Hugging Face hub, kept in its cache (HF_HOME).
+
+    `files` are the ones wanted; a name with `|` is satisfied by any of its parts, the first preferred.
+    """
+
+    repo: str
+    files: tuple[str, ...]
+    revision: str = "main"
+    size_bytes: int = 0
+
+    @property
+    def _cache(self) -> Path:
+        cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+        home = os.environ.get("HF_HOME", f"{cache}/huggingface")
+        return Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser() / f"models--{self.repo.replace('/', '--')}"
+
+    def find(self) -> Path | None:
+        reference = self._cache / "refs" / self.revision
+        commit = reference.read_text().strip() if reference.is_file() else self.revision
+        snapshot = self._cache / "snapshots" / commit
+        wanted = [any((snapshot / part).exists() for part in name.split("|")) for name in self.files]
+        return snapshot if wanted and all(wanted) else None
+
+    def describe(self) -> str:
+        return f"{', '.join(self.files).replace('|', ' or ')} of '{self.repo}' on the Hugging Face hub"
+
+    def remedy(self) -> str:
+        return f"Fetch it on a machine with a network and copy its cache over: hf download {self.repo}"
+
+    def fetch(self) -> Path:
+        # A connection is tried first because the hub's client retries for minutes when there is none.
+        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        if not any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+            host = endpoint.split("://")[-1].split("/")[0].split(":")[0]
+            import socket
+
+            try:
+                socket.create_connection((host, 443), timeout=5).close()
+            except OSError as error:
+                raise WeightsUnavailable(
+                    f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}."
+                ) from error
+        try:
+            from huggingface_hub import hf_hub_download, list_repo_files  # pyright: ignore[reportMissingImports]
+
+            published = set(list_repo_files(self.repo, revision=self.revision))
+            for name in self.files:
+                part = next((part for part in name.split("|") if part in published), name.split("|")[0])
+                hf_hub_download(self.repo, part, revision=self.revision)
+        except Exception as error:  # the hub's client raises a wide family of its own and of its transport
+            raise WeightsUnavailable(f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}.") from error
+        found = self.find()
+        if found is None:
+            raise WeightsUnavailable(f"{self.describe()}: the download left no complete copy.", f"{self.remedy()}.")
+        return found
+
+
+def _reason(error: BaseException) -> str:
+    cause = getattr(error, "reason", None) or error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]

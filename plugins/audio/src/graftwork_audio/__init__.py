@@ -1,0 +1,1 @@
+"""Graftwork's audio plugin; what it registers is in `plugin`."""

@@ -1,0 +1,1 @@
+"""Graftwork's image plugin; what it registers is in `plugin`."""

@@ -1,0 +1,1 @@
+"""Graftwork's text plugin; what it registers is in `plugin`."""
