@@ -9,7 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from graftwork.agreement import Agreement, Step, agree
-from graftwork.contracts import Anything, AtLeast, AtMost, Exactly, InputContract, ObservedInput, OneOf, Requirement, Sighting, Within
+from graftwork.contracts import (
+    Anything,
+    AtLeast,
+    AtMost,
+    Exactly,
+    InputContract,
+    ObservedInput,
+    OneOf,
+    Requirement,
+    Sighting,
+    Within,
+)
 from graftwork.errors import (
     DataError,
     GraftworkError,

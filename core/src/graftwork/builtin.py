@@ -8,7 +8,9 @@ api_version = API_VERSION
 
 @hookimpl
 def graftwork_tasks():
-    yield TaskSpec("classify", labels="one class per example", heads=("linear",), metrics=("accuracy", "macro_f1", "log_loss"))
+    yield TaskSpec(
+        "classify", labels="one class per example", heads=("linear",), metrics=("accuracy", "macro_f1", "log_loss")
+    )
 
 
 @hookimpl

@@ -88,8 +88,11 @@ def agree_on(spec: BackboneSpec, observed: ObservedInput) -> Agreement:
         converters(),
         backbone=spec.name,
         nouns={m.name: m.noun for m in modalities()},
-        alternatives=[s.name for s in sorted(installed().registered["backbones"].values(), key=lambda s: s.name)
-                      if s.modality == observed.modality],
+        alternatives=[
+            s.name
+            for s in sorted(installed().registered["backbones"].values(), key=lambda s: s.name)
+            if s.modality == observed.modality
+        ],
     )
 
 
@@ -100,7 +103,9 @@ def preparer(spec: BackboneSpec) -> Callable[[list[Any]], Any]:
     """
     factory = modality(spec.modality).preparer
     if not factory:
-        raise UsageError(f"The modality '{spec.modality}' brings no standard preparation.", "Define prepare() in the backbone.")
+        raise UsageError(
+            f"The modality '{spec.modality}' brings no standard preparation.", "Define prepare() in the backbone."
+        )
     return load_factory(factory)(spec)
 
 
@@ -118,7 +123,11 @@ def _near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     close += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3, cutoff=0.5)]
     nearest = list(dict.fromkeys(close))[:3] or known[:5]
-    return f"; the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}" if nearest else "; nothing installed brings any"
+    return (
+        f"; the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
+        if nearest
+        else "; nothing installed brings any"
+    )
 
 
 def _resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
@@ -136,7 +145,9 @@ def _resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
     model_type = _model_type(name, folder)
     resolver = plugins.get("resolvers", f"{scheme}:{model_type}")
     if resolver is None:
-        mapped = sorted(key.partition(":")[2] for key in plugins.registered["resolvers"] if key.startswith(f"{scheme}:"))
+        mapped = sorted(
+            key.partition(":")[2] for key in plugins.registered["resolvers"] if key.startswith(f"{scheme}:")
+        )
         raise UnknownName(
             f"'{name}' is a model of type '{model_type}'; the installed plugins map {', '.join(mapped)}.",
             "Install a plugin that maps it; see: graftwork plugins",
@@ -154,4 +165,6 @@ def _model_type(name: str, folder: Path) -> str:
     try:
         return str(json.loads(file.read_text(encoding="utf-8"))["model_type"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"'{file}' is not a model's config.json: it names no model_type.", "Save the model again.") from error
+        raise DataError(
+            f"'{file}' is not a model's config.json: it names no model_type.", "Save the model again."
+        ) from error

@@ -14,7 +14,10 @@ from graftwork.errors import WeightsMismatch, WeightsUnavailable
 
 def offline() -> bool:
     """Whether the environment forbids the network (GRAFTWORK_OFFLINE or HF_HUB_OFFLINE)."""
-    return any(os.environ.get(name, "").lower() in {"1", "true", "yes", "on"} for name in ("GRAFTWORK_OFFLINE", "HF_HUB_OFFLINE"))
+    return any(
+        os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+        for name in ("GRAFTWORK_OFFLINE", "HF_HUB_OFFLINE")
+    )
 
 
 class Weights(ABC):
@@ -143,7 +146,9 @@ class UrlWeights(Weights):
                 )
             partial.replace(target)
         except (urllib.error.URLError, OSError) as error:
-            raise WeightsUnavailable(f"{self.url} cannot be fetched ({_reason(error)}).", f"{self.remedy()}.") from error
+            raise WeightsUnavailable(
+                f"{self.url} cannot be fetched ({_reason(error)}).", f"{self.remedy()}."
+            ) from error
         finally:
             partial.unlink(missing_ok=True)
         return target
@@ -165,7 +170,9 @@ class HubWeights(Weights):
     def _cache(self) -> Path:
         cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
         home = os.environ.get("HF_HOME", f"{cache}/huggingface")
-        return Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser() / f"models--{self.repo.replace('/', '--')}"
+        return (
+            Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser() / f"models--{self.repo.replace('/', '--')}"
+        )
 
     def find(self) -> Path | None:
         reference = self._cache / "refs" / self.revision
@@ -201,7 +208,9 @@ class HubWeights(Weights):
                 part = next((part for part in name.split("|") if part in published), name.split("|")[0])
                 hf_hub_download(self.repo, part, revision=self.revision)
         except Exception as error:  # the hub's client raises a wide family of its own and of its transport
-            raise WeightsUnavailable(f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}.") from error
+            raise WeightsUnavailable(
+                f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}."
+            ) from error
         found = self.find()
         if found is None:
             raise WeightsUnavailable(f"{self.describe()}: the download left no complete copy.", f"{self.remedy()}.")

@@ -49,7 +49,7 @@ def speak(word: str, voice: str, speed: int, pitch: int) -> npt.NDArray[np.int16
         samples, rate = sf.read(wav, dtype="int16")
     if rate != RATE or samples.ndim != 1:
         raise RuntimeError(f"expected mono at {RATE} Hz, espeak-ng gave {rate} Hz")
-    return samples
+    return np.asarray(samples, dtype=np.int16)
 
 
 def trim(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:

@@ -1,0 +1,217 @@
+"""The commands, and how their outcomes leave the process: text or one JSON document on stdout, the rest on stderr.
+
+Exit 0 done, 2 the request cannot be met, 1 a fault of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graftwork.cli import output
+from graftwork.errors import GraftworkError
+
+app = typer.Typer(
+    name="graftwork",
+    help="Transfer learning for images, text and audio. Point it at labelled data and get a trained, proven model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network; say which file is missing.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+OnBad = Annotated[str, typer.Option(help="Unreadable examples: skip (up to 5 % of the data) or error.")]
+Input = Annotated[str | None, typer.Option(help="The table's column of texts or file paths.")]
+Label = Annotated[str | None, typer.Option(help="The table's column of labels.")]
+
+
+@app.command()
+def plugins(json: Json = False) -> None:
+    """Installed plugins with their versions, status and errors."""
+    from graftwork.plugins import installed
+
+    output.plugins([report.as_json() for report in installed().reports], json)
+
+
+@app.command()
+def backbones(
+    modality: Annotated[str | None, typer.Option(help="Only those that read this modality.")] = None, json: Json = False
+) -> None:
+    """Pretrained encoders: what they read, their size, licence and source, and whether weights are at hand."""
+    from graftwork import registry
+
+    output.backbones([spec.as_json() for spec in registry.backbones(modality)], json)
+
+
+@app.command()
+def fit(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="Class folders, a CSV, TSV, JSONL or Parquet table, a saved `datasets` folder, or hub:NAME."
+        ),
+    ],
+    backbone: Annotated[
+        str | None, typer.Option(help="The encoder, by name; left out, the modality's starter.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="What the labels are.")] = "classify",
+    freeze: Annotated[str, typer.Option(help="Which stages train.")] = "head",
+    tap: Annotated[str, typer.Option(help="The stage that the head reads: last, a name or a number.")] = "last",
+    val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Chooses the part that is held out.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A new folder for the run; left out, one below runs/.")
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit/--no-refit", help="Solve the head again on all the data at the end.")
+    ] = True,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16 for the frozen stages.")] = "auto",
+    input: Input = None,
+    label: Label = None,
+    on_bad: OnBad = "skip",
+    device: Device = "auto",
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """Train on labelled data and save the run."""
+    _go_offline(offline)
+    from graftwork import reading, registry
+
+    # Everything that can be refused is refused before torch is loaded.
+    found = reading.data(data, input=input, label=label)
+    if backbone is None:
+        backbone = registry.starter(found.modality.name).name
+        output.say(
+            f"{found.place[0].upper()}{found.place[1:]} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME"
+        )
+    registry.agree_on(registry.backbone(backbone), found.observed)
+    out = out or _new_run(found.name, backbone)
+
+    from graftwork import fitting
+
+    with output.steady():
+        run = fitting.fit(
+            found, backbone, task=task, freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, on_bad=on_bad,
+            precision=precision, device=device, out=out,
+        )  # fmt: skip
+    output.fitted(run.as_json(), json)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    data: Annotated[str, typer.Argument(help="Labelled data; their test split is used where they bring one.")],
+    input: Input = None,
+    label: Label = None,
+    on_bad: OnBad = "skip",
+    device: Device = "cpu",
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """Metrics of a saved run on labelled data."""
+    _go_offline(offline)
+    from graftwork import reading, runs
+
+    loaded = runs.load(run)
+    with output.steady():
+        result = loaded.evaluate(reading.data(data, input=input, label=label), on_bad=on_bad, device=device)
+    output.evaluated({"run": str(run), **result}, json)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files or texts; - reads one a line from standard input.")
+    ],
+    device: Device = "cpu",
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """Labels with probabilities for new inputs."""
+    _go_offline(offline)
+    from graftwork import runs
+
+    given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
+    if not given:
+        raise GraftworkError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
+    with output.steady():
+        answers = runs.load(run).predict(given, device=device)
+    if all(answer["label"] is None for answer in answers):
+        raise GraftworkError(answers[0]["error"], "Give a file or text that can be read.")
+    output.predicted(answers, json)
+
+
+@app.command()
+def demo(offline: Offline = False, json: Json = False) -> None:
+    """The tour across modalities, on data and weights that come with the install."""
+    _go_offline(offline)
+    from graftwork import demo as tour
+
+    with output.steady():
+        result = tour.run()
+    output.toured(result, json)
+
+
+def _lines() -> list[str]:
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+
+
+def _new_run(name: str, backbone: str) -> Path:
+    stem = (
+        "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{name}-{backbone.split('/')[-1]}").strip(".-")
+        or "run"
+    )
+    path, number = Path("runs") / stem, 2
+    while path.exists():
+        path, number = Path("runs") / f"{stem}-{number}", number + 1
+    return path
+
+
+def _go_offline(offline: bool) -> None:
+    if offline:
+        os.environ["GRAFTWORK_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(arguments, json="--json" in arguments))
+
+
+def _run(arguments: list[str], *, json: bool) -> int:
+    try:
+        returned: Any = app(args=arguments, prog_name="graftwork", standalone_mode=False)
+        return returned if isinstance(returned, int) else 0
+    except GraftworkError as error:
+        output.failed(type(error).__name__, error.message, error.hint, json)
+        return error.exit_code
+    except output.USAGE_ERRORS as error:
+        command = error.ctx.command_path if error.ctx else "graftwork"
+        output.failed("UsageError", output.sentence(error.format_message()), f"See: {command} --help", json)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        output.failed("Interrupted", "Interrupted.", "Nothing half-done was left behind.", json)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("GRAFTWORK_DEBUG"):
+            raise
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
+        output.failed(
+            "Fault",
+            f"This is a fault of graftwork's: {type(error).__name__}: {reason}",
+            "See where: set GRAFTWORK_DEBUG=1 and run it again.",
+            json,
+        )
+        return 1

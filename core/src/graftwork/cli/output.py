@@ -1,0 +1,199 @@
+"""How results look on a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+# click's usage errors, from the copy of it that typer itself raises.
+USAGE_ERRORS: Any = tuple(
+    {base for base in typer.BadParameter.__mro__ if base.__name__ in ("UsageError", "ClickException")}
+)
+
+
+def say(words: str) -> None:
+    """A message to the person, on stderr."""
+    print(words, file=sys.stderr)
+
+
+def document(value: Any) -> None:
+    print(jsonlib.dumps(value, ensure_ascii=False, indent=2))
+
+
+def sentence(words: str) -> str:
+    words = words.strip()
+    return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
+def failed(kind: str, message: str, hint: str, json: bool) -> None:
+    if json:
+        document({"error": {"type": kind, "message": message, "hint": hint}})
+    else:
+        say(f"{message} {hint}".strip())
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """Keep stdout for the result: whatever a library prints meanwhile goes to stderr."""
+    stdout, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+
+
+def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(*[], box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    console = Console(markup=False, highlight=False, soft_wrap=False)
+    # Piped to a file there is no width to fit, so nothing is folded.
+    if not console.is_terminal:
+        console.width = 240
+    console.print(grid)
+
+
+def plugins(reports: list[dict[str, Any]], json: bool) -> None:
+    if json:
+        document(reports)
+        return
+    table(
+        ["plugin", "distribution", "version", "status", "provides"],
+        [
+            [
+                r["name"],
+                r["distribution"],
+                r["version"],
+                r["status"],
+                ", ".join(f"{len(v)} {k.replace('_', ' ')}" for k, v in r["provides"].items()),
+            ]
+            for r in reports
+        ],
+    )
+    for report in reports:
+        if report["error"]:
+            print(f"{report['name']} ({report['distribution']} {report['version']}): {report['error']}")
+    print("Next: graftwork backbones")
+
+
+def backbones(specs: list[dict[str, Any]], json: bool) -> None:
+    if json:
+        document(specs)
+        return
+    rows = []
+    for s in specs:
+        facts = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in s["contract"]["facts"].items())
+        size = f"{s['size_bytes'] / 1e6:,.0f} MB" if s["size_bytes"] else "?"
+        weights = "at hand" if s["at_hand"] else "to fetch"
+        rows.append([s["name"], facts, str(s["feature_dim"]), str(len(s["stages"])), size, s["license"], weights])
+    table(["backbone", "reads", "dims", "stages", "size", "licence", "weights"], rows, ("dims", "stages", "size"))
+    print("Next: graftwork fit DATA --backbone NAME")
+
+
+def _agreement(agreement: dict[str, Any]) -> None:
+    for step in agreement["steps"]:
+        say(
+            f"Converted: {step['fact'].replace('_', ' ')} {step['seen']} to {step['to']} by {step['converter']} ({step['count']} examples)"
+        )
+
+
+def fitted(record: dict[str, Any], json: bool) -> None:
+    if json:
+        document(record)
+        return
+    _agreement(record["agreement"])
+    for warning in record["warnings"]:
+        say(f"Warning: {warning}")
+    rows = [["validation", record["n_val"], record["metrics"]]]
+    if "test" in record["metrics"]:
+        rows.append(["test", record["n_test"], record["metrics"]["test"]])
+    _metrics(rows)
+    frozen = record["certificate"]
+    print(
+        f"{record['backbone']}, tap {record['tap']}, {record['n_train']} trained on, {len(frozen['frozen'])} frozen stages unchanged, "
+        f"{record['precision']['used']}, {record['timings']['total']:.1f} s. Saved: {record['run']}"
+    )
+    example = "'a new message'" if record["modality"] == "text" else "FILE"
+    print(f"Next: graftwork predict {record['run']} {example}")
+
+
+def _metrics(rows: list[list[Any]]) -> None:
+    table(
+        ["on", "examples", "accuracy", "macro F1", "log loss", "most frequent label"],
+        [
+            [name, str(n), *(f"{m[k]:.4f}" for k in ("accuracy", "macro_f1", "log_loss", "majority"))]
+            for name, n, m in rows
+        ],
+        ("examples", "accuracy", "macro F1", "log loss", "most frequent label"),
+    )
+
+
+def evaluated(result: dict[str, Any], json: bool) -> None:
+    if json:
+        document(result)
+        return
+    _agreement(result["agreement"])
+    for warning in result["warnings"]:
+        say(f"Warning: {warning}")
+    _metrics([["data", result["n"], result["metrics"]]])
+    print(f"Next: graftwork predict {result['run']} INPUT")
+
+
+def predicted(answers: list[dict[str, Any]], json: bool) -> None:
+    if json:
+        document(answers)
+        return
+    rows = []
+    for answer in answers:
+        if answer["label"] is None:
+            say(answer["error"])
+            continue
+        ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+        rest = ", ".join(f"{label} {p:.3f}" for label, p in ranked[1:3])
+        rows.append([answer["input"], answer["label"], f"{ranked[0][1]:.3f}", rest])
+    table(["input", "label", "probability", "then"], rows, ("probability",))
+    say("Next: graftwork evaluate RUN DATA")
+
+
+def toured(result: dict[str, Any], json: bool) -> None:
+    if json:
+        document(result)
+        return
+    rows = []
+    for row in result["demos"]:
+        if row.get("skipped"):
+            rows.append([row["name"], row["modality"], "-", "-", "-", "-", "-", "skipped"])
+            continue
+        gain = row["accuracy"] - row["baseline"]
+        rows.append(
+            [
+                row["name"], row["modality"], row["backbone"], str(row["n"]), f"{row['accuracy']:.3f}",
+                f"{row['baseline']:.3f} ({row['baseline_name']})", f"{row['seconds']:.1f}",
+                "transfer helped" if gain > 0.005 else "transfer did not help" if gain < -0.005 else "no difference",
+            ]
+        )  # fmt: skip
+    table(
+        ["demo", "modality", "backbone", "n", "accuracy", "baseline", "seconds", "verdict"],
+        rows,
+        ("n", "accuracy", "seconds"),
+    )
+    for row in result["demos"]:
+        if row.get("skipped"):
+            print(f"{row['name']}: {row['skipped']}")
+    if result["refused"]:
+        refused = result["refused"]
+        print(
+            f"\nA mismatch is refused before any weight is loaded ({refused['data']} given to {refused['backbone']}):\n  {refused['message']}\n"
+        )
+    print("Next: graftwork fit YOUR-DATA")

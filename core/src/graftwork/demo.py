@@ -1,0 +1,90 @@
+"""The tour across modalities: each demo that has weights at hand is fitted and set against a baseline without an encoder."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graftwork import registry, solver
+from graftwork.agreement import Agreement
+from graftwork.contracts import InputContract
+from graftwork.errors import GraftworkError, InputMismatch, UnknownName
+from graftwork.extraction import Pipeline
+from graftwork.fitting import fit, sort_labels, split
+from graftwork.metrics import classification
+from graftwork.plugins import installed
+from graftwork.reading import Data
+from graftwork.reading import data as read_data
+from graftwork.specs import Demo, load_factory
+
+SEED = 0
+HELD = 0.2
+
+
+def run() -> dict[str, Any]:
+    """Fit every demo. Returns `{demos: [...], refused}`; a demo without weights says why it was skipped.
+
+    Raises `UnknownName` when no installed plugin brings a demo.
+    """
+    demos = sorted(installed().registered["demos"].values(), key=lambda demo: demo.name)
+    if not demos:
+        raise UnknownName("No installed plugin brings a demo.", "Install one: pip install 'graftwork-text[starter]'")
+    rows, read = [], {}
+    with tempfile.TemporaryDirectory(prefix="graftwork-demo-") as folder:
+        for demo in demos:
+            place = Path(folder) / demo.name
+            place.mkdir()
+            read[demo.name] = read_data(load_factory(demo.data)(place))
+            rows.append(_tour(demo, read[demo.name]))
+        return {"demos": rows, "refused": _refusal(demos, read)}
+
+
+def _tour(demo: Demo, data: Data) -> dict[str, Any]:
+    row = {"name": demo.name, "modality": demo.modality, "n": len(data)}
+    try:
+        spec = registry.starter(demo.modality)
+    except UnknownName as error:
+        return {**row, "skipped": str(error)}
+    begun = time.perf_counter()
+    try:
+        fitted = fit(data, spec.name, seed=SEED, val=HELD)
+    except GraftworkError as error:
+        return {**row, "backbone": spec.name, "skipped": str(error)}
+    seconds = time.perf_counter() - begun
+    return {
+        **row,
+        "backbone": spec.name,
+        "accuracy": fitted.metrics["accuracy"],
+        "baseline": baseline(demo, data),
+        "baseline_name": demo.baseline_name,
+        "seconds": round(seconds, 2),
+    }
+
+
+def baseline(demo: Demo, data: Data) -> float:
+    """Accuracy of the same head on raw-input features, on the same held-out part."""
+    assert data.labels is not None
+    unconverted = Pipeline(InputContract(demo.modality), Agreement(), data.modality)
+    features = torch.from_numpy(load_factory(demo.baseline)([unconverted(raw) for raw in data.raws])).float()
+    labels = sort_labels(set(data.labels))
+    targets = torch.tensor([labels.index(label) for label in data.labels])
+    held = torch.tensor([word == "validation" for word in split(data, HELD, SEED)])
+    solution = solver.choose(features[~held], targets[~held], features[held], targets[held], len(labels))
+    probabilities = solution.logits(features[held]).double().softmax(1)
+    return classification(probabilities.numpy(), targets[held].numpy())["accuracy"]
+
+
+def _refusal(demos: list[Demo], read: dict[str, Data]) -> dict[str, str] | None:
+    """One demo's data given to a backbone of another modality, and what is said to that."""
+    for demo in demos:
+        for spec in registry.backbones():
+            if spec.modality != demo.modality:
+                try:
+                    registry.agree_on(spec, read[demo.name].observed)
+                except InputMismatch as error:
+                    return {"data": demo.name, "backbone": spec.name, "message": str(error)}
+    return None

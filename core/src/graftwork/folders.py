@@ -1,0 +1,51 @@
+"""Class folders: one folder per label, with or without train, validation and test above."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from graftwork.errors import DataError
+from graftwork.listing import SPLITS, Listing, modality_of_files
+
+
+def list_folder(root: Path) -> Listing:
+    """List the files below each class folder of `root`, sorted by name; hidden files are passed over.
+
+    Raises `DataError` for an empty folder, or one without class folders.
+    """
+    tops = _folders(root)
+    split_tops = [top for top in tops if top.name.lower() in SPLITS]
+    if split_tops and len(split_tops) == len(tops) and any(SPLITS[top.name.lower()] == "train" for top in tops):
+        found = [(path, label, SPLITS[top.name.lower()]) for top in tops for label, path in _labelled(top)]
+    else:
+        found = [(path, label, None) for label, path in _labelled(root)]
+    if not found:
+        loose = sum(1 for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
+        if not loose:
+            raise DataError(f"The folder '{root}' is empty.", "Put the examples in it: one folder per label.")
+        raise DataError(
+            f"The folder '{root}' holds {loose} files and no class folders; one folder per label is accepted.",
+            f"Move the files: {root}/LABEL/FILE",
+        )
+    modality = modality_of_files((path.name for path, _, _ in found), f"folder '{root}'")
+    return Listing(
+        name=root.resolve().name,
+        place=f"folder '{root}'",
+        modality=modality,
+        inputs=[str(path) for path, _, _ in found],
+        labels=[label for _, label, _ in found],
+        splits=None if found[0][2] is None else [str(split) for _, _, split in found],
+        base=Path(),
+    )
+
+
+def _labelled(root: Path) -> Iterator[tuple[str, Path]]:
+    for folder in _folders(root):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+                yield folder.name, path
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,68 @@
+"""What a data source lists before anything is read: inputs, labels and splits, and which modality reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graftwork.errors import DataError
+from graftwork.registry import modalities
+from graftwork.specs import Modality
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""The names that splits go by, and what each means."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits where the source has them.
+
+    base: the folder that relative paths start from.
+    """
+
+    name: str
+    place: str
+    modality: Modality
+    inputs: Sequence[Any]
+    labels: Sequence[str | None] | None
+    splits: Sequence[str] | None
+    base: Path
+
+
+def by_extension() -> dict[str, Modality]:
+    """The modality that reads each file ending."""
+    return {extension: modality for modality in modalities() for extension in modality.extensions}
+
+
+def modality_of_files(names: Iterable[str], place: str) -> Modality:
+    """The modality that reads most of the files.
+
+    Raises `DataError` when no installed plugin reads any of them.
+    """
+    known = by_extension()
+    suffixes = Counter(Path(name).suffix.lower() for name in names)
+    readable: Counter[str] = Counter()
+    for suffix, count in suffixes.items():
+        if suffix in known:
+            readable[known[suffix].name] += count
+    if readable:
+        most = readable.most_common(1)[0][0]
+        return next(m for m in modalities() if m.name == most)
+    endings = ", ".join(suffix or "none" for suffix, _ in suffixes.most_common(3))
+    read = ", ".join(m.name for m in modalities()) or "nothing"
+    raise DataError(
+        f"No installed plugin reads the files of {place} (endings: {endings}); installed plugins read: {read}.",
+        "Install the plugin that reads them, for example: pip install graftwork-image",
+    )

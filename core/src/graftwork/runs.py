@@ -1,0 +1,211 @@
+"""A run: the whole result of a fit in one directory, and the model that it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from graftwork import freeze as freezing
+from graftwork import registry
+from graftwork.backbone import Backbone, load_backbone
+from graftwork.card import write_card, write_report
+from graftwork.contracts import ObservedInput
+from graftwork.errors import DataError, RunError, Unreadable, WeightsMismatch
+from graftwork.extraction import Features, Pipeline, extract
+from graftwork.heads import Head
+from graftwork.metrics import classification
+from graftwork.readers import Reader
+from graftwork.reading import Bad, Data, allow_bad, as_raws, read_facts
+from graftwork.reading import data as read_data
+from graftwork.specs import load_factory
+
+FORMAT = 1
+
+
+class Run:
+    """What was asked, agreed, done and measured (`record`), and the model that came of it.
+
+    A loaded run brings its backbone to memory with the first prediction.
+    """
+
+    def __init__(
+        self, record: dict[str, Any], head: Head, backbone: Backbone | None = None, path: Path | None = None
+    ) -> None:
+        self.record = record
+        self.path = path
+        self._head = head
+        self._backbone = backbone
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.record["metrics"]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.record["labels"]
+
+    def __repr__(self) -> str:
+        accuracy = self.metrics.get("accuracy")
+        return f"<Run {self.record['backbone']} on {self.record['data']['name']}: accuracy {accuracy:.3f}>"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"run": str(self.path) if self.path else None, **self.record}
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run directory: run.json, head.safetensors, README.md (the model card) and report.html.
+
+        It appears whole or not at all. Raises `RunError` when `path` already holds something.
+        """
+        path = Path(path)
+        if path.exists() and (path.is_file() or any(path.iterdir())):
+            raise RunError(
+                f"'{path}' already holds something; a run is written to a new folder.", "Name another: --out RUN"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        except OSError as error:
+            raise RunError(f"'{path}' cannot be written: {error.strerror}.", "Name another: --out RUN") from error
+        try:
+            save_file(self._head.state_dict(), temporary / "head.safetensors")
+            (temporary / "run.json").write_text(json.dumps(self.record, indent=2, ensure_ascii=False), encoding="utf-8")
+            write_card(self.record, temporary / "README.md")
+            write_report(self.record, temporary / "report.html")
+            temporary.chmod(0o755)
+            if path.exists():
+                path.rmdir()
+            os.replace(temporary, path)
+        except OSError as error:
+            raise RunError(f"'{path}' cannot be written: {error.strerror}.", "Name another: --out RUN") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self.path = path
+        return path
+
+    def backbone(self) -> Backbone:
+        """The encoder, loaded once. Raises `WeightsMismatch` when its weights are not those the run was made with."""
+        if self._backbone is None:
+            spec = registry.backbone(self.record["backbone"])
+            backbone = load_backbone(spec)
+            if freezing.weights_digest(freezing.stage_digests(backbone)) != self.record["weights_digest"]:
+                raise WeightsMismatch(
+                    f"The weights of '{spec.name}' here are not those that the run was made with (digest "
+                    f"{self.record['weights_digest'][:12]}…).",
+                    "Install the version of its plugin that run.json names, or fit again.",
+                )
+            self._backbone = backbone
+        return self._backbone
+
+    def predict(self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu") -> list[dict[str, Any]]:
+        """For each input `{input, label, probabilities}`: paths, texts, encoded bytes or decoded objects.
+
+        The same contract and conversions as in training. An input that cannot be read gets `label` None and an `error`.
+        Computed in fp32 by default, so that an answer does not depend on what else is asked.
+
+        Raises `InputMismatch` when the inputs are not what the encoder reads.
+        """
+        modality = registry.modality(self.record["modality"])
+        reader: Reader = load_factory(modality.reader)()
+        raws = as_raws(inputs, modality, Path(), reader)
+        facts = list(read_facts(reader, raws, modality))
+        errors = {i: str(f) for i, f in enumerate(facts) if isinstance(f, Unreadable)}
+        good = [i for i in range(len(raws)) if i not in errors]
+        rows: dict[int, list[float]] = {}
+        if good:
+            seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Unreadable)]
+            observed = ObservedInput.of(modality.name, "the input", seen, items=reader.items, units=reader.units)
+            found = self._features([raws[i] for i in good], observed, precision, device)
+            kept = [good[i] for i in found.kept]
+            rows = dict(zip(kept, self._probabilities(found.values).tolist(), strict=True))
+            failed = (i for i in good if i not in rows)
+            errors.update(zip(failed, (bad.reason for bad in found.bad), strict=True))
+        answers = []
+        for index, raw in enumerate(raws):
+            if index in errors:
+                answers.append({"input": raw.name, "label": None, "probabilities": {}, "error": errors[index]})
+                continue
+            probabilities = dict(zip(self.labels, rows[index], strict=True))
+            answers.append(
+                {
+                    "input": raw.name,
+                    "label": max(probabilities, key=probabilities.__getitem__),
+                    "probabilities": probabilities,
+                }
+            )
+        return answers
+
+    def evaluate(self, data: Data | Any, *, on_bad: str = "skip", device: str = "cpu") -> dict[str, Any]:
+        """Metrics on labelled data (their test split where they bring one), in the precision that the run was made with.
+
+        Returns `{metrics, n, warnings, agreement}`. Raises `DataError` for labels that the run never saw, naming them.
+        """
+        data = data if isinstance(data, Data) else read_data(data)
+        if data.labels is None:
+            raise DataError(
+                "The data have no labels, so there is nothing to compare with.", "Name a column: --label COLUMN"
+            )
+        spec = registry.backbone(self.record["backbone"])
+        agreement = registry.agree_on(spec, data.observed)
+        chosen = data.where("test") or list(range(len(data)))
+        unseen = sorted({data.labels[i] for i in chosen} - set(self.labels))
+        if unseen:
+            words = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
+            known = ", ".join(f"'{label}'" for label in self.labels[:10]) + (
+                " and others" if len(self.labels) > 10 else ""
+            )
+            raise DataError(
+                f"The run never saw the label{'s' * (len(unseen) > 1)} {words}; it knows {known}.",
+                "Map the labels, or fit again with them.",
+            )
+        warnings = [*allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings]
+        found = self._features([data.raws[i] for i in chosen], data.observed, self.record["precision"]["used"], device)
+        warnings += allow_bad(found.bad, len(chosen), on_bad)
+        targets = torch.tensor([self.labels.index(data.labels[chosen[i]]) for i in found.kept])
+        metrics = classification(self._probabilities(found.values).numpy(), targets.numpy())
+        return {"metrics": metrics, "n": len(targets), "warnings": warnings, "agreement": agreement.as_json()}
+
+    def _features(self, raws: Sequence[Any], observed: ObservedInput, precision: str, device: str) -> Features:
+        spec = registry.backbone(self.record["backbone"])
+        agreement = registry.agree_on(spec, observed)
+        backbone = self.backbone()
+        pipeline = Pipeline(spec.contract, agreement, registry.modality(observed.modality))
+        tap = backbone.tap(self.record["tap"])
+        return extract(backbone, pipeline, raws, tap=tap, size=pipeline.reader.size, precision=precision, device=device)
+
+    def _probabilities(self, features: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return self._head.decode(self._head(features))
+
+
+def load(path: str | Path) -> Run:
+    """Open a run directory. Raises `RunError` when it is not one, or one of a newer format."""
+    path = Path(path)
+    file = path / "run.json"
+    if not file.is_file():
+        raise RunError(f"'{path}' is not a run: it holds no run.json.", "Make one: graftwork fit DATA --out RUN")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if record["format"] > FORMAT:
+            raise RunError(
+                f"'{path}' was written in format {record['format']}; this graftwork reads up to {FORMAT}.",
+                "Update graftwork.",
+            )
+        weights = load_file(path / "head.safetensors")
+        outputs, features = weights["linear.weight"].shape
+        head: Head = load_factory(registry.head(record["head"]).factory)(features, outputs)
+        head.load_state_dict(weights)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"'{path}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
+    return Run(record, head.eval(), None, path)
+
+
+__all__ = ["FORMAT", "Bad", "Run", "load"]

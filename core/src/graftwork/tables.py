@@ -1,0 +1,245 @@
+"""Tables: CSV, TSV, JSONL, Parquet, and `datasets` from disk or hub; which column is the input and which the label.
+
+Everything becomes an Arrow table, the form that `datasets` itself keeps; nothing is decoded here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graftwork.errors import DataError, UsageError, WeightsUnavailable
+from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files
+from graftwork.registry import modalities
+from graftwork.specs import Modality
+from graftwork.weights import offline
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+INPUT_NAMES = (
+    "text", "sentence", "message", "utterance", "review", "content", "body", "question", "query", "tweet",
+    "file", "file_name", "filename", "filepath", "file_path", "path", "image", "img", "audio", "clip", "input",
+)  # fmt: skip
+LABEL_NAMES = (
+    "label", "labels", "class", "category", "intent", "target", "topic", "sentiment", "emotion", "species", "y",
+)  # fmt: skip
+SPLIT_COLUMN = "split"
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read one file; every CSV cell stays text as written ("NA" and "007" too).
+
+    Raises `DataError` with the reader's reason for a file that is not what its ending says.
+    """
+    try:
+        match path.suffix.lower():
+            case ".csv" | ".tsv":
+                return _read_csv(path)
+            case ".parquet":
+                import pyarrow.parquet as pq
+
+                return pq.read_table(path, memory_map=True)
+            case _:
+                import pyarrow.json as pj
+
+                return pj.read_json(path)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        if "UTF8" in reason or "utf-8" in reason:
+            raise DataError(
+                f"'{path}' is not UTF-8 text, the encoding that is accepted.",
+                f"Convert it: iconv -f latin1 -t utf8 {path.name} > utf8-{path.name}",
+            ) from error
+        raise DataError(
+            f"'{path}' cannot be read as {path.suffix[1:].upper()}: {reason[:200]}.", "Mend or export it again."
+        ) from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    import pyarrow.csv as pc_csv
+
+    with path.open("rb") as file:
+        start = file.read(65536).decode("utf-8-sig", errors="replace")
+    if not start.strip():
+        raise DataError(f"'{path}' is empty.", "Give a table with a header line and one example a line.")
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(start)
+    names = next(csv.reader(io.StringIO(start), delimiter=delimiter))
+    return pc_csv.read_csv(
+        path,
+        parse_options=pc_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pc_csv.ConvertOptions(column_types={name: pa.string() for name in names}),
+    )
+
+
+def _delimiter(start: str) -> str:
+    header = start.splitlines()[0]
+    return max(",;\t|", key=header.count)
+
+
+def read_datasets(source: str, *, hub: bool) -> dict[str, pa.Table]:
+    """The splits of a `datasets` folder saved to disk, or of a set on the hub, undecoded, each as an Arrow table.
+
+    Raises `DataError` when it is neither, `WeightsUnavailable` when the hub cannot be reached.
+    """
+    if hub and offline():
+        raise WeightsUnavailable(
+            f"The data set '{source}' is on the hub, and --offline forbids fetching it.", "Save it to disk first."
+        )
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(source) if hub else datasets.load_from_disk(source)
+    except Exception as error:  # the library raises its own and its transport's families
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"'{source}' cannot be loaded as a data set: {reason[:200]}.", "See: graftwork fit --help"
+        ) from error
+    parts = loaded if isinstance(loaded, datasets.DatasetDict) else {"": loaded}
+    return {str(name): part.with_format("arrow")[:] for name, part in parts.items()}
+
+
+def list_tables(
+    tables: dict[str, pa.Table],
+    name: str,
+    base: Path,
+    input_column: str | None,
+    label_column: str | None,
+    labelled: bool,
+) -> Listing:
+    """Choose the columns of one or more tables of like columns (keyed by split, "" for none) and list their rows.
+
+    Raises `DataError` for a table without rows, or one whose columns are not plain and were not named.
+    """
+    tables = {split: table for split, table in tables.items() if split == "" or split.lower() in SPLITS}
+    if not tables or not any(len(table) for table in tables.values()):
+        raise DataError(f"'{name}' has no rows.", "Give a table with a header line and one example a line.")
+    columns = next(iter(tables.values())).column_names
+    label = _label(columns, label_column, input_column, name) if labelled or label_column else None
+    chosen = _input(columns, input_column, label, name)
+    first = next(iter(tables.values()))
+    place = f"column '{chosen}'"
+    modality = _modality(first, chosen, place)
+    inputs: list[Any] = []
+    labels: list[str | None] = []
+    splits: list[str] = []
+    for split, table in tables.items():
+        inputs += table.column(chosen).to_pylist()
+        if label is not None:
+            labels += _label_words(table, label)
+        if split:
+            splits += [SPLITS[split.lower()]] * len(table)
+        elif SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, label):
+            splits += _split_words(table, name)
+    return Listing(name, place, modality, inputs, labels if label is not None else None, splits or None, base)
+
+
+def _label(columns: Sequence[str], asked: str | None, input_column: str | None, name: str) -> str:
+    if asked is not None:
+        return _present(asked, columns, name, "--label")
+    lowered = {column.lower(): column for column in columns}
+    found = next((lowered[n] for n in LABEL_NAMES if n in lowered), None)
+    others = [c for c in columns if c.lower() != SPLIT_COLUMN]
+    if found is None and len(others) == 2:
+        taken = input_column or next((lowered[n] for n in INPUT_NAMES if n in lowered), None)
+        found = next((c for c in others if taken is not None and c != taken), None)
+    if found is None:
+        raise DataError(
+            f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
+            "Name it: --label COLUMN",
+        )
+    return found
+
+
+def _input(columns: Sequence[str], asked: str | None, label: str | None, name: str) -> str:
+    if asked is not None:
+        return _present(asked, columns, name, "--input")
+    rest = [c for c in columns if c != label and c.lower() != SPLIT_COLUMN]
+    lowered = {column.lower(): column for column in rest}
+    named = [lowered[n] for n in INPUT_NAMES if n in lowered]
+    if len(named) == 1 or (not named and len(rest) == 1):
+        return (named or rest)[0]
+    raise DataError(
+        f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the input.",
+        "Name it: --input COLUMN",
+    )
+
+
+def _present(asked: str, columns: Sequence[str], name: str, option: str) -> str:
+    if asked not in columns:
+        raise UsageError(
+            f"'{name}' has no column '{asked}'; its columns are {_listed(columns)}.",
+            f"Name one of them: {option} COLUMN",
+        )
+    return asked
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(f"'{column}'" for column in columns)
+
+
+def _modality(table: pa.Table, column: str, place: str) -> Modality:
+    feature = _feature(table, column).get("_type", "")
+    for modality in modalities():
+        if feature in modality.features:
+            return modality
+    kind = table.schema.field(column).type
+    if pa.types.is_struct(kind):
+        paths = [
+            value["path"] or "" for value in table.column(column).slice(0, 100).to_pylist() if value and "path" in value
+        ]
+        return modality_of_files(paths, place)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise DataError(f"The {place} holds {kind}; text or file paths are accepted.", "Name another: --input COLUMN")
+    known = by_extension()
+    sample = [value.strip() for value in table.column(column).slice(0, 200).to_pylist() if value and value.strip()]
+    paths = [
+        value for value in sample if "\n" not in value and _suffix(value) in known and not known[_suffix(value)].inline
+    ]
+    if len(paths) > len(sample) / 2:
+        return modality_of_files(paths, place)
+    inline = next((m for m in modalities() if m.inline), None)
+    if inline is None:
+        raise DataError(f"No installed plugin reads the text in {place}.", "Install one: pip install graftwork-text")
+    return inline
+
+
+def _suffix(value: str) -> str:
+    return Path(value).suffix.lower()
+
+
+def _feature(table: pa.Table, column: str) -> dict[str, Any]:
+    metadata = (table.schema.metadata or {}).get(b"huggingface")
+    described = json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
+    return described.get(column, {}) if isinstance(described.get(column), dict) else {}
+
+
+def _label_words(table: pa.Table, column: str) -> list[str | None]:
+    names = _feature(table, column).get("names")
+    values = table.column(column)
+    if names:
+        return [None if v is None or v < 0 else str(names[v]) for v in values.to_pylist()]
+    if pa.types.is_dictionary(values.type):
+        values = pc.cast(values, values.type.value_type)
+    if pa.types.is_nested(values.type):
+        raise DataError(
+            f"The label column '{column}' holds {values.type}; one label per example is accepted.",
+            "Name another: --label COLUMN",
+        )
+    return [None if v is None or str(v).strip() == "" else str(v) for v in values.to_pylist()]
+
+
+def _split_words(table: pa.Table, name: str) -> list[str]:
+    words = [str(value).strip().lower() for value in table.column(SPLIT_COLUMN).to_pylist()]
+    unknown = sorted(set(words) - set(SPLITS))
+    if unknown:
+        raise DataError(
+            f"'{name}' has '{unknown[0]}' in its column '{SPLIT_COLUMN}'; accepted: {', '.join(SPLITS)}.",
+            "Rename it, or the column.",
+        )
+    return [SPLITS[word] for word in words]
