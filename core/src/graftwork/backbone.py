@@ -22,11 +22,11 @@ class Backbone(nn.Module, ABC):
     stages: input to output.
     dims: D of the pooled features after each stage.
     batch_size: how much of the reader's `size` one batch holds (images, characters, samples).
-    bf16: False where bf16 does not pay (depthwise convolutions), so that it is used only when asked for.
+    channels_last: whether its convolutions run faster with channels last in memory (depthwise ones do).
     """
 
     batch_size: ClassVar[int] = 32
-    bf16: ClassVar[bool] = True
+    channels_last: ClassVar[bool] = False
 
     def __init__(self, spec: BackboneSpec, stages: Sequence[Stage], dims: Sequence[int]) -> None:
         super().__init__()

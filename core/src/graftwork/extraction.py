@@ -89,7 +89,8 @@ def extract(
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")
-    runner = backbone.to(device)
+    layout = torch.channels_last if backbone.channels_last else torch.preserve_format
+    runner = backbone.to(device, memory_format=layout)
     used, cosine = "fp32", None
     chunks: list[Tensor] = []
     order: list[int] = []
@@ -113,8 +114,8 @@ def extract(
             bad += failed
             if state is None:
                 continue
-            state = state.to(device)
-            if first and (precision == "bf16" or (precision == "auto" and backbone.bf16 and fast_bf16(device))):
+            state = State(state.hidden.to(device, memory_format=layout), state.mask).to(device)
+            if first and (precision == "bf16" or (precision == "auto" and fast_bf16(device))):
                 reduced = copy.deepcopy(backbone).to(torch.bfloat16)
                 exact = runner.features(state, tap)
                 cosine = _least_cosine(exact, reduced.features(state.to(dtype=torch.bfloat16), tap))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 STRENGTHS = tuple(float(s) for s in np.logspace(-1, -7, 13))
@@ -78,7 +79,9 @@ class _Problem:
             return float(loss), gradient.ravel()
 
         options = {"maxiter": 1000, "maxfun": 1500, "ftol": 1e-9, "gtol": 1e-6, "maxcor": 20}
-        found = minimize(objective, self.theta.ravel(), jac=True, method="L-BFGS-B", options=options)
+        # The optimizer's own vector arithmetic must not wake a second thread pool beside torch's: that is 10 times slower.
+        with threadpool_limits(1, user_api="blas"):
+            found = minimize(objective, self.theta.ravel(), jac=True, method="L-BFGS-B", options=options)
         self.theta = found.x.reshape(self.shape)
         weight = torch.from_numpy(self.theta[:, :-1]) / self.scaling.size
         bias = torch.from_numpy(self.theta[:, -1]) - weight @ self.scaling.mean.double()

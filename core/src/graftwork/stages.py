@@ -26,6 +26,14 @@ class State:
         hidden = self.hidden.to(device=device, dtype=dtype if self.hidden.is_floating_point() else None)
         return State(hidden, None if self.mask is None else self.mask.to(device))
 
+    def attention_bias(self) -> Tensor | None:
+        """What attention scores `(B, heads, T, T)` add so that padding is never attended to: `(B, 1, T, T)`, or None."""
+        if self.mask is None:
+            return None
+        bias = torch.zeros(self.mask.shape, dtype=self.hidden.dtype, device=self.hidden.device)
+        bias = bias.masked_fill(~self.mask, torch.finfo(bias.dtype).min)
+        return bias[:, None, None, :].expand(-1, 1, self.mask.shape[1], -1)
+
 
 class Stage(nn.Module, ABC):
     """A part of a backbone that takes a state and returns the next; it owns the parameters that do so."""

@@ -90,7 +90,7 @@ def fit(
     if backbone is None:
         backbone = registry.starter(found.modality.name).name
         output.say(
-            f"{found.place[0].upper()}{found.place[1:]} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME"
+            f"{output.upper(found.observed.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME"
         )
     registry.agree_on(registry.backbone(backbone), found.observed)
     out = out or _new_run(found.name, backbone)

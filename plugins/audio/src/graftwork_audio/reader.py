@@ -1,0 +1,163 @@
+"""Reads sound: the facts from a file's header, the samples when they are asked for, and why it cannot be read."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import soundfile
+
+from graftwork import Raw, Reader, Unreadable
+from graftwork.contracts import Value
+from graftwork_audio.clip import Clip, facts_of
+
+# libsndfile's log of a header, where the part that holds the samples is longer than what the file holds.
+_CUT = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_CUT_RF64 = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
+# Sizes from here on are written by programs that did not know the length (a stream), and promise nothing.
+_UNKNOWN = 0x7FFFFF00
+# An MP3 decoder starts and stops within a frame of 1152 samples at either end.
+_MP3_SLACK = 2 * 1152
+
+
+class AudioReader(Reader):
+    """Files and encoded bytes that libsndfile reads, and sound in memory.
+
+    In memory, sound is a `Clip`, or as `datasets` decodes it, `{"array": (T,) or (C, T), "sampling_rate": Hz}`
+    with floats whose full scale is -1 to 1.
+    """
+
+    items: ClassVar[str] = "files"
+    units: ClassVar[Mapping[str, str]] = {"sampling_rate": "Hz", "duration": "s"}
+
+    def facts(self, raw: Raw) -> Mapping[str, Value]:
+        """sampling_rate (Hz), channels and duration (s, cut to milliseconds), from the header alone."""
+        clip = _in_memory(raw)
+        if clip is not None:
+            return clip.facts()
+        with _opened(raw) as file:
+            return facts_of(file.samplerate, file.channels, file.frames)
+
+    def decode(self, raw: Raw) -> Clip:
+        """The whole sound at its own rate, every channel."""
+        clip = _in_memory(raw)
+        if clip is None:
+            with _opened(raw) as file:
+                samples = file.read(dtype="float32", always_2d=True)
+                _check_complete(raw, file, len(samples))
+                clip = Clip(np.ascontiguousarray(samples.T), file.samplerate)
+        if not np.isfinite(clip.samples).all():
+            raise _unreadable(raw, "some of its samples are not finite numbers")
+        return clip
+
+    def size(self, raw: Raw) -> int:
+        """Samples per channel."""
+        clip = _in_memory(raw)
+        if clip is not None:
+            return clip.samples.shape[1]
+        with _opened(raw) as file:
+            return file.frames
+
+
+@contextmanager
+def _opened(raw: Raw) -> Iterator[soundfile.SoundFile]:
+    """The open file, known to hold samples. Whatever the library raises while it is open becomes `Unreadable`."""
+    if isinstance(raw.value, bytes):
+        source: Any = io.BytesIO(raw.value)
+    elif raw.path is None:
+        raise _unreadable(raw, "it is neither a file nor sound")
+    elif not raw.path.exists():
+        raise _unreadable(raw, "the file does not exist")
+    elif not raw.path.is_file():
+        raise _unreadable(raw, "it is not a file")
+    else:
+        source = str(raw.path)
+    try:
+        with soundfile.SoundFile(source) as file:
+            _check_header(raw, file)
+            yield file
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(raw, _plain(error.error_string)) from error
+    except (TypeError, OSError, RuntimeError, ValueError, MemoryError) as error:
+        raise _unreadable(raw, _plain(str(error) or type(error).__name__)) from error
+
+
+def _check_header(raw: Raw, file: soundfile.SoundFile) -> None:
+    if file.frames <= 0 or file.samplerate <= 0:
+        raise _unreadable(raw, "it holds no samples")
+    if file.frames >= 2**62:
+        raise _unreadable(raw, "its header does not say how long it is")
+    for promised, held in _CUT.findall(file.extra_info):
+        # A writer may count padding of less than one sample; that is not a loss.
+        if int(held) < int(promised) < _UNKNOWN and int(promised) - int(held) > int(held) / file.frames:
+            raise _cut(raw, int(held), int(promised), "bytes")
+    for held, promised in _CUT_RF64.findall(file.extra_info):
+        if int(held) < int(promised):
+            raise _cut(raw, int(held), int(promised), "samples")
+
+
+def _check_complete(raw: Raw, file: soundfile.SoundFile, read: int) -> None:
+    if read == 0:
+        raise _unreadable(raw, "it holds no samples")
+    # The length of an MP3 file is an estimate unless its first frame states it.
+    if file.format != "MP3":
+        slack = 0
+    elif any(mark in raw.content()[:16_384] for mark in (b"Xing", b"Info", b"VBRI")):
+        slack = _MP3_SLACK
+    else:
+        return
+    if read < file.frames - slack:
+        raise _cut(raw, read, file.frames, "samples")
+
+
+def _in_memory(raw: Raw) -> Clip | None:
+    """The clip that an example holds as an object, None for files and encoded bytes."""
+    value = raw.value
+    if value is None or isinstance(value, bytes):
+        return None
+    if isinstance(value, Clip):
+        clip = value
+    elif isinstance(value, Mapping) and value.get("array") is not None and value.get("sampling_rate"):
+        clip = _clip(raw, value["array"], value["sampling_rate"])
+    else:
+        raise _unreadable(
+            raw, f"a {type(value).__name__} does not say its rate; {{'array': ..., 'sampling_rate': ...}} is accepted"
+        )
+    if clip.samples.size == 0:
+        raise _unreadable(raw, "it holds no samples")
+    return clip
+
+
+def _clip(raw: Raw, array: Any, rate: Any) -> Clip:
+    samples = np.asarray(array)
+    if samples.dtype.kind != "f":
+        raise _unreadable(raw, f"its array holds {samples.dtype}; floats from -1 to 1 are accepted")
+    if samples.ndim == 1:
+        samples = samples[None]
+    if samples.ndim != 2 or samples.shape[0] > max(samples.shape[1], 1):
+        raise _unreadable(
+            raw, f"its array has the shape {samples.shape}; (samples,) or (channels, samples) is accepted"
+        )
+    if not isinstance(rate, (int, float, np.number)) or rate <= 0 or rate != int(rate):
+        raise _unreadable(raw, f"its sampling rate is {rate!r}; a whole number of Hz is accepted")
+    return Clip(np.ascontiguousarray(samples, dtype=np.float32), int(rate))
+
+
+def _plain(text: str) -> str:
+    """A library's message as the end of a sentence: one line, no full stop, a small first letter before small ones."""
+    line = next(iter(text.strip().splitlines()), "unknown error").removeprefix("Error : ").rstrip(" .")
+    return line[:1].lower() + line[1:] if line[1:2].islower() else line
+
+
+def _cut(raw: Raw, held: int, promised: int, unit: str) -> Unreadable:
+    return _unreadable(raw, f"it is cut short and holds {held} of the {promised} {unit} that its header promises")
+
+
+def _unreadable(raw: Raw, reason: str) -> Unreadable:
+    return Unreadable(
+        f"'{raw.name}' cannot be read as audio: {reason}.", "Save it again, as WAV or FLAC, or leave it out."
+    )

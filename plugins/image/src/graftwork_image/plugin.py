@@ -1,0 +1,122 @@
+"""What the image plugin registers; its top level imports nothing heavy."""
+
+from __future__ import annotations
+
+from graftwork import (
+    API_VERSION,
+    BackboneSpec,
+    Converter,
+    Demo,
+    Exactly,
+    InputContract,
+    Modality,
+    OneOf,
+    UrlWeights,
+    hookimpl,
+)
+
+api_version = API_VERSION
+
+CONTRACT = InputContract("image", {"mode": Exactly("RGB"), "orientation": Exactly(1)})
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bilinear"}
+
+LOST = {
+    **dict.fromkeys(("RGBA", "RGBa", "LA", "La", "PA"), "transparency is replaced by white"),
+    **dict.fromkeys(("I", "I;16", "I;16B", "I;16L", "I;16N"), "16 bits a pixel become 8"),
+    **dict.fromkeys(("CMYK", "LAB"), "print colours are shown by the nearest screen colours"),
+}
+MODES = ("1", "L", "P", "RGB", "YCbCr", "HSV", *LOST)
+"""The pixel modes (as Pillow names them) that can be turned into RGB, and what that loses."""
+
+
+def _loss(seen: object, to: object) -> str:
+    return LOST.get(str(seen), "")
+
+
+@hookimpl
+def graftwork_modalities():
+    yield Modality(
+        "image",
+        noun="images",
+        reader="graftwork_image.reader:ImageReader",
+        extensions=(
+            ".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm",
+            ".pbm", ".pnm", ".tga", ".ico", ".pcx", ".dds", ".icns", ".mpo",
+        ),
+        features=("Image",),
+        preparer="graftwork_image.prepare:build",
+    )  # fmt: skip
+
+
+@hookimpl
+def graftwork_converters():
+    yield Converter(
+        "to-rgb",
+        modality="image",
+        fact="mode",
+        factory="graftwork_image.convert:to_rgb",
+        accepts=OneOf(MODES),
+        gives=Exactly("RGB"),
+        loss=_loss,
+    )
+    yield Converter(
+        "exif-turn",
+        modality="image",
+        fact="orientation",
+        factory="graftwork_image.convert:exif_turn",
+        accepts=OneOf(tuple(range(2, 9))),
+        gives=Exactly(1),
+    )
+
+
+def _torchvision(
+    name: str,
+    file: str,
+    size_bytes: int,
+    stages: tuple[str, ...],
+    dim: int,
+    parameters: int,
+    resize: int,
+    crop: int = 224,
+) -> BackboneSpec:
+    return BackboneSpec(
+        name=f"image/{name}",
+        contract=CONTRACT,
+        factory="graftwork_image.torchvision_models:build",
+        weights=UrlWeights(
+            f"https://download.pytorch.org/models/{file}.pth", sha256=file.rsplit("-", 1)[-1], size_bytes=size_bytes
+        ),
+        stages=stages,
+        feature_dim=dim,
+        parameters=parameters,
+        license="BSD-3-Clause",
+        source="torchvision",
+        pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
+        preparation={"resize": resize, "crop": crop, **IMAGENET},
+        config={"model": name.replace("-", "_")},
+    )
+
+
+@hookimpl
+def graftwork_backbones():
+    layers = ("stem", "layer1", "layer2", "layer3", "layer4")
+    yield _torchvision("resnet18", "resnet18-f37072fd", 46_830_571, layers, 512, 11_176_512, 256)
+    yield _torchvision("resnet50", "resnet50-11ad3fa6", 102_540_417, layers, 2048, 23_508_032, 232)
+    blocks = tuple(f"block{i + 1}" for i in range(12))
+    yield _torchvision("vit-b-16", "vit_b_16-c867db91", 346_328_529, ("stem", *blocks, "norm"), 768, 85_798_656, 256)
+    blocks = (*blocks[:5], "fc6", "fc7")
+    yield _torchvision("vgg16", "vgg16-397923af", 553_433_881, blocks, 4096, 134_260_544, 256)
+    blocks = ("stem", "mixed5b", "mixed5c", "mixed5d", "mixed6a", "mixed6b", "mixed6c", "mixed6d", "mixed6e", "mixed7a")
+    blocks = (*blocks, "mixed7b", "mixed7c")
+    yield _torchvision("inception-v3", "inception_v3_google-0cc3c7bd", 108_949_747, blocks, 2048, 21_785_568, 342, 299)
+
+
+@hookimpl
+def graftwork_demos():
+    yield Demo(
+        "digits",
+        modality="image",
+        data="graftwork_image.demo:digits",
+        baseline="graftwork_image.demo:pixels",
+        baseline_name="pixels",
+    )
