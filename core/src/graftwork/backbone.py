@@ -59,7 +59,7 @@ class Backbone(nn.Module, ABC):
         """One vector per example, `(B, D)` float32, from the state after any stage; padding never counts."""
 
     def tap(self, word: str) -> int:
-        """The index of the stage that `word` means: "last", a stage's name, or its number counted from 0 or back from -1.
+        """The index of the stage that `word` means: "last", a stage's name, or its number from 0 (or back from -1).
 
         Raises `UsageError` for anything else.
         """
@@ -72,7 +72,8 @@ class Backbone(nn.Module, ABC):
             return range(len(names))[int(word)]
         except (ValueError, IndexError):
             raise UsageError(
-                f"There is no tap '{word}' in '{self.spec.name}'; its stages are 0 to {len(names) - 1}: {', '.join(names)}.",
+                f"There is no tap '{word}' in '{self.spec.name}'; its stages are 0 to {len(names) - 1}: "
+                f"{', '.join(names)}.",
                 "Choose one of them with --tap, or 'last'.",
             ) from None
 

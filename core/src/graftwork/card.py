@@ -33,12 +33,13 @@ def write_report(record: dict[str, Any], path: Path) -> None:
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430 }}
 h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
-table {{ border-collapse: collapse; width: 100% }} td {{ border-bottom: 1px solid #d9dee5; padding: .35rem .5rem; vertical-align: top }}
+table {{ border-collapse: collapse; width: 100% }}
+td {{ border-bottom: 1px solid #d9dee5; padding: .35rem .5rem; vertical-align: top }}
 td:first-child {{ color: #5a6675; width: 34% }} .lead {{ font-size: 1.15rem }}
 </style>
 <h1>{html.escape(record["data"]["name"])}: {html.escape(record["task"])} with {html.escape(record["backbone"])}</h1>
-<p class="lead">{record["metrics"]["accuracy"]:.1%} of {record["n_val"]} held-out examples are right, {gain * 100:+.1f} points
-against always guessing the most frequent label.</p>
+<p class="lead">{record["metrics"]["accuracy"]:.1%} of {record["n_val"]} held-out examples are right,
+{gain * 100:+.1f} points against always guessing the most frequent label.</p>
 <h2>Measured</h2><table>{figures}</table>
 <h2>Made of</h2><table>{rows}</table>
 <h2>Warnings</h2><ul>{notes}</ul>

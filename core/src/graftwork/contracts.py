@@ -17,7 +17,7 @@ Value = str | int | float
 
 def show(value: Value, unit: str = "") -> str:
     """Write a fact's value the way people read it: `show(44100, "Hz")` is `44 100 Hz`."""
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, bool | str):
         text = str(value)
     elif isinstance(value, int) or float(value).is_integer():
         text = f"{int(value):,}".replace(",", " ")

@@ -1,4 +1,4 @@
-"""The tour across modalities: each demo that has weights at hand is fitted and set against a baseline without an encoder."""
+"""The tour across modalities: each demo with weights at hand is fitted and set beside a baseline without an encoder."""
 
 from __future__ import annotations
 

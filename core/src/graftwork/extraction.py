@@ -83,14 +83,16 @@ def extract(
     precision: str = "auto",
     device: torch.device | str = "cpu",
 ) -> Features:
-    """Pooled features after stage `tap`. precision: "fp32", "bf16" (if it agrees), or "auto" (where the machine is fast at it).
+    """Pooled features after stage `tap`.
 
+    precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 where the machine is fast at it).
     The backbone is left as it was; bf16 runs on a copy of the stages that are needed.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")
     layout = torch.channels_last if backbone.channels_last else torch.preserve_format
-    runner = backbone.to(device, memory_format=layout)
+    runner = backbone.to(device)
+    runner.to(memory_format=layout)  # pyright: ignore[reportCallIssue]  torch's stubs want a device too
     used, cosine = "fp32", None
     chunks: list[Tensor] = []
     order: list[int] = []

@@ -53,7 +53,8 @@ def fit(
     solved again on all the data but a test split (refit=False keeps it apart).
     precision: "auto", "fp32" or "bf16" for extraction.
 
-    Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`, `UsageError`.
+    Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`,
+    `UnknownName`, `UsageError`.
     """
     clock = Clock()
     data = data if isinstance(data, Data) else read_data(data)

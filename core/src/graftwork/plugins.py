@@ -123,7 +123,8 @@ class Plugins:
         key = (kind, name)
         owner = self._owners.get(key)
         if owner is not None:
-            message = f"'{name}' ({kind}) is claimed by both {owner.distribution} and {report.distribution}, so neither is used."
+            both = f"both {owner.distribution} and {report.distribution}"
+            message = f"'{name}' ({kind}) is claimed by {both}, so neither is used."
             self.conflicts[key] = message
             self.registered[kind].pop(name, None)
             for claimant in {id(r): r for r in (owner, report)}.values():

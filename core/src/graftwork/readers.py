@@ -16,7 +16,7 @@ from graftwork.contracts import Value
 
 @dataclass(frozen=True)
 class Raw:
-    """One example as it was given: a file (`path`), or something already in memory (`value`: text, bytes, an object)."""
+    """One example as it was given: a file (`path`), or what is in memory already (`value`: text, bytes, an object)."""
 
     name: str
     path: Path | None = None

@@ -136,7 +136,7 @@ def _observe(listing: Listing) -> Data:
 
 
 def as_raws(inputs: Iterable[Any], modality: Modality, base: Path, reader: Reader) -> list[Raw]:
-    """Name each input as it was given: a path, a text, encoded bytes (alone or as `datasets` keeps them), or an object."""
+    """Name each input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object."""
     raws = []
     for number, item in enumerate(inputs):
         if isinstance(item, Raw):

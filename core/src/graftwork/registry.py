@@ -138,7 +138,7 @@ def _resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
     schemes = sorted({key.partition(":")[0] for key in plugins.registered["resolvers"]})
     if scheme not in schemes:
         raise UnknownName(
-            f"No resolver reads '{scheme}:'; the installed ones read {', '.join(f'{s}:' for s in schemes) or 'nothing'}.",
+            f"No resolver reads '{scheme}:'; installed ones read {', '.join(f'{s}:' for s in schemes) or 'nothing'}.",
             "List all: graftwork plugins",
         )
     folder = Path(identifier).expanduser()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -82,7 +81,7 @@ class Run:
             temporary.chmod(0o755)
             if path.exists():
                 path.rmdir()
-            os.replace(temporary, path)
+            temporary.replace(path)
         except OSError as error:
             raise RunError(f"'{path}' cannot be written: {error.strerror}.", "Name another: --out RUN") from error
         finally:
@@ -143,7 +142,7 @@ class Run:
         return answers
 
     def evaluate(self, data: Data | Any, *, on_bad: str = "skip", device: str = "cpu") -> dict[str, Any]:
-        """Metrics on labelled data (their test split where they bring one), in the precision that the run was made with.
+        """Metrics on labelled data (their test split where they bring one), in the precision of the run.
 
         Returns `{metrics, n, warnings, agreement}`. Raises `DataError` for labels that the run never saw, naming them.
         """

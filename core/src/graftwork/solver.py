@@ -1,4 +1,4 @@
-"""The exact engine's arithmetic: multinomial logistic regression solved from features, its strength chosen on held-out loss.
+"""The exact engine's arithmetic: multinomial logistic regression solved from features, its strength held out.
 
 Objective, for n examples: mean cross-entropy + strength / 2 * ||W||^2; the bias is not penalised. It is convex, so
 the solution does not depend on a seed. scikit-learn's C is 1 / (n * strength) of the scaled features.
@@ -6,7 +6,6 @@ the solution does not depend on a seed. scikit-learn's C is 1 / (n * strength) o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +17,15 @@ from torch import Tensor
 STRENGTHS = tuple(float(s) for s in np.logspace(-1, -7, 13))
 """The path: half-decades from strongly to weakly penalised, for features scaled to a mean squared norm of 1."""
 
+CLOSE = 1.05
+
+PATH_TOLERANCE = 1e-5
+"""Good enough to choose by: on 8 000 texts in 77 classes the held-out loss is right to 1e-3."""
+
 
 @dataclass(frozen=True)
 class Solution:
-    """logits = features @ weight.T + bias. weight `(K, D)`, bias `(K,)`, float32, for features as they are (unscaled)."""
+    """logits = features @ weight.T + bias. weight `(K, D)`, bias `(K,)`, float32, for unscaled features."""
 
     weight: Tensor
     bias: Tensor
@@ -61,7 +65,8 @@ class _Problem:
         self.shape = (classes, features.shape[1] + 1)
         self.theta = np.zeros(self.shape)
 
-    def solve(self, strength: float) -> Solution:
+    def solve(self, strength: float, tolerance: float = 1e-6) -> Solution:
+        """Solve from the last solution until no entry of the gradient exceeds `tolerance`."""
         n = len(self.x)
         rows = torch.arange(n)
 
@@ -78,8 +83,8 @@ class _Problem:
             gradient[:, -1] = residual.sum(0).numpy()
             return float(loss), gradient.ravel()
 
-        options = {"maxiter": 1000, "maxfun": 1500, "ftol": 1e-9, "gtol": 1e-6, "maxcor": 20}
-        # The optimizer's own vector arithmetic must not wake a second thread pool beside torch's: that is 10 times slower.
+        options = {"maxiter": 1000, "maxfun": 1500, "ftol": 1e-3 * tolerance, "gtol": tolerance, "maxcor": 20}
+        # The optimizer's vector arithmetic must not wake a thread pool beside torch's: that is 10 times slower.
         with threadpool_limits(1, user_api="blas"):
             found = minimize(objective, self.theta.ravel(), jac=True, method="L-BFGS-B", options=options)
         self.theta = found.x.reshape(self.shape)
@@ -93,29 +98,30 @@ def solve(features: Tensor, targets: Tensor, classes: int, strength: float) -> S
     return _Problem(features, targets, classes).solve(strength)
 
 
-def choose(
-    features: Tensor,
-    targets: Tensor,
-    held_features: Tensor,
-    held_targets: Tensor,
-    classes: int,
-    strengths: Sequence[float] = STRENGTHS,
-) -> Solution:
-    """Solve along the path of strengths, each from the last one's solution, and keep the one of least held-out loss.
+def choose(features: Tensor, targets: Tensor, held_features: Tensor, held_targets: Tensor, classes: int) -> Solution:
+    """The most accurate on the held-out part of the solutions whose held-out loss is within 5 % of the least.
 
-    The path ends once the held-out loss has risen twice in a row.
+    Loss alone prefers weaker penalties than accuracy does when labels are noisy; the bound keeps probabilities honest.
+    Solved along `STRENGTHS`, each from the last one's solution, until the loss has risen twice in a row; then a
+    quarter-decade to either side of the best.
     """
     problem = _Problem(features, targets, classes)
-    best: tuple[float, Solution] | None = None
-    rises, previous = 0, float("inf")
-    for strength in strengths:
-        solution = problem.solve(strength)
-        loss = float(torch.nn.functional.cross_entropy(solution.logits(held_features).double(), held_targets.long()))
-        if best is None or loss < best[0]:
-            best = (loss, solution)
-        rises = rises + 1 if loss > previous else 0
-        previous = loss
-        if rises == 2:
+    found: list[tuple[float, float, Solution]] = []
+
+    def step(strength: float) -> float:
+        solution = problem.solve(strength, PATH_TOLERANCE)
+        logits = solution.logits(held_features).double()
+        loss = float(torch.nn.functional.cross_entropy(logits, held_targets.long()))
+        found.append((loss, float((logits.argmax(1) == held_targets).double().mean()), solution))
+        return loss
+
+    losses: list[float] = []
+    for strength in STRENGTHS:
+        losses.append(step(strength))
+        if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
             break
-    assert best is not None, "the path of strengths is empty"
-    return best[1]
+    least, _, centre = min(found, key=lambda entry: entry[0])
+    for factor in (10**-0.25, 10**0.25):
+        least = min(least, step(centre.strength * factor))
+    close = [entry for entry in found if entry[0] <= CLOSE * least]
+    return min(close, key=lambda entry: (-entry[1], entry[0]))[2]

@@ -1,4 +1,4 @@
-"""The one idea that all of the tensor floor is built on: a backbone is stages, and running it is folding a state over them."""
+"""The one idea that all of the tensor floor is built on: a backbone is stages; running it folds a state over them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class State:
         return State(hidden, None if self.mask is None else self.mask.to(device))
 
     def attention_bias(self) -> Tensor | None:
-        """What attention scores `(B, heads, T, T)` add so that padding is never attended to: `(B, 1, T, T)`, or None."""
+        """What is added to attention scores so that padding is never attended to: `(B, 1, T, T)`, or None."""
         if self.mask is None:
             return None
         bias = torch.zeros(self.mask.shape, dtype=self.hidden.dtype, device=self.hidden.device)

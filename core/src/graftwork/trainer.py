@@ -85,6 +85,7 @@ def engine_for(plan: Plan, head: HeadSpec, freeze: str) -> Engine:
         return ExactEngine(head)
     training = ", ".join(stage.stage for stage in plan.stages if stage.trains) or f"the head '{head.name}'"
     raise UsageError(
-        f"The freeze policy '{freeze}' trains {training} by gradient steps; this version solves convex heads on frozen stages.",
+        f"The freeze policy '{freeze}' trains {training} by gradient steps; this version solves convex heads "
+        "on frozen stages.",
         "Write: --freeze head",
     )

@@ -51,7 +51,8 @@ class Weights(ABC):
             return found
         if offline():
             raise WeightsUnavailable(
-                f"Backbone '{backbone}' wants {self.describe()}, which is not on this machine, and --offline forbids fetching it.",
+                f"Backbone '{backbone}' wants {self.describe()}, which is not on this machine, and --offline forbids "
+                "fetching it.",
                 self.remedy(),
             )
         try:

@@ -90,7 +90,8 @@ def fit(
     if backbone is None:
         backbone = registry.starter(found.modality.name).name
         output.say(
-            f"{output.upper(found.observed.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME"
+            f"{output.upper(found.observed.place)} holds {found.modality.noun}; taking {backbone}. "
+            "Choose another: --backbone NAME"
         )
     registry.agree_on(registry.backbone(backbone), found.observed)
     out = out or _new_run(found.name, backbone)

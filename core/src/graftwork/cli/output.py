@@ -109,7 +109,8 @@ def backbones(specs: list[dict[str, Any]], json: bool) -> None:
 def _agreement(agreement: dict[str, Any]) -> None:
     for step in agreement["steps"]:
         say(
-            f"Converted: {step['fact'].replace('_', ' ')} {step['seen']} to {step['to']} by {step['converter']} ({step['count']} examples)"
+            f"Converted: {step['fact'].replace('_', ' ')} {step['seen']} to {step['to']} by {step['converter']} "
+            f"({step['count']} examples)"
         )
 
 
@@ -126,7 +127,8 @@ def fitted(record: dict[str, Any], json: bool) -> None:
     _metrics(rows)
     frozen = record["certificate"]
     print(
-        f"{record['backbone']}, tap {record['tap']}, {record['n_train']} trained on, {len(frozen['frozen'])} frozen stages unchanged, "
+        f"{record['backbone']}, tap {record['tap']}, {record['n_train']} trained on, "
+        f"{len(frozen['frozen'])} frozen stages unchanged, "
         f"{record['precision']['used']}, {record['timings']['total']:.1f} s. Saved: {record['run']}"
     )
     example = "'a new message'" if record["modality"] == "text" else "FILE"
@@ -199,6 +201,7 @@ def toured(result: dict[str, Any], json: bool) -> None:
     if result["refused"]:
         refused = result["refused"]
         print(
-            f"\nA mismatch is refused before any weight is loaded ({refused['data']} given to {refused['backbone']}):\n  {refused['message']}\n"
+            f"\nA mismatch is refused before any weight is loaded ({refused['data']} given to {refused['backbone']}):\n"
+            f"  {refused['message']}\n"
         )
     print("Next: graftwork fit YOUR-DATA")

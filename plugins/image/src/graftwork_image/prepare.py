@@ -19,7 +19,7 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
     """`prepare(images) -> State` with hidden `(B, 3, crop, crop)` float32, by `spec.preparation`:
 
-    resize (pixels of the shorter side), crop (pixels), interpolation ("bilinear" or "bicubic"), mean and std per channel.
+    resize (pixels of the shorter side), crop (pixels), interpolation ("bilinear" or "bicubic"), mean and std.
     """
     numbers = spec.preparation
     resampling = RESAMPLING[numbers["interpolation"]]

@@ -1,4 +1,4 @@
-"""Torchvision's classifiers as stages: each is built whole, loaded strictly, then taken apart without its ImageNet head."""
+"""Torchvision's classifiers as stages: built whole, loaded strictly, then taken apart without their ImageNet heads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Patches(Stage):
 
 
 class Renormalise(nn.Module):
-    """ImageNet's mean and deviation to those of Inception's own training, 0.5 and 0.5 (torchvision's transform_input)."""
+    """ImageNet's mean and deviation to Inception's own, 0.5 and 0.5 (torchvision's transform_input)."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         mean = torch.tensor((0.485, 0.456, 0.406), dtype=pixels.dtype, device=pixels.device).view(1, 3, 1, 1)

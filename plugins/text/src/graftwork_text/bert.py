@@ -61,7 +61,7 @@ class Bert(Backbone):
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> Bert:
-    """Load from a folder in hub layout; without weights, random ones of BERT's shape (fields from `spec.config["model"]`)."""
+    """Load from a folder in hub layout; without weights, random ones of the shape in `spec.config["model"]`."""
     if weights is None:
         shape = {
             "num_hidden_layers": len(spec.stages) - 1,

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as stages: its layers in order, and how a map becomes one vector. Preparation is the modality's."""
+"""EfficientNet-Lite0 as stages: its layers in order, and how a map becomes a vector. Preparation is the modality's."""
 
 from pathlib import Path
 
