@@ -1,0 +1,110 @@
+"""What every test may use: no network, one thread, tiny encoders built from a config, and plugins seen in isolation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["GRAFTWORK_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+WORDS = [
+    "where",
+    "is",
+    "my",
+    "card",
+    "parcel",
+    "refund",
+    "the",
+    "lost",
+    "order",
+    "please",
+    "help",
+    "money",
+    "back",
+    "i",
+]
+
+
+@pytest.fixture
+def plugins() -> Iterator[Callable[..., object]]:
+    """Give this process only the plugin objects named: `plugins(module, ...)`; the real ones come back afterwards."""
+    from graftwork import builtin
+    from graftwork import plugins as loading
+
+    def only(*modules: object) -> loading.Plugins:
+        found = loading.Plugins()
+        found.load(builtin, loading.PluginReport("core", "graftwork", "0"))
+        for number, module in enumerate(modules):
+            name = getattr(module, "__name__", f"plugin{number}")
+            found.load(module, loading.PluginReport(name, f"dist-{name}", "1.0"))
+        loading.use(found)
+        return found
+
+    yield only
+    loading.use(None)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 2 layers with random weights and a tokenizer of a few words, as a folder in hub layout."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **shape)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def messages(tmp_path: Path) -> Path:
+    """A table of 40 texts in two classes that differ by a word."""
+    rows = [("text", "label")]
+    for number in range(20):
+        rows.append((f"where is my parcel please {WORDS[number % 14]}", "delivery"))
+        rows.append((f"i lost my card help {WORDS[number % 14]}", "card"))
+    path = tmp_path / "messages.csv"
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n", encoding="utf-8")
+    return path
+
+
+class Shell:
+    """The command line as a user meets it: a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "graftwork", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def json(self, *arguments: str, code: int = 0, stdin: str = "", **environment: str):
+        """Run with --json: stdout must be one JSON document and nothing else, and the exit status `code`."""
+        done = self(*arguments, "--json", stdin=stdin, **environment)
+        assert done.returncode == code, done.stderr + done.stdout
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)

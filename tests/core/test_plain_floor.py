@@ -1,0 +1,57 @@
+"""Listing and help load nothing heavy and start fast: proven in fresh processes."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "torchaudio", "transformers", "datasets", "numpy", "PIL", "soundfile", "pyarrow")
+
+
+def heavy_after(code: str) -> list[str]:
+    code += f"\nimport sys; print('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("LOADED"))
+    return eval(line.removeprefix("LOADED "))
+
+
+def test_importing_graftwork_loads_nothing_heavy() -> None:
+    assert heavy_after("import graftwork") == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["plugins"], ["backbones"], ["backbones", "--json"], ["fit", "--help"]]
+)
+def test_listing_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    assert heavy_after(f"from graftwork.cli.app import _run; assert _run({arguments!r}, json=False) == 0") == []
+
+
+def test_the_observation_of_a_table_of_texts_needs_no_torch(messages) -> None:
+    loaded = heavy_after(f"import graftwork as gw; gw.data({str(messages)!r})")
+    assert not {"torch", "transformers", "datasets"} & set(loaded)
+
+
+def test_every_public_name_exists() -> None:
+    import graftwork
+
+    for name in graftwork.__all__:
+        assert getattr(graftwork, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        graftwork.nonsense  # noqa: B018
+
+
+def wall(arguments: list[str]) -> float:
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True, env=os.environ)
+    return time.perf_counter() - begun
+
+
+@pytest.mark.parametrize("command", ["--help", "plugins", "backbones"])
+def test_listing_takes_at_most_four_times_the_import_of_typer(command: str) -> None:
+    pairs = [(wall(["-m", "graftwork", command]), wall(["-c", "import typer"])) for _ in range(5)]
+    assert statistics.median(ours / typer for ours, typer in pairs) <= 4
