@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from graftwork import (
     AtLeast,
     AtMost,
@@ -17,8 +20,6 @@ from graftwork import (
     Within,
     agree,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 RATE = InputContract("audio", {"rate": Exactly(16_000, "Hz")})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 
 import pytest
+
 from graftwork import BackboneSpec, FolderWeights, InputContract, PluginConflict, Resolver, hookimpl, registry
 from graftwork.plugins import discover
 
@@ -47,7 +48,7 @@ def test_a_hook_that_yields_something_else_is_named(plugins) -> None:
 
 
 def test_a_misspelled_hook_is_named(plugins) -> None:
-    found = plugins(module("bad", graftwork_backbone=lambda: []))
+    found = plugins(module("bad", graftwork_backbone=list))
     assert "graftwork_backbone" in report(found, "bad").errors[0]
     assert report(found, "bad").status == "error"
 

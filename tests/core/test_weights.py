@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from graftwork import HubWeights, PackagedWeights, UrlWeights, WeightsMismatch, WeightsUnavailable, registry
 
 HUB = HubWeights("owner/name", files=("config.json", "model.safetensors|pytorch_model.bin"))

@@ -1,0 +1,140 @@
+"""The arithmetic below `fit`: splits, the exact solver, metrics, freezing and its certificate."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from graftwork import Apply, Plan, StagePlan, State, UnknownName, UsageError, freeze, registry, solver
+from graftwork.errors import DataError
+from graftwork.extraction import _batches
+from graftwork.metrics import classification
+from graftwork.splits import stratified
+from graftwork.trainer import engine_for
+
+labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=60).filter(lambda ls: max(Counter(ls).values()) > 1)
+
+
+@given(labels, st.floats(0.05, 0.9), st.integers(0, 5))
+def test_a_split_holds_out_of_each_label_at_least_one_and_never_all(words, fraction, seed) -> None:
+    held = stratified(words, fraction, seed)
+    assert held == stratified(words, fraction, seed)
+    for label, count in Counter(words).items():
+        out = sum(h for h, word in zip(held, words, strict=True) if word == label)
+        assert out == 0 if count == 1 else 1 <= out < count
+        assert count == 1 or abs(out - fraction * count) <= 1
+
+
+def test_another_seed_holds_out_other_examples() -> None:
+    words = list("ab" * 50)
+    assert stratified(words, 0.2, 0) != stratified(words, 0.2, 1)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])
+def test_a_fraction_outside_0_to_1_is_refused(fraction) -> None:
+    with pytest.raises(UsageError, match="is not a part of the data"):
+        stratified(["a", "a"], fraction, 0)
+
+
+def test_labels_seen_once_only_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="Every label has one example only"):
+        stratified(["a", "b"], 0.2, 0)
+
+
+def blobs(n: int, classes: int, dim: int, spread: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(classes, dim, generator=torch.Generator().manual_seed(9))
+    targets = torch.arange(n) % classes
+    return centres[targets] + spread * torch.randn(n, dim, generator=generator), targets
+
+
+def test_the_solver_reaches_the_optimum_that_scikit_learn_reaches() -> None:
+    x, y = blobs(300, 5, 12, 2.0)
+    strength = 1e-3
+    ours = solver.solve(x, y, 5, strength)
+    scale = solver.Scaling.of(x).size
+    c = 1 / (len(x) * strength) / scale**2
+    theirs = LogisticRegression(C=c, tol=1e-10, max_iter=10_000).fit(x.numpy().astype(np.float64), y.numpy())
+    probabilities = ours.logits(x).double().softmax(1).numpy()
+    assert np.abs(probabilities - theirs.predict_proba(x.numpy().astype(np.float64))).max() < 1e-4
+
+
+def test_the_solution_does_not_depend_on_where_features_lie_or_how_large_they_are() -> None:
+    x, y = blobs(200, 3, 6, 1.0)
+    plain = solver.solve(x, y, 3, 1e-3).logits(x)
+    moved = solver.solve(1000 * x + 500, y, 3, 1e-3).logits(1000 * x + 500)
+    assert torch.allclose(plain.softmax(1), moved.softmax(1), atol=2e-3)
+
+
+def test_the_strength_is_chosen_by_what_was_held_out() -> None:
+    def choice(n: int, dim: int, spread: float) -> float:
+        x, y = blobs(n, 4, dim, spread)
+        return solver.choose(x[n // 4 :], y[n // 4 :], x[: n // 4], y[: n // 4], 4).strength
+
+    assert choice(120, 200, 12.0) > 10 * choice(4000, 8, 0.3)
+
+
+probabilities = st.integers(2, 5).flatmap(
+    lambda k: st.lists(
+        st.tuples(st.lists(st.floats(0.01, 1), min_size=k, max_size=k), st.integers(0, k - 1)), min_size=2
+    )
+)
+
+
+@given(probabilities)
+@settings(max_examples=50)
+def test_metrics_are_scikit_learns(rows) -> None:
+    p = np.array([row for row, _ in rows])
+    p /= p.sum(1, keepdims=True)
+    y = np.array([target for _, target in rows])
+    ours = classification(p, y)
+    assert ours["accuracy"] == pytest.approx(accuracy_score(y, p.argmax(1)))
+    assert ours["macro_f1"] == pytest.approx(f1_score(y, p.argmax(1), average="macro"))
+    assert ours["log_loss"] == pytest.approx(log_loss(y, p, labels=range(p.shape[1])))
+    assert ours["majority"] == pytest.approx(np.bincount(y).max() / len(y))
+
+
+@given(st.lists(st.integers(1, 50), max_size=80), st.integers(1, 200))
+def test_batches_hold_every_example_once_within_the_budget(sizes, budget) -> None:
+    batches = _batches(sizes, budget)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(sizes[i] for i in batch) <= budget
+        assert sizes[batch[0]] == max(sizes[i] for i in batch)
+
+
+def test_head_only_plans_every_stage_frozen() -> None:
+    plan = freeze.parse("head").plan(["stem", "block1"], epoch=3)
+    assert plan.all_frozen
+    assert plan.frozen == ("stem", "block1")
+
+
+def test_a_policy_that_is_not_known_or_gets_a_wrong_argument_is_refused() -> None:
+    with pytest.raises(UnknownName, match="No freeze policy is called 'heat'; the nearest is head"):
+        freeze.parse("heat")
+    with pytest.raises(UsageError, match="The freeze policy 'head' takes no argument; '2' was given"):
+        freeze.parse("head:2")
+
+
+def test_a_plan_that_trains_stages_is_refused_while_only_the_exact_engine_exists() -> None:
+    plan = Plan((StagePlan("stem", trains=False), StagePlan("block1", trains=True)))
+    with pytest.raises(UsageError, match="The freeze policy 'last:1' trains block1 by gradient steps"):
+        engine_for(plan, registry.head("linear"), "last:1")
+
+
+def test_the_certificate_fails_when_a_frozen_stage_moves_even_in_a_buffer() -> None:
+    stage = Apply("stem", torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    plan = Plan((StagePlan("stem", trains=False),))
+    before = {"stem": freeze.digest(stage)}
+    assert freeze.certificate(plan, before, {"stem": freeze.digest(stage)})["ok"]
+    stage.train()
+    stage(State(torch.randn(4, 2)))
+    moved = freeze.certificate(plan, before, {"stem": freeze.digest(stage)})
+    assert (moved["ok"], moved["moved"]) == (False, ["stem"])
