@@ -34,3 +34,9 @@ format: setup
 
 wheels: setup
 	@tests/smoke_wheels.sh $(UV)
+
+bench: setup
+	@$(PY) tests/bench/text_fit.py
+
+docs: setup
+	@$(PY) -m pytest -q tests/cli

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from graftwork import freeze as freezing
@@ -201,7 +202,7 @@ def load(path: str | Path) -> Run:
         outputs, features = weights["linear.weight"].shape
         head: Head = load_factory(registry.head(record["head"]).factory)(features, outputs)
         head.load_state_dict(weights)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"'{path}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
     return Run(record, head.eval(), None, path)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from graftwork.cli import output
-from graftwork.errors import GraftworkError
+from graftwork.errors import DataError, GraftworkError, UsageError
 
 app = typer.Typer(
     name="graftwork",
@@ -56,7 +56,7 @@ def fit(
     data: Annotated[
         str,
         typer.Argument(
-            help="Class folders, a CSV, TSV, JSONL or Parquet table, a saved `datasets` folder, or hub:NAME."
+            metavar="DATA", help="Class folders, a CSV, TSV, JSONL or Parquet table, a saved `datasets` folder, or hub:NAME."
         ),
     ],
     backbone: Annotated[
@@ -108,8 +108,8 @@ def fit(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    data: Annotated[str, typer.Argument(help="Labelled data; their test split is used where they bring one.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled data; their test split is used where they bring one.")],
     input: Input = None,
     label: Label = None,
     on_bad: OnBad = "skip",
@@ -129,7 +129,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files or texts; - reads one a line from standard input.")
     ],
@@ -143,11 +143,11 @@ def predict(
 
     given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
     if not given:
-        raise GraftworkError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
+        raise UsageError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
     with output.steady():
         answers = runs.load(run).predict(given, device=device)
     if all(answer["label"] is None for answer in answers):
-        raise GraftworkError(answers[0]["error"], "Give a file or text that can be read.")
+        raise DataError(answers[0]["error"], "Give a file or text that can be read.")
     output.predicted(answers, json)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from graftwork.contracts import Value
+from graftwork import Value
 
 
 @dataclass(frozen=True, eq=False)

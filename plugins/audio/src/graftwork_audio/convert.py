@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 from torchaudio.functional import resample as band_limited
 
-from graftwork.contracts import Value
+from graftwork import Value
 from graftwork_audio.clip import Clip
 
 # The filter bank of a ratio p/q has about p * q numbers: 44 101 to 16 000 Hz taken literally would be 700 million.

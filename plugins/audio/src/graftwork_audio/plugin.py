@@ -28,10 +28,10 @@ EXTENSIONS = (
 
 def resample_loss(seen: Value, to: Value) -> str:
     """What resampling from `seen` to `to` Hz leaves out, or what stays missing (Nyquist: half the rate)."""
-    low, high = sorted((float(seen), float(to)))
-    if seen == low:
-        return f"{show(low, 'Hz')} audio has nothing above {show(low / 2, 'Hz')}, which a {show(high, 'Hz')} encoder expects"
-    return f"everything above {show(low / 2, 'Hz')} is left out"
+    if float(seen) > float(to):
+        return f"everything above {show(float(to) / 2, 'Hz')} is left out"
+    top = show(float(seen) / 2, "Hz")
+    return f"{show(seen, 'Hz')} audio has nothing above {top}, which a {show(to, 'Hz')} encoder expects"
 
 
 def downmix_loss(seen: Value, to: Value) -> str:

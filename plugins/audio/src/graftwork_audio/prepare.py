@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from graftwork import BackboneSpec, InputMismatch, PluginFault, State
-from graftwork.contracts import show
+from graftwork import BackboneSpec, InputMismatch, PluginFault, State, show
 from graftwork_audio.clip import Clip
 
 

@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import soundfile
 
-from graftwork import Raw, Reader, Unreadable
-from graftwork.contracts import Value
+from graftwork import Raw, Reader, Unreadable, Value
 from graftwork_audio.clip import Clip, facts_of
 
 # libsndfile's log of a header, where the part that holds the samples is longer than what the file holds.
@@ -49,7 +48,7 @@ class AudioReader(Reader):
             with _opened(raw) as file:
                 samples = file.read(dtype="float32", always_2d=True)
                 _check_complete(raw, file, len(samples))
-                clip = Clip(np.ascontiguousarray(samples.T), file.samplerate)
+                clip = Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
         if not np.isfinite(clip.samples).all():
             raise _unreadable(raw, "some of its samples are not finite numbers")
         return clip

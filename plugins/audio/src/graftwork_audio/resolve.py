@@ -111,7 +111,7 @@ def _weight_bytes(folder: Path) -> int:
 
 
 def _receptive_field(kernels: list[int], strides: list[int]) -> int:
-    """How many samples one frame sees: 1 plus, per convolution, kernel - 1 times the product of the strides before it."""
+    """Samples that one frame sees: 1 plus, per convolution, kernel - 1 times the product of the strides before it."""
     samples, jump = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
         samples += (kernel - 1) * jump

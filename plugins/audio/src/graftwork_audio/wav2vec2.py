@@ -44,6 +44,7 @@ class Stem(Stage):
     def forward(self, state: State) -> State:
         hidden = state.hidden[:, None]
         lengths = None if state.mask is None else state.mask.sum(1)
+        layer: Any
         for layer in self.convolutions:
             if lengths is None:
                 hidden = layer(hidden)
@@ -62,7 +63,7 @@ class Stem(Stage):
 class Position(Stage):
     """Adds to each frame what a convolution over its neighbours says of its place."""
 
-    def __init__(self, encoder: nn.Module, norm: nn.Module) -> None:
+    def __init__(self, encoder: Any, norm: nn.Module) -> None:
         super().__init__("position")
         self.convolution = encoder.pos_conv_embed
         self.norm = norm
@@ -146,9 +147,10 @@ def _load(spec: BackboneSpec, folder: Path) -> Wav2Vec2Model:
             f"Backbone '{spec.name}' wants model.safetensors or pytorch_model.bin, and '{folder}' holds neither.",
             spec.weights.remedy(),
         )
+    load: Any = Wav2Vec2Model.from_pretrained
     try:
         # A .bin is opened by transformers with weights_only=True: tensors, no code.
-        model, report = Wav2Vec2Model.from_pretrained(
+        model, report = load(
             folder,
             local_files_only=True,
             use_safetensors=safe,

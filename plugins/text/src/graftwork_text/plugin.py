@@ -54,7 +54,7 @@ def graftwork_backbones():
         source="sentence-transformers/all-MiniLM-L6-v2",
         pretrained_on="1 billion English sentence pairs",
         preparation={"max_length": 256},
-        config={"unit_length": True},
+        config={"unit_length": True, "model": {"intermediate_size": 1536}},
         starter=True,
     )
     yield BackboneSpec(

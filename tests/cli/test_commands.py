@@ -1,0 +1,155 @@
+"""The command line in processes of its own: results, exit statuses, and one JSON document on stdout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graftwork.cli import app
+
+TINY = "local:{}"
+
+
+def test_plugins_lists_every_distribution_with_its_status(shell) -> None:
+    rows = shell.json("plugins")
+    assert {row["distribution"] for row in rows} >= {
+        "graftwork",
+        "graftwork-text",
+        "graftwork-image",
+        "graftwork-audio",
+    }
+    assert all({"name", "distribution", "version", "status", "error"} <= set(row) for row in rows)
+    assert {row["status"] for row in rows} == {"ok"}
+    assert shell.json("plugins", GRAFTWORK_PLUGINS="")[0]["name"] == "core"
+
+
+def test_backbones_lists_contracts_and_filters_by_modality(shell) -> None:
+    rows = shell.json("backbones", "--modality", "audio")
+    assert [row["name"] for row in rows] == ["audio/wav2vec2-base"]
+    assert rows[0]["contract"]["facts"]["sampling_rate"] == "16 000 Hz"
+    assert {
+        "name",
+        "modality",
+        "contract",
+        "feature_dim",
+        "stages",
+        "size_bytes",
+        "license",
+        "source",
+        "at_hand",
+    } <= set(rows[0])
+    error = shell.json("backbones", "--modality", "smell", code=2)["error"]
+    assert error["type"] == "UnknownName"
+    assert error["message"] == "No modality is called 'smell'; the nearest are audio, image, text."
+
+
+def test_fit_evaluate_and_predict_in_turn(shell, messages, tiny_bert) -> None:
+    fitted = shell.json("fit", str(messages), "--backbone", TINY.format(tiny_bert), "--out", "run")
+    assert fitted["run"] == "run"
+    assert set(fitted) >= {
+        "run", "task", "backbone", "tap", "freeze", "agreement", "metrics", "n_train", "n_val", "timings", "cache", "certificate",
+    }  # fmt: skip
+    assert set(fitted["agreement"]) == {"steps", "warnings"}
+    assert set(fitted["cache"]) == {"hits", "misses"}
+    assert fitted["certificate"]["ok"] is True
+    assert shell.json("evaluate", "run", str(messages))["metrics"]["accuracy"] == 1.0
+    answers = shell.json("predict", "run", "-", "i lost my card", stdin="where is my parcel\n\nmy card\n")
+    assert [(a["input"], a["label"]) for a in answers] == [
+        ("where is my parcel", "delivery"),
+        ("my card", "card"),
+        ("i lost my card", "card"),
+    ]
+    assert all(set(a) == {"input", "label", "probabilities"} for a in answers)
+
+
+def test_fit_alone_takes_a_starter_says_which_and_names_what_to_do_next(shell, messages) -> None:
+    done = shell("fit", str(messages))
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stderr.splitlines()[0] == "Column 'text' holds text; taking text/minilm. Choose another: --backbone NAME"
+    )
+    assert done.stdout.splitlines()[-1] == "Next: graftwork predict runs/messages-minilm 'a new message'"
+    assert (shell.folder / "runs/messages-minilm/run.json").is_file()
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "%" not in done.stderr, "a progress bar was drawn although nobody watches"
+
+
+def test_a_mismatch_exits_2_with_its_sentence_before_weights_are_looked_for(shell, messages) -> None:
+    for json_wanted in (False, True):
+        done = shell("fit", str(messages), "--backbone", "image/resnet18", *(["--json"] if json_wanted else []))
+        assert done.returncode == 2
+        words = (
+            "Backbone 'image/resnet18' reads images; column 'text' holds text (40 rows).",
+            "Text backbones installed: text/bert-base, text/minilm. List all: graftwork backbones --modality text",
+        )
+        if json_wanted:
+            assert json.loads(done.stdout) == {
+                "error": {"type": "InputMismatch", "message": words[0], "hint": words[1]}
+            }
+        else:
+            assert done.stderr == " ".join(words) + "\n"
+            assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        (["fit", "nowhere"], "DataError", "'nowhere' does not exist"),
+        (["fit"], "UsageError", "Missing argument 'DATA'."),
+        (["fit", "x", "--bakbone", "y"], "UsageError", "No such option: --bakbone"),
+        (["fit", "x", "--seed", "many"], "UsageError", "'many' is not a valid int"),
+        (["evaluate", "nowhere", "x"], "RunError", "'nowhere' is not a run"),
+        (["predict", "nowhere", "x"], "RunError", "'nowhere' is not a run"),
+        (["predict", "nowhere", "-"], "UsageError", "Standard input is empty"),
+        (["fly"], "UsageError", "No such command 'fly'"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_2(shell, arguments, kind, words) -> None:
+    error = shell.json(*arguments, code=2)["error"]
+    assert error["type"] == kind
+    assert words in error["message"]
+    assert error["hint"]
+
+
+def test_offline_says_which_weights_it_wanted(shell, messages, tmp_path) -> None:
+    error = shell.json(
+        "fit", str(messages), "--backbone", "text/bert-base", "--offline", code=2, HF_HUB_CACHE=str(tmp_path)
+    )["error"]
+    assert error["type"] == "WeightsUnavailable"
+    assert "'google-bert/bert-base-uncased' on the Hugging Face hub" in error["message"]
+
+
+def test_predictions_of_nothing_readable_exit_2(shell, messages, tiny_bert) -> None:
+    shell.json("fit", str(messages), "--backbone", TINY.format(tiny_bert), "--out", "run")
+    assert shell.json("predict", "run", "  ", code=2)["error"]["message"] == "'row 1' is an empty text."
+
+
+def test_a_fault_of_ours_exits_1_with_the_way_to_see_it(monkeypatch, capsys) -> None:
+    from graftwork import plugins
+
+    def broken() -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.delenv("GRAFTWORK_DEBUG", raising=False)
+    monkeypatch.setattr(plugins, "installed", broken)
+    assert app._run(["plugins", "--json"], json=True) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["message"] == "This is a fault of graftwork's: ZeroDivisionError: division by zero"
+    assert "GRAFTWORK_DEBUG=1" in error["hint"]
+
+
+def test_help_names_every_command_of_the_design(shell) -> None:
+    words = shell("--help").stdout
+    for command in ("plugins", "backbones", "fit", "evaluate", "predict", "demo"):
+        assert command in words
+
+
+def test_readme_shows_only_commands_that_exist() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    import re
+
+    used = set(re.findall(r"^graftwork ([a-z]+)", readme, re.M))
+    assert used
+    assert used <= {"plugins", "backbones", "fit", "evaluate", "predict", "demo"}

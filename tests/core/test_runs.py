@@ -1,0 +1,252 @@
+"""`fit` to `predict` on a tiny encoder: what a run holds, keeps and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import graftwork as gw
+from graftwork import DataError, Plan, RunError, StagePlan, UnknownName, UsageError, WeightsMismatch, freeze
+
+KEYS = {
+    "task", "backbone", "tap", "freeze", "agreement", "metrics", "n_train", "n_val", "timings", "cache", "certificate",
+    "seed", "labels", "versions", "precision", "warnings",
+}  # fmt: skip
+
+
+@pytest.fixture
+def tiny(tiny_bert: Path) -> str:
+    return f"local:{tiny_bert}"
+
+
+def test_a_fit_learns_and_its_run_says_what_was_done(messages, tiny) -> None:
+    run = gw.fit(messages, tiny)
+    assert set(run.record) >= KEYS
+    assert run.metrics["accuracy"] == 1.0
+    assert (run.record["n_train"], run.record["n_val"], run.record["n_test"]) == (32, 8, 0)
+    assert run.labels == ["card", "delivery"]
+    assert set(run.record["timings"]) == {"load", "extract", "train", "total"}
+    assert run.record["certificate"]["ok"]
+    assert run.record["certificate"]["frozen"] == ["embeddings", "block1", "block2"]
+    assert run.predict(["i lost my card"])[0]["label"] == "card"
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_another_split(messages, tiny) -> None:
+    first, second, third = (gw.fit(messages, tiny, seed=seed, refit=False) for seed in (1, 1, 2))
+    weights = [run._head.state_dict() for run in (first, second, third)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not torch.equal(weights[0]["linear.weight"], weights[2]["linear.weight"])
+
+
+def test_refit_uses_the_validation_part_and_no_refit_keeps_it_apart(messages, tiny, monkeypatch) -> None:
+    from graftwork import trainer
+
+    seen = []
+    original = trainer.ExactEngine.refit
+    monkeypatch.setattr(
+        trainer.ExactEngine,
+        "refit",
+        lambda self, t, everything, k: seen.append(len(everything)) or original(self, t, everything, k),
+    )
+    kept = gw.fit(messages, tiny, refit=False)
+    refitted = gw.fit(messages, tiny)
+    assert seen == [40]
+    assert kept.metrics == refitted.metrics
+    assert not torch.equal(kept._head.linear.weight, refitted._head.linear.weight)
+
+
+def test_a_test_split_is_judged_but_never_trained_on(tmp_path, tiny) -> None:
+    rows = ["text,label,split"]
+    rows += [f"where is my parcel,delivery,{split}" for split in ["train"] * 4 + ["val"] * 2 + ["test"]]
+    rows += [f"i lost my card,card,{split}" for split in ["train"] * 4 + ["val"] * 2 + ["test"] * 2]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(rows))
+    run = gw.fit(path, tiny)
+    assert (run.record["n_train"], run.record["n_val"], run.record["n_test"]) == (8, 4, 3)
+    assert run.metrics["test"]["accuracy"] == 1.0
+    assert run.evaluate(path)["n"] == 3
+
+
+def test_every_tap_can_be_named_and_wrong_ones_are_answered(messages, tiny) -> None:
+    assert gw.fit(messages, tiny, tap="block1").record["tap"] == "block1"
+    assert gw.fit(messages, tiny, tap="0").record["tap"] == "embeddings"
+    assert gw.fit(messages, tiny, tap="-1").record["tap"] == "block2"
+    with pytest.raises(
+        UsageError, match="There is no tap '7' in '.*'; its stages are 0 to 2: embeddings, block1, block2"
+    ):
+        gw.fit(messages, tiny, tap="7")
+
+
+def test_a_saved_run_predicts_the_same_in_a_new_process(messages, tiny, tmp_path, shell) -> None:
+    run = gw.fit(messages, tiny, out=tmp_path / "run")
+    inputs = ["where is my parcel", "i lost my card please", "money"]
+    here = run.predict(inputs)
+    there = shell.json("predict", str(tmp_path / "run"), *inputs)
+    assert [row["label"] for row in here] == [row["label"] for row in there]
+    for mine, other in zip(here, there, strict=True):
+        assert np.allclose(list(mine["probabilities"].values()), list(other["probabilities"].values()), atol=1e-6)
+        assert sum(other["probabilities"].values()) == pytest.approx(1)
+
+
+def test_an_answer_does_not_depend_on_what_else_is_asked(messages, tiny) -> None:
+    run = gw.fit(messages, tiny)
+    inputs = ["card", "where is my parcel please help money back", "i lost my order"]
+    together = run.predict(inputs)
+    for text, row in zip(inputs, together, strict=True):
+        alone = run.predict([text])[0]
+        assert np.allclose(list(alone["probabilities"].values()), list(row["probabilities"].values()), atol=1e-6)
+
+
+def test_the_run_directory_holds_no_pickle_and_reads_as_documented(messages, tiny, tmp_path) -> None:
+    gw.fit(messages, tiny, out=tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "run.json",
+        "head.safetensors",
+        "README.md",
+        "report.html",
+    }
+    assert set(load_file(tmp_path / "run/head.safetensors")) == {"linear.weight", "linear.bias"}
+    assert "100.0% of 8 held-out examples are right" in (tmp_path / "run/report.html").read_text()
+    assert f"| Encoder | {tiny}, tapped after block2 |" in (tmp_path / "run/README.md").read_text()
+
+
+def test_a_run_is_never_written_over_something_nor_left_half_written(messages, tiny, tmp_path, monkeypatch) -> None:
+    run = gw.fit(messages, tiny, out=tmp_path / "run")
+    with pytest.raises(RunError, match="'.*run' already holds something"):
+        run.save(tmp_path / "run")
+    from graftwork import runs
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "save_file", full)
+    with pytest.raises(RunError, match="cannot be written: No space left on device"):
+        run.save(tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["messages.csv", "run"]
+
+
+def test_weights_that_changed_since_the_fit_are_refused(messages, tiny_bert, tmp_path) -> None:
+    import shutil
+
+    folder = shutil.copytree(tiny_bert, tmp_path / "encoder")
+    gw.fit(messages, f"local:{folder}", out=tmp_path / "run")
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][5, 0] += 1e-3
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsMismatch, match="are not those that the run was made with"):
+        gw.load(tmp_path / "run").predict(["card"])
+
+
+def test_folders_that_are_no_run_damaged_or_newer_are_refused(messages, tiny, tmp_path) -> None:
+    with pytest.raises(RunError, match="is not a run: it holds no run.json"):
+        gw.load(tmp_path)
+    run = gw.fit(messages, tiny, out=tmp_path / "run").path
+    assert run is not None
+    (run / "head.safetensors").write_bytes(b"torn")
+    with pytest.raises(RunError, match="is damaged"):
+        gw.load(run)
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "format": 99}))
+    with pytest.raises(RunError, match="was written in format 99; this graftwork reads up to 1"):
+        gw.load(run)
+
+
+def test_labels_that_the_run_never_saw_are_named(messages, tiny, tmp_path) -> None:
+    run = gw.fit(messages, tiny)
+    (tmp_path / "new.csv").write_text("text,label\na b,card\nc d,loans\n")
+    with pytest.raises(DataError, match="The run never saw the label 'loans'; it knows 'card', 'delivery'"):
+        run.evaluate(tmp_path / "new.csv")
+
+
+def test_an_input_that_cannot_be_read_costs_only_its_own_answer(messages, tiny) -> None:
+    answers = gw.fit(messages, tiny).predict(["card", "  ", "parcel"])
+    assert [answer["label"] is None for answer in answers] == [False, True, False]
+    assert answers[1]["error"] == "'row 2' is an empty text."
+
+
+def write(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    return path
+
+
+def test_one_class_only_is_refused(tmp_path, tiny) -> None:
+    with pytest.raises(DataError, match="All 2 examples have the label 'a'; two labels or more are accepted"):
+        gw.fit(write(tmp_path / "t.csv", "x,a", "y,a"), tiny)
+
+
+def test_a_label_seen_once_is_trained_on_and_warned_of(messages, tiny) -> None:
+    messages.write_text(messages.read_text() + "back back,rare\n")
+    run = gw.fit(messages, tiny)
+    assert run.record["warnings"] == ["Seen once only, so trained on but never checked: the label 'rare'."]
+    assert run.labels == ["card", "delivery", "rare"]
+
+
+def test_a_label_of_the_test_split_alone_is_refused(tmp_path, tiny) -> None:
+    (tmp_path / "t.csv").write_text("text,label,split\na,x,train\nb,x,train\nc,y,train\nd,y,train\ne,z,test\n")
+    with pytest.raises(DataError, match="The test split has the label 'z', which no training example has"):
+        gw.fit(tmp_path / "t.csv", tiny)
+
+
+def test_data_without_a_training_split_are_refused(tmp_path, tiny) -> None:
+    (tmp_path / "t.csv").write_text("text,label,split\na,x,test\nb,y,test\n")
+    with pytest.raises(DataError, match="The data bring the splits test, and none to train on"):
+        gw.fit(tmp_path / "t.csv", tiny)
+
+
+def test_unknown_words_are_answered_before_anything_is_loaded(messages, monkeypatch) -> None:
+    from graftwork import fitting
+
+    monkeypatch.setattr(fitting, "load_backbone", lambda spec: pytest.fail("the backbone was loaded"))
+    with pytest.raises(UnknownName, match="No task is called 'segment'; the nearest is classify"):
+        gw.fit(messages, task="segment")
+    with pytest.raises(UnknownName, match="No freeze policy is called"):
+        gw.fit(messages, freeze="nothing")
+    with pytest.raises(UsageError, match="--val 2 is not a part of the data"):
+        gw.fit(messages, val=2)
+
+
+def test_a_frozen_stage_that_moves_fails_the_run(messages, tiny, monkeypatch) -> None:
+    from graftwork import fitting
+
+    original = fitting.extract
+
+    def leaky(backbone, *arguments, **options):
+        with torch.no_grad():
+            next(backbone.stages()[1].parameters()).add_(1e-3)
+        return original(backbone, *arguments, **options)
+
+    monkeypatch.setattr(fitting, "extract", leaky)
+    with pytest.raises(gw.GraftworkError, match="The frozen stages block1 changed during the run"):
+        gw.fit(messages, tiny)
+
+
+def test_frozen_stages_are_in_evaluation_mode_and_hold_no_gradient(messages, tiny) -> None:
+    backbone = gw.fit(messages, tiny).backbone()
+    assert not any(module.training for stage in backbone.stages() for module in stage.modules())
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    plan = Plan(tuple(StagePlan(name, trains=name == "block2") for name in backbone.spec.stages))
+    freeze.apply(plan, backbone)
+    assert [stage.training for stage in backbone.stages()] == [False, False, True]
+
+
+@pytest.mark.parametrize(("cosine", "used"), [(0.9995, "bf16"), (0.99, "fp32")])
+def test_bf16_is_used_only_when_its_features_agree_and_is_recorded(messages, tiny, monkeypatch, cosine, used) -> None:
+    from graftwork import extraction
+
+    monkeypatch.setattr(extraction, "fast_bf16", lambda device: True)
+    monkeypatch.setattr(extraction, "_least_cosine", lambda exact, other: cosine)
+    assert gw.fit(messages, tiny).record["precision"] == {"used": used, "asked": "auto", "cosine": cosine}
+
+
+def test_bf16_is_not_tried_where_the_machine_is_slow_at_it(messages, tiny, monkeypatch) -> None:
+    from graftwork import extraction
+
+    monkeypatch.setattr(extraction, "fast_bf16", lambda device: False)
+    assert gw.fit(messages, tiny).record["precision"] == {"used": "fp32", "asked": "auto", "cosine": None}
+    with pytest.raises(UsageError, match="--precision fp8 is not known; auto, fp32 and bf16 are"):
+        gw.fit(messages, tiny, precision="fp8")

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds the wheels and installs them, not editable, into clean environments: the core alone, then everything.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv="$1"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+for package in core plugins/image plugins/text plugins/audio examples/plugins/efficientnet-lite; do
+  "$uv" build -q --wheel --out-dir "$work/wheels" "$package"
+done
+ls "$work/wheels"
+
+"$uv" venv -q --python 3.11 "$work/core"
+"$uv" pip install -q --python "$work/core/bin/python" -c constraints.txt --find-links "$work/wheels" graftwork
+cd "$work"
+core/bin/python - <<'PY'
+import importlib.util
+
+present = [name for name in ("torchvision", "torchaudio", "transformers") if importlib.util.find_spec(name)]
+assert not present, f"the core alone pulled {present}"
+PY
+core/bin/graftwork plugins
+core/bin/graftwork backbones --json | grep -qx '\[\]'
+
+for modality in image text audio; do
+  core/bin/python - "$modality" <<'PY'
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+modality = sys.argv[1]
+wheel = next(Path("wheels").glob(f"graftwork_{modality}-*.whl"))
+with zipfile.ZipFile(wheel) as archive:
+    metadata = archive.read(next(n for n in archive.namelist() if n.endswith("METADATA"))).decode()
+needs = set(re.findall(r"^Requires-Dist: ([A-Za-z0-9-]+)[^;\n]*$", metadata, re.M))
+foreign = {"image": {"torchaudio", "soundfile", "transformers"}, "text": {"torchvision", "torchaudio", "soundfile"},
+           "audio": {"torchvision"}}[modality]
+assert not needs & foreign, f"graftwork-{modality} needs {needs & foreign}"
+PY
+done
+
+"$uv" venv -q --python 3.11 "$work/all"
+"$uv" pip install -q --python "$work/all/bin/python" -c "$OLDPWD/constraints.txt" --find-links "$work/wheels" \
+  "graftwork[image,text,audio]" graftwork-efficientnet-lite
+all/bin/graftwork plugins
+printf 'text,label\n' >messages.csv
+for number in 1 2 3 4 5; do
+  printf 'where is parcel number %s,delivery\nI lost card number %s,card\n' "$number" "$number" >>messages.csv
+done
+all/bin/graftwork fit messages.csv --out run
+all/bin/graftwork predict run "my card is gone" --json
+all/bin/graftwork demo
+echo "Wheels: built, installed and used."

