@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PACKAGES := core plugins/image plugins/text[starter] plugins/audio examples/plugins/efficientnet-lite
 PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 
-.PHONY: setup demo test check format bench docs wheels
+.PHONY: setup demo test check format bench wheels
 
 setup: .venv/.done
 
@@ -37,6 +37,3 @@ wheels: setup
 
 bench: setup
 	@$(PY) tests/bench/text_fit.py
-
-docs: setup
-	@$(PY) -m pytest -q tests/cli

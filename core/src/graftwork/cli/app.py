@@ -56,7 +56,8 @@ def fit(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="Class folders, a CSV, TSV, JSONL or Parquet table, a saved `datasets` folder, or hub:NAME."
+            metavar="DATA",
+            help="Class folders, a CSV, TSV, JSONL or Parquet table, a saved `datasets` folder, or hub:NAME.",
         ),
     ],
     backbone: Annotated[
@@ -109,7 +110,9 @@ def fit(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled data; their test split is used where they bring one.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Labelled data; their test split is used where they bring one.")
+    ],
     input: Input = None,
     label: Label = None,
     on_bad: OnBad = "skip",

@@ -25,7 +25,7 @@ def to_rgb(image: Image.Image, seen: str, to: str) -> Image.Image:
         scaled = np.asarray(image, dtype=np.float64) / 257
         return Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
+        image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
     return image.convert("RGB")
 

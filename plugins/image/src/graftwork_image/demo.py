@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-EACH = 50
+EACH = 30
 """Images of each digit, the first ones of the set."""
 
 
