@@ -1,6 +1,6 @@
 # Each target does its own set-up. `make setup` makes .venv with everything, editable.
 PY := .venv/bin/python
-UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 PACKAGES := core plugins/image plugins/text[starter] plugins/audio examples/plugins/efficientnet-lite
 PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 

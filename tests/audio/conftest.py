@@ -36,6 +36,12 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def shake(model: torch.nn.Module) -> None:
+    """Norms start as the identity; moved off it, they show where one is skipped or applied twice."""
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+
+
 @pytest.fixture(scope="session", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """Each combination of norms that the library knows."""
@@ -88,9 +94,7 @@ def tiny(tiny_spec: Callable[[str], BackboneSpec]) -> Callable[[str], Backbone]:
         if kind not in built:
             torch.manual_seed(0)
             built[kind] = load_backbone(tiny_spec(kind), pretrained=False)
-            # Norms start as the identity; shaken, they show where one is skipped or applied twice.
-            for parameter in built[kind].parameters():
-                parameter.data += 0.1 * torch.randn_like(parameter)
+            shake(built[kind])
         return built[kind]
 
     return make
@@ -104,7 +108,9 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
     def save(kind: str, **preprocessor: Any) -> Path:
         folder = tmp_path / "model"
         torch.manual_seed(1)
-        Wav2Vec2Model(Wav2Vec2Config(**{**TINY, **KINDS[kind]})).save_pretrained(folder)
+        model = Wav2Vec2Model(Wav2Vec2Config(**{**TINY, **KINDS[kind]}))
+        shake(model)
+        model.save_pretrained(folder)
         Wav2Vec2FeatureExtractor(**preprocessor).save_pretrained(folder)
         return folder
 

@@ -119,6 +119,9 @@ def test_every_wave_file_of_scipys_tests_is_decoded_or_named_as_unreadable() -> 
         assert f"{clip.rate}Hz" in name
     assert all(message.startswith(f"'{name}' cannot be read as audio: ") for name, message in refused.items())
     assert len(decoded) >= 15
+    assert refused.get("test-44100Hz-le-1ch-4bytes-incomplete-chunk.wav", "").endswith(
+        ": error in WAV file: No 'data' chunk marker."
+    )
     cut = "test-44100Hz-le-1ch-4bytes-early-eof.wav"
     assert refused.get(cut, "").endswith("it is cut short and holds 944 of the 17640 bytes that its header promises.")
 
@@ -205,6 +208,10 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, bad: float) ->
         (
             {"array": np.zeros(160, np.float32), "sampling_rate": 16_000.5},
             "its sampling rate is 16000.5; a whole number of Hz is accepted",
+        ),
+        (
+            {"array": np.zeros(160, np.float32), "sampling_rate": float("inf")},
+            "its sampling rate is inf; a whole number of Hz is accepted",
         ),
     ],
 )

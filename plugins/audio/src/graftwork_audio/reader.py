@@ -15,8 +15,7 @@ from graftwork import Raw, Reader, Unreadable, Value
 from graftwork_audio.clip import Clip, facts_of
 
 # libsndfile's log of a header, where the part that holds the samples is longer than what the file holds.
-_CUT = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-_CUT_RF64 = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
+_CUT = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 # Sizes from here on are written by programs that did not know the length (a stream), and promise nothing.
 _UNKNOWN = 0x7FFFFF00
 # An MP3 decoder starts and stops within a frame of 1152 samples at either end.
@@ -94,9 +93,6 @@ def _check_header(raw: Raw, file: soundfile.SoundFile) -> None:
         # A writer may count padding of less than one sample; that is not a loss.
         if int(held) < int(promised) < _UNKNOWN and int(promised) - int(held) > int(held) / file.frames:
             raise _cut(raw, int(held), int(promised), "bytes")
-    for held, promised in _CUT_RF64.findall(file.extra_info):
-        if int(held) < int(promised):
-            raise _cut(raw, int(held), int(promised), "samples")
 
 
 def _check_complete(raw: Raw, file: soundfile.SoundFile, read: int) -> None:
@@ -132,7 +128,10 @@ def _in_memory(raw: Raw) -> Clip | None:
 
 
 def _clip(raw: Raw, array: Any, rate: Any) -> Clip:
-    samples = np.asarray(array)
+    try:
+        samples = np.asarray(array)
+    except (TypeError, ValueError) as error:
+        raise _unreadable(raw, f"its array cannot be read: {_plain(str(error))}") from error
     if samples.dtype.kind != "f":
         raise _unreadable(raw, f"its array holds {samples.dtype}; floats from -1 to 1 are accepted")
     if samples.ndim == 1:
@@ -141,14 +140,16 @@ def _clip(raw: Raw, array: Any, rate: Any) -> Clip:
         raise _unreadable(
             raw, f"its array has the shape {samples.shape}; (samples,) or (channels, samples) is accepted"
         )
-    if not isinstance(rate, (int, float, np.number)) or rate <= 0 or rate != int(rate):
+    if not isinstance(rate, (int, float, np.number)) or rate <= 0 or not float(rate).is_integer():
         raise _unreadable(raw, f"its sampling rate is {rate!r}; a whole number of Hz is accepted")
     return Clip(np.ascontiguousarray(samples, dtype=np.float32), int(rate))
 
 
 def _plain(text: str) -> str:
     """A library's message as the end of a sentence: one line, no full stop, a small first letter before small ones."""
-    line = next(iter(text.strip().splitlines()), "unknown error").removeprefix("Error : ").rstrip(" .")
+    line = (
+        next(iter(text.strip().splitlines()), "unknown error").removeprefix("Error : ").rstrip(" .").replace(". ", ": ")
+    )
     return line[:1].lower() + line[1:] if line[1:2].islower() else line
 
 
