@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graftwork import DataError, UnknownName, registry
+from graftwork import DataError, UnknownName, WeightsUnavailable, registry
 
 
 def test_an_unknown_backbone_is_answered_with_the_nearest_names() -> None:
@@ -48,7 +48,9 @@ def test_the_starter_has_its_weights_at_hand() -> None:
 
 def test_without_weights_at_hand_there_is_no_starter_and_it_says_why(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UnknownName, match="No audio backbone has its weights on this machine; .*'audio/wav2vec2-base'"):
+    with pytest.raises(
+        WeightsUnavailable, match="No audio backbone has its weights on this machine; .*'audio/wav2vec2-base'"
+    ):
         registry.starter("audio")
 
 

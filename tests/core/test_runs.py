@@ -130,6 +130,14 @@ def test_a_run_is_never_written_over_something_nor_left_half_written(messages, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["messages.csv", "run"]
 
 
+def test_a_place_that_is_taken_is_refused_before_anything_is_computed(messages, tiny, tmp_path, monkeypatch) -> None:
+    from graftwork import fitting
+
+    monkeypatch.setattr(fitting, "load_backbone", lambda spec: pytest.fail("the backbone was loaded"))
+    with pytest.raises(RunError, match="already holds something"):
+        gw.fit(messages, tiny, out=tmp_path)
+
+
 def test_weights_that_changed_since_the_fit_are_refused(messages, tiny_bert, tmp_path) -> None:
     import shutil
 

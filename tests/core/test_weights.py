@@ -89,16 +89,36 @@ def test_a_download_is_kept_only_when_its_digest_is_right(monkeypatch, tmp_path)
     assert not list((tmp_path / "cache/hub/checkpoints").iterdir())
 
 
-def test_the_mismatch_comes_before_the_weights_are_looked_for(monkeypatch, tmp_path) -> None:
+@pytest.fixture
+def little(tmp_path) -> dict[str, Path]:
+    """A few examples of each modality."""
+    import numpy as np
+    import soundfile
+    from PIL import Image
+
+    (tmp_path / "text.csv").write_text("text,label\na b,x\nc d,y\n")
+    for label in ("x", "y"):
+        (tmp_path / "image" / label).mkdir(parents=True)
+        (tmp_path / "audio" / label).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "image" / label / "a.png")
+        soundfile.write(tmp_path / "audio" / label / "a.wav", np.zeros(4000), 8000)
+    return {"text": tmp_path / "text.csv", "image": tmp_path / "image", "audio": tmp_path / "audio"}
+
+
+def test_every_wrong_pair_is_refused_before_weights_are_looked_for(monkeypatch, little) -> None:
     import graftwork as gw
 
     def never(self: object) -> None:
         raise AssertionError("weights were looked for")
 
-    (tmp_path / "t.csv").write_text("text,label\na b,x\nc d,y\n")
-    monkeypatch.setattr(UrlWeights, "find", never)
-    monkeypatch.setattr(HubWeights, "find", never)
-    for spec in registry.backbones():
-        if spec.modality != "text":
-            with pytest.raises(gw.InputMismatch, match=f"^Backbone '{spec.name}' reads .*; column 'text' holds text"):
-                gw.fit(tmp_path / "t.csv", spec.name)
+    for kind in (UrlWeights, HubWeights, PackagedWeights):
+        monkeypatch.setattr(kind, "find", never)
+    pairs = 0
+    for modality, path in little.items():
+        data = gw.data(path)
+        for spec in registry.backbones():
+            if spec.modality != modality:
+                with pytest.raises(gw.InputMismatch, match=f"^Backbone '{spec.name}' reads .*; .* holds {modality}"):
+                    gw.fit(data, spec.name)
+                pairs += 1
+    assert pairs == 2 * len(registry.backbones())

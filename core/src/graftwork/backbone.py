@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftwork.errors import PluginFault, UsageError
+from graftwork.errors import GraftworkError, PluginFault, UsageError
 from graftwork.registry import preparer
 from graftwork.specs import BackboneSpec, load_factory
 from graftwork.stages import Stage, State, fold
@@ -96,7 +96,17 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     Raises `WeightsUnavailable` when the weights cannot be had, `PluginFault` when its plugin fails.
     """
     weights = spec.weights.obtain(spec.name) if pretrained else None
-    backbone = load_factory(spec.factory)(spec, weights)
+    build = load_factory(spec.factory)
+    try:
+        backbone = build(spec, weights)
+    except GraftworkError:
+        raise
+    except Exception as error:  # whatever a library makes of weights that are damaged or another model's
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
+        raise PluginFault(
+            f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {reason}.",
+            "If the weights are damaged, delete them so that they are fetched again; else update the plugin.",
+        ) from error
     if not isinstance(backbone, Backbone):
         raise PluginFault(
             f"'{spec.factory}' built a {type(backbone).__name__} for '{spec.name}', not a graftwork.Backbone.",

@@ -12,7 +12,7 @@ import torch
 from graftwork import registry, solver
 from graftwork.agreement import Agreement
 from graftwork.contracts import InputContract
-from graftwork.errors import GraftworkError, InputMismatch, UnknownName
+from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
 from graftwork.extraction import Pipeline
 from graftwork.fitting import fit, sort_labels, split
 from graftwork.metrics import classification
@@ -47,7 +47,7 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
     row = {"name": demo.name, "modality": demo.modality, "n": len(data)}
     try:
         spec = registry.starter(demo.modality)
-    except UnknownName as error:
+    except WeightsUnavailable as error:
         return {**row, "skipped": str(error)}
     begun = time.perf_counter()
     try:

@@ -17,14 +17,13 @@ import torch
 
 from graftwork import freeze as freezing
 from graftwork import registry
-from graftwork.agreement import Agreement
 from graftwork.backbone import load_backbone
 from graftwork.errors import DataError, GraftworkError
 from graftwork.extraction import Features, Pipeline, extract
 from graftwork.metrics import classification
-from graftwork.reading import Bad, Data, allow_bad
+from graftwork.reading import Data, allow_bad
 from graftwork.reading import data as read_data
-from graftwork.runs import FORMAT, Run
+from graftwork.runs import FORMAT, Run, check_free
 from graftwork.specs import BackboneSpec
 from graftwork.splits import stratified
 from graftwork.trainer import Part, Trained, engine_for
@@ -60,7 +59,11 @@ def fit(
     data = data if isinstance(data, Data) else read_data(data)
     spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name)
     agreement = registry.agree_on(spec, data.observed)
-    warnings = [*allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings, *_check_labels(data)]
+    if out is not None:
+        check_free(out)
+    total = len(data) + len(data.bad)
+    allow_bad(data.bad, total, on_bad)
+    warnings = [*agreement.warnings, *_check_labels(data)]
     task_spec = registry.task(task)
     head_spec = registry.head(task_spec.heads[0])
     plan = freezing.parse(freeze).plan(spec.stages, epoch=0)
@@ -79,7 +82,7 @@ def fit(
         found = extract(
             model, pipeline, data.raws, tap=tapped, size=pipeline.reader.size, precision=precision, device=place
         )
-        warnings += allow_bad(found.bad, len(data) + len(data.bad), on_bad)
+        warnings = [*allow_bad([*data.bad, *found.bad], total, on_bad), *warnings]
     labels, parts = _parts(data, found, splits)
     with clock("train"):
         trained = engine.train(parts["train"], parts["validation"], len(labels))
@@ -249,6 +252,3 @@ class Clock:
     def seconds(self) -> dict[str, float]:
         total = time.perf_counter() - self._begun
         return {**{k: round(v, 3) for k, v in self._parts.items()}, "total": round(total, 3)}
-
-
-__all__ = ["Agreement", "Bad", "fit", "judge", "resolve_device", "sort_labels", "split"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from graftwork.agreement import Agreement, agree
 from graftwork.contracts import ObservedInput
-from graftwork.errors import DataError, UnknownName, UsageError
+from graftwork.errors import DataError, UnknownName, UsageError, WeightsUnavailable
 from graftwork.plugins import Plugins, installed
 from graftwork.specs import BackboneSpec, Converter, FreezePolicySpec, HeadSpec, Modality, TaskSpec, load_factory
 
@@ -47,14 +47,14 @@ def backbone(name: str) -> BackboneSpec:
 def starter(modality_name: str) -> BackboneSpec:
     """The backbone taken when the user names none: weights at hand, declared starters first, then the smallest.
 
-    Raises `UnknownName` when no backbone of the modality has its weights at hand.
+    Raises `WeightsUnavailable` when no backbone of the modality has its weights at hand.
     """
     candidates = backbones(modality_name)
     at_hand = [spec for spec in candidates if spec.weights.find() is not None]
     if at_hand:
         return min(at_hand, key=lambda spec: (not spec.starter, spec.parameters, spec.name))
     listed = ", ".join(f"'{spec.name}'" for spec in candidates) or "none"
-    raise UnknownName(
+    raise WeightsUnavailable(
         f"No {modality_name} backbone has its weights on this machine; installed without weights: {listed}.",
         "Name one with --backbone to fetch it, or install a starter; see: graftwork backbones",
     )

@@ -23,7 +23,7 @@ from graftwork.extraction import Features, Pipeline, extract
 from graftwork.heads import Head
 from graftwork.metrics import classification
 from graftwork.readers import Reader
-from graftwork.reading import Bad, Data, allow_bad, as_raws, read_facts
+from graftwork.reading import Data, allow_bad, as_raws, read_facts
 from graftwork.reading import data as read_data
 from graftwork.specs import load_factory
 
@@ -64,11 +64,7 @@ class Run:
 
         It appears whole or not at all. Raises `RunError` when `path` already holds something.
         """
-        path = Path(path)
-        if path.exists() and (path.is_file() or any(path.iterdir())):
-            raise RunError(
-                f"'{path}' already holds something; a run is written to a new folder.", "Name another: --out RUN"
-            )
+        path = check_free(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -185,6 +181,16 @@ class Run:
             return self._head.decode(self._head(features))
 
 
+def check_free(path: str | Path) -> Path:
+    """The path, which a run can be written to. Raises `RunError` when it already holds something."""
+    path = Path(path)
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        raise RunError(
+            f"'{path}' already holds something; a run is written to a new folder.", "Name another: --out RUN"
+        )
+    return path
+
+
 def load(path: str | Path) -> Run:
     """Open a run directory. Raises `RunError` when it is not one, or one of a newer format."""
     path = Path(path)
@@ -206,6 +212,3 @@ def load(path: str | Path) -> Run:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"'{path}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
     return Run(record, head.eval(), None, path)
-
-
-__all__ = ["FORMAT", "Bad", "Run", "load"]

@@ -45,7 +45,7 @@ def plugins(json: Json = False) -> None:
 def backbones(
     modality: Annotated[str | None, typer.Option(help="Only those that read this modality.")] = None, json: Json = False
 ) -> None:
-    """Pretrained encoders: what they read, their size, licence and source, and whether weights are at hand."""
+    """Pretrained encoders and what each of them reads."""
     from graftwork import registry
 
     output.backbones([spec.as_json() for spec in registry.backbones(modality)], json)
@@ -156,7 +156,7 @@ def predict(
 
 @app.command()
 def demo(offline: Offline = False, json: Json = False) -> None:
-    """The tour across modalities, on data and weights that come with the install."""
+    """A tour across modalities that needs no data of yours."""
     _go_offline(offline)
     from graftwork import demo as tour
 

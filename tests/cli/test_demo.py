@@ -1,0 +1,35 @@
+"""The tour: what has weights at hand is fitted beside a baseline, what has none says why, and a mismatch is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_the_tour_fits_what_it_can_says_what_it_cannot_and_shows_a_refusal(shell, tmp_path) -> None:
+    result = shell.json("demo", GRAFTWORK_PLUGINS="text,audio", HF_HUB_CACHE=str(tmp_path))
+    rows = {row["name"]: row for row in result["demos"]}
+    assert rows["messages"]["backbone"] == "text/minilm"
+    assert rows["messages"]["n"] == 400
+    assert rows["messages"]["accuracy"] > rows["messages"]["baseline"] + 0.05
+    assert rows["messages"]["baseline_name"] == "bag of words"
+    assert rows["commands"]["n"] == 240
+    assert rows["commands"]["skipped"].startswith("No audio backbone has its weights on this machine")
+    assert result["refused"]["message"].startswith("Backbone 'text/bert-base' reads text; folder '")
+    assert "holds audio (240 files, 22 050 Hz)" in result["refused"]["message"]
+
+
+def test_without_a_demo_it_says_what_to_install(shell) -> None:
+    error = shell.json("demo", code=2, GRAFTWORK_PLUGINS="")["error"]
+    assert error["message"] == "No installed plugin brings a demo."
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "baseline", "verdict"),
+    [(0.9, 0.8, "transfer helped"), (0.8, 0.9, "transfer did not help"), (0.8, 0.803, "no difference")],
+)
+def test_the_verdict_says_so_when_transfer_did_not_help(accuracy, baseline, verdict, capsys) -> None:
+    from graftwork.cli import output
+
+    row = {"name": "d", "modality": "m", "backbone": "b", "n": 1, "baseline_name": "x", "seconds": 1.0}
+    output.toured({"demos": [{**row, "accuracy": accuracy, "baseline": baseline}], "refused": None}, json=False)
+    assert verdict in capsys.readouterr().out
