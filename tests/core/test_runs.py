@@ -258,3 +258,12 @@ def test_bf16_is_not_tried_where_the_machine_is_slow_at_it(messages, tiny, monke
     assert gw.fit(messages, tiny).record["precision"] == {"used": "fp32", "asked": "auto", "cosine": None}
     with pytest.raises(UsageError, match="--precision fp8 is not known; auto, fp32 and bf16 are"):
         gw.fit(messages, tiny, precision="fp8")
+
+
+def test_a_plugin_that_cannot_build_its_backbone_is_named(messages, tiny_bert, tmp_path) -> None:
+    import shutil
+
+    folder = shutil.copytree(tiny_bert, tmp_path / "encoder")
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-50])
+    with pytest.raises(gw.PluginFault, match=r"^Backbone 'local:.*' cannot be built from the folder '.*encoder': "):
+        gw.fit(messages, f"local:{folder}")

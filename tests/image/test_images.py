@@ -89,8 +89,8 @@ def test_rgb_upright_images_agree_as_they_are_and_others_by_declared_steps() -> 
 
 
 def test_a_mode_without_a_converter_is_refused() -> None:
-    with pytest.raises(InputMismatch, match="wants mode RGB; folder 'photos' has F in 1 of 1 files"):
-        registry.agree_on(registry.backbone("image/resnet18"), observed({"mode": "F", "orientation": 1}))
+    with pytest.raises(InputMismatch, match="wants mode RGB; folder 'photos' has BGR;24 in 1 of 1 files"):
+        registry.agree_on(registry.backbone("image/resnet18"), observed({"mode": "BGR;24", "orientation": 1}))
 
 
 @pytest.mark.parametrize("mode", [m for m in MODES if m not in ("I;16B", "I;16L", "I;16N")])

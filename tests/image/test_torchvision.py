@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models
 
 import graftwork as gw
-from graftwork import PluginFault, State, WeightsUnavailable, registry
+from graftwork import State, WeightsMismatch, WeightsUnavailable, registry
 from graftwork_image.torchvision_models import FAMILIES, WITHOUT_SLOW_START, build
 
 NAMES = ["image/resnet18", "image/resnet50", "image/vit-b-16", "image/inception-v3", "image/vgg16"]
@@ -67,16 +67,46 @@ def test_weights_in_torchs_cache_are_loaded_strictly(monkeypatch, tmp_path) -> N
     assert not backbone.training
     del states["fc.bias"]
     torch.save(states, tmp_path / "hub/checkpoints/resnet18-f37072fd.pth")
-    with pytest.raises(
-        PluginFault,
-        match="^Backbone 'image/resnet18' cannot be built from https://.*pth: Error.* in loading state_dict",
-    ):
-        gw.load_backbone(spec)
+    with pytest.raises(WeightsMismatch, match="does not hold the weights of 'image/resnet18'"):
+        build(spec, spec.weights.find())
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"], ids=["empty", "a web page"])
+def test_a_file_that_is_no_weights_is_named_with_what_to_do(monkeypatch, tmp_path, content) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "hub/checkpoints/resnet18-f37072fd.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    with pytest.raises(WeightsMismatch) as refused:
+        gw.load_backbone(registry.backbone("image/resnet18"))
+    assert str(refused.value).startswith(f"'{file}' does not hold the weights of 'image/resnet18': ")
+    assert str(refused.value).endswith(
+        "Delete it, so that it is fetched again from https://download.pytorch.org/models/resnet18-f37072fd.pth."
+    )
+
+
+def test_weights_without_batch_counters_leave_nothing_empty(tmp_path) -> None:
+    states = {k: v for k, v in models.resnet18(weights=None).state_dict().items() if "num_batches" not in k}
+    torch.save(states, tmp_path / "old.pth")
+    backbone = build(registry.backbone("image/resnet18"), tmp_path / "old.pth")
+    assert not any(tensor.is_meta for tensor in (*backbone.parameters(), *backbone.buffers()))
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def test_no_stage_writes_into_the_state_it_was_given() -> None:
+    for name in ("image/resnet18", "image/inception-v3"):
+        backbone = gw.load_backbone(registry.backbone(name), pretrained=False)
+        state = State(torch.randn(1, 3, 80, 80))
+        with torch.inference_mode():
+            for stage in backbone.stages():
+                before = state.hidden.clone()
+                after = stage(state)
+                assert torch.equal(state.hidden, before), stage.name
+                state = after
 
 
 def test_a_weights_file_with_a_payload_is_not_run(monkeypatch, tmp_path) -> None:
     import os
-    import pickle
 
     class Payload:
         def __reduce__(self):
@@ -84,7 +114,7 @@ def test_a_weights_file_with_a_payload_is_not_run(monkeypatch, tmp_path) -> None
 
     file = tmp_path / "resnet18-f37072fd.pth"
     torch.save({"conv1.weight": Payload()}, file)
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(WeightsMismatch, match="does not hold the weights"):
         build(registry.backbone("image/resnet18"), file)
     assert not (tmp_path / "ran").exists()
 

@@ -39,6 +39,26 @@ def test_declared_sizes_are_true_at_every_tap(backbone) -> None:
     assert backbone.feature_dim(17) == backbone.spec.feature_dim
 
 
+def test_blocks_are_left_out_at_random_in_training_only_and_as_often_as_the_library_does() -> None:
+    backbone = load_backbone(registry.backbone("image/efficientnet-lite0"))
+    assert [stage.rate for stage in backbone.stages()[1:-1]] == pytest.approx([0.2 * i / 16 for i in range(16)])
+    block = backbone.stages()[15]
+    pixels = State(torch.randn(64, 192, 7, 7))
+    with torch.no_grad():
+        assert torch.equal(block(pixels).hidden, block(pixels).hidden)
+        block.train()
+        left_out = (block(pixels).hidden == pixels.hidden).flatten(1).all(1)
+    assert 0 < left_out.sum() < 64
+
+
+def test_preparation_is_that_of_the_weights_own_training(backbone) -> None:
+    from PIL import Image
+
+    hidden = backbone.prepare([Image.new("RGB", (40, 30), colour) for colour in ("white", "black")]).hidden
+    assert hidden.shape == (2, 3, 224, 224)
+    assert hidden[:, 0, 0, 0].tolist() == pytest.approx([1.0, -127 / 128], abs=1e-6)
+
+
 def test_weights_come_with_the_install(backbone) -> None:
     found = backbone.spec.weights.find()
     assert found is not None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-WHITE = (255, 255, 255, 255)
-
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -20,16 +18,43 @@ TURNS = {
 
 
 def to_rgb(image: Image.Image, seen: str, to: str) -> Image.Image:
-    """Any accepted mode to RGB: transparency over white, 16 bits scaled (not clipped) to 8."""
-    if image.mode.startswith("I"):
-        scaled = np.asarray(image, dtype=np.float64) / 257
-        return Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
-        image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
-    return image.convert("RGB")
+    """Any accepted mode to RGB: transparency over white, deeper grey levels scaled (not clipped) to 8 bits."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        straight = {"RGBa": "RGBA", "La": "LA"}.get(image.mode)
+        # A copy, because Pillow writes a palette's transparency into the image that it converts.
+        clear = (image.convert(straight) if straight else image.copy()).convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    return _without_tags(image.convert("RGB"))
 
 
 def exif_turn(image: Image.Image, seen: int, to: int) -> Image.Image:
     """Turn upright what was stored in orientation `seen` (2 to 8)."""
-    return image.transpose(TURNS[seen])
+    return _without_tags(image.transpose(TURNS[seen]))
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey levels 0..65535 (modes I), 0..1 or 0..255 (F) to L, or to LA where one level is named as transparent.
+
+    An image with levels outside is stretched from its lowest to its highest; NaN counts as the lowest.
+    """
+    levels = np.asarray(image).astype(np.float64)
+    finite = levels[np.isfinite(levels)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    for top in (1.0, 255.0) if image.mode == "F" else (65535.0,):
+        if low >= 0 and high <= top:
+            low, high = 0.0, top
+            break
+    scaled = np.nan_to_num((levels - low) / ((high - low) or 1.0), nan=0.0).clip(0, 1)
+    grey = Image.fromarray((scaled * 255).round().astype(np.uint8))
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        grey.putalpha(Image.fromarray(np.where(levels == key, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _without_tags(image: Image.Image) -> Image.Image:
+    # What the tags say has been read as facts, and some of it is no longer true.
+    image.info = {}
+    return image

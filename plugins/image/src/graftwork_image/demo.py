@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from graftwork_image.convert import to_rgb
+
 EACH = 30
 """Images of each digit, the first ones of the set."""
 
@@ -18,7 +20,7 @@ def digits(folder: Path) -> Path:
     pixels, labels = load_digits(return_X_y=True)
     for digit in range(10):
         place = folder / str(digit)
-        place.mkdir()
+        place.mkdir(parents=True, exist_ok=True)
         for number, row in enumerate(pixels[labels == digit][:EACH]):
             grey = (row.reshape(8, 8) * (255 / 16)).round().astype(np.uint8)
             Image.fromarray(grey).save(place / f"{number:03}.png")
@@ -28,5 +30,6 @@ def digits(folder: Path) -> Path:
 def pixels(values: list[Image.Image]) -> np.ndarray:
     """Grey pixels, 0..1, of images made 16 x 16 at the most: `(N, F)` float32."""
     side = min(16, min(min(image.size) for image in values))
-    rows = [np.asarray(image.convert("L").resize((side, side), Image.Resampling.BILINEAR)).ravel() for image in values]
+    grey = [to_rgb(image, image.mode, "RGB").convert("L") for image in values]
+    rows = [np.asarray(image.resize((side, side), Image.Resampling.BILINEAR)).ravel() for image in grey]
     return np.stack(rows).astype(np.float32) / 255

@@ -22,10 +22,11 @@ IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interp
 
 LOST = {
     **dict.fromkeys(("RGBA", "RGBa", "LA", "La", "PA"), "transparency is replaced by white"),
-    **dict.fromkeys(("I", "I;16", "I;16B", "I;16L", "I;16N"), "16 bits a pixel become 8"),
+    **dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), "16 bits a pixel become 8"),
+    **dict.fromkeys(("I", "F"), "32 bits a pixel become 8"),
     **dict.fromkeys(("CMYK", "LAB"), "print colours are shown by the nearest screen colours"),
 }
-MODES = ("1", "L", "P", "RGB", "YCbCr", "HSV", *LOST)
+MODES = ("1", "L", "P", "RGB", "RGBX", "YCbCr", "HSV", *LOST)
 """The pixel modes (as Pillow names them) that can be turned into RGB, and what that loses."""
 
 

@@ -11,15 +11,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from graftwork import BackboneSpec, State
+from graftwork import BackboneSpec, State, UsageError
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+LONGEST = 100
+"""Long side over short side from which only an image's middle is resized: all of a strip one pixel high would take
+gigabytes, and the crop keeps the middle anyway."""
 
 
 def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
     """`prepare(images) -> State` with hidden `(B, 3, crop, crop)` float32, by `spec.preparation`:
 
     resize (pixels of the shorter side), crop (pixels), interpolation ("bilinear" or "bicubic"), mean and std.
+    `prepare` raises `UsageError` for an image that is not RGB.
     """
     numbers = spec.preparation
     resampling = RESAMPLING[numbers["interpolation"]]
@@ -27,8 +32,16 @@ def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
     std = torch.tensor(numbers["std"]).view(1, 3, 1, 1)
 
     def one(image: Image.Image) -> np.ndarray:
+        if image.mode != "RGB":
+            raise UsageError(
+                f"'{spec.name}' prepares RGB images; one of mode {image.mode} was given.",
+                "Convert it first: image.convert('RGB')",
+            )
+        longest = LONGEST * min(image.size)
+        if max(image.size) > longest:
+            image = _centre(image, min(image.width, longest), min(image.height, longest))
         resized = image.resize(_shorter_to(image.size, numbers["resize"]), resampling)
-        return np.asarray(_centre(resized, numbers["crop"]))
+        return np.asarray(_centre(resized, numbers["crop"], numbers["crop"]))
 
     def prepare(images: list[Image.Image]) -> State:
         pixels = torch.from_numpy(np.stack([one(image) for image in images])).permute(0, 3, 1, 2)
@@ -44,6 +57,11 @@ def _shorter_to(size: tuple[int, int], shorter: int) -> tuple[int, int]:
     return int(shorter * width / height), shorter
 
 
-def _centre(image: Image.Image, side: int) -> Image.Image:
-    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-    return image.crop((left, top, left + side, top + side))
+def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle of an image; where it is too small, black is added around it."""
+    left, top = _start(image.width, width), _start(image.height, height)
+    return image.crop((left, top, left + width, top + height))
+
+
+def _start(length: int, wanted: int) -> int:
+    return round((length - wanted) / 2) if length >= wanted else -((wanted - length) // 2)

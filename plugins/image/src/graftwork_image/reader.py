@@ -5,97 +5,145 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from graftwork import Raw, Reader, Unreadable
 
+Image.init()
+NOT_READ = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
+FORMATS = tuple(name for name in Image.OPEN if name not in NOT_READ)
+"""What Pillow decodes by itself: not EPS, for which it starts another program, nor formats that it only recognises."""
+
 ORIENTATION = 274
 """The EXIF tag of that name."""
+
+WITH_ALPHA = {"1": "LA", "L": "LA", "P": "PA", "RGB": "RGBA"}
+"""The fact `mode` of an image that names a colour as transparent, or whose palette has an alpha."""
 
 # What Pillow would warn of is either harmless here or named as unreadable below.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class ImageReader(Reader):
-    """Facts: `mode` as Pillow names it, `orientation` (EXIF, 1 to 8), `width` and `height` in pixels as stored.
+    """Facts: `mode` as Pillow names it (with an alpha where transparency is stored in another way), `orientation`
+    (EXIF, 1 to 8; 1 where it is missing or wrong), `width` and `height` in pixels as decoded.
 
-    A value is a `PIL.Image.Image`, the first frame of an animation; `Raw.value` may also be an image, or an array
-    `(H, W)` or `(H, W, 3 or 4)` of bytes.
+    A value is a loaded `PIL.Image.Image`, the first frame of an animation; `Raw.value` may also be an image, or a uint8
+    array `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
     """
 
     items = "files"
 
     def facts(self, raw: Raw) -> Mapping[str, str | int]:
-        image = self._open(raw)
-        try:
-            return {
-                "mode": image.mode,
-                "orientation": _orientation(image),
-                "width": image.width,
-                "height": image.height,
-            }
-        finally:
-            if not isinstance(raw.value, Image.Image):
-                image.close()
+        with _opened(raw) as image:
+            mode = WITH_ALPHA.get(image.mode, image.mode) if image.has_transparency_data else image.mode
+            return {"mode": mode, "orientation": _orientation(image), "width": image.width, "height": image.height}
 
     def decode(self, raw: Raw) -> Image.Image:
-        image = self._open(raw)
-        try:
+        with _opened(raw) as image:
             image.load()
-        except Exception as error:  # Pillow's format plugins raise whatever a damaged file makes them
-            raise Unreadable(f"'{raw.name}' cannot be decoded: {_reason(error)}.") from error
-        return image
-
-    def _open(self, raw: Raw) -> Image.Image:
-        if isinstance(raw.value, Image.Image):
-            return raw.value
-        try:
-            image = self._from(raw)
-        except UnidentifiedImageError as error:
-            raise Unreadable(f"'{raw.name}' is not an image that Pillow knows.") from error
-        except FileNotFoundError as error:
-            raise Unreadable(f"'{raw.name}' does not exist.") from error
-        except Image.DecompressionBombError as error:
-            raise Unreadable(f"'{raw.name}' is refused as a decompression bomb: {_reason(error)}.") from error
-        except Exception as error:  # as above
-            raise Unreadable(f"'{raw.name}' cannot be opened as an image: {_reason(error)}.") from error
-        limit = Image.MAX_IMAGE_PIXELS or 0
-        if image.width * image.height > limit:
-            raise Unreadable(
-                f"'{raw.name}' is refused as a decompression bomb: {image.width} x {image.height} pixels, over {limit}."
-            )
-        return image
-
-    def _from(self, raw: Raw) -> Image.Image:
-        if raw.value is None and raw.path is not None:
-            if raw.path.stat().st_size == 0:
-                raise ValueError("it is empty")
-            return Image.open(raw.path)
-        if isinstance(raw.value, bytes):
-            return Image.open(io.BytesIO(raw.value))
-        return Image.fromarray(_array(raw.value))
+            return image
 
 
-def _array(value: Any) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype != np.uint8:
-        raise TypeError(f"an array of {array.dtype} was given; bytes (uint8) are accepted")
-    return array
+@contextmanager
+def _opened(raw: Raw) -> Iterator[Image.Image]:
+    """The image with its header read; its file is closed afterwards. Whatever fails inside raises `Unreadable`."""
+    try:
+        if isinstance(raw.value, bytes) or raw.value is None:
+            with io.BytesIO(raw.value) if isinstance(raw.value, bytes) else _file(raw) as file:
+                yield _within_limits(raw, _identified(raw, file))
+        else:
+            yield _within_limits(raw, _in_memory(raw))
+    except Unreadable:
+        raise
+    except Image.DecompressionBombError as error:
+        raise Unreadable(f"'{raw.name}' is refused as a decompression bomb: {_reason(error)}.") from error
+    except Exception as error:  # Pillow's format plugins raise whatever a damaged file makes them
+        raise Unreadable(f"'{raw.name}' cannot be decoded: {_reason(error)}.") from error
+
+
+def _file(raw: Raw) -> IO[bytes]:
+    if raw.path is None:
+        raise Unreadable(f"'{raw.name}' cannot be opened as an image: it is empty.")
+    try:
+        return raw.path.open("rb")
+    except FileNotFoundError as error:
+        raise Unreadable(f"'{raw.name}' does not exist.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Unreadable(f"'{raw.name}' cannot be opened as an image: {reason}.") from error
+
+
+def _identified(raw: Raw, file: IO[bytes]) -> Image.Image:
+    if not file.read(1):
+        raise Unreadable(f"'{raw.name}' cannot be opened as an image: it is empty.")
+    file.seek(0)
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise Unreadable(f"'{raw.name}' is not an image that Pillow knows.") from error
+
+
+def _in_memory(raw: Raw) -> Image.Image:
+    if isinstance(raw.value, Image.Image):
+        return raw.value
+    return Image.fromarray(_array(raw))
+
+
+def _array(raw: Raw) -> Any:
+    value = raw.value
+    if hasattr(value, "__array__") and not hasattr(value, "__array_interface__"):
+        import numpy as np  # slow to import, and files do not need it
+
+        value = np.asarray(value)
+    array = getattr(value, "__array_interface__", {})
+    shape, kind = array.get("shape", ()), array.get("typestr", "")
+    if kind == "|u1" and all(shape) and (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
+        return value
+    if not array:
+        given = f"a {type(value).__name__} was given; a file, its bytes, a PIL image or an array is accepted"
+    elif kind != "|u1":
+        given = f"an array of {getattr(value, 'dtype', kind)} was given; bytes (uint8) are accepted"
+    else:
+        given = f"an array {shape} was given; (H, W), (H, W, 3) and (H, W, 4) are accepted"
+    raise Unreadable(f"'{raw.name}' cannot be opened as an image: {given}.")
+
+
+def _within_limits(raw: Raw, image: Image.Image) -> Image.Image:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        raise Unreadable(
+            f"'{raw.name}' is refused as a decompression bomb: {image.width} x {image.height} pixels, over {limit}."
+        )
+    return image
 
 
 def _orientation(image: Image.Image) -> int:
-    # Asked for its EXIF, a PNG without any would be decoded to the end to look for it there.
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1
+    if image.format == "TIFF":
+        return 1  # Pillow turns these upright itself while it decodes them
     try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, struct.error):
+        # Asked for its EXIF, a PNG without any would be decoded to the end to look for it there.
+        eager = image.format != "PNG" or "exif" in image.info or _exif_behind_pixels(image)
+        value = (image.getexif() if eager else Image.Image.getexif(image)).get(ORIENTATION, 1)
+    except Exception:  # damaged tags leave the pixels as good as they were
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _exif_behind_pixels(image: Image.Image) -> bool:
+    """Whether a PNG has an eXIf chunk, which may come after the pixels (PNG specification, section 5.6)."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return True
+    here, position = file.tell(), file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] not in (b"eXIf", b"IEND"):
+        position = file.seek(position + 12 + struct.unpack(">I", head[:4])[0])
+    file.seek(here)
+    return head[4:] == b"eXIf"
 
 
 def _reason(error: BaseException) -> str:

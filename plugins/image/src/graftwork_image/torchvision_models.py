@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, spatial_mean
+from graftwork import Apply, Backbone, BackboneSpec, Stage, State, WeightsMismatch, spatial_mean
 
 
 class Convolutional(Backbone):
@@ -63,7 +64,7 @@ def _vit(model: models.VisionTransformer) -> Sequence[Stage]:
 
 def _vgg(model: models.VGG) -> Sequence[Stage]:
     stages, block = [], []
-    for layer in model.features:
+    for layer in model.features.children():
         block.append(layer)
         if isinstance(layer, nn.MaxPool2d):
             stages.append(Apply(f"block{len(stages) + 1}", *block))
@@ -102,11 +103,20 @@ WITHOUT_SLOW_START = {"inception_v3": {"init_weights": False, "transform_input":
 def build(spec: BackboneSpec, weights: Path | None) -> Backbone:
     """Build from a torchvision state dict (read with weights_only), or with random weights.
 
-    Raises `RuntimeError` for a file whose names or shapes are not the model's.
+    Raises `WeightsMismatch` for a file that is damaged, or whose names or shapes are not the model's.
     """
     name = spec.config["model"]
     kind, take_apart, dims = FAMILIES[name]
-    model = models.get_model(name, weights=None, **WITHOUT_SLOW_START.get(name, {}))
+    # Numbers that a file replaces are not drawn: on "meta" a model has shapes only.
+    with torch.device("cpu" if weights is None else "meta"):
+        model = models.get_model(name, weights=None, **WITHOUT_SLOW_START.get(name, {}))
     if weights is not None:
-        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        try:
+            model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), assign=True)
+        except (RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
+            reason = (str(error).strip() or "it ends too early").splitlines()[0].rstrip(".:")
+            raise WeightsMismatch(
+                f"'{weights}' does not hold the weights of '{spec.name}': {reason}.",
+                f"Delete it, so that it is fetched again from {spec.weights.describe()}.",
+            ) from error
     return kind(spec, take_apart(model), dims)

@@ -1,12 +1,13 @@
 """EfficientNet-Lite0 as stages: its layers in order, and how a map becomes a vector. Preparation is the modality's."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
-from torch import Tensor
+from torch import Tensor, nn
 
-from graftwork import Apply, Backbone, BackboneSpec, State, spatial_mean
+from graftwork import Apply, Backbone, BackboneSpec, Stage, State, spatial_mean
 
 
 class EfficientNetLite(Backbone):
@@ -18,15 +19,28 @@ class EfficientNetLite(Backbone):
         return spatial_mean(state)
 
 
+class Block(Stage):
+    """An inverted residual block, left out with probability `rate` per example while it trains (stochastic depth)."""
+
+    def __init__(self, name: str, block: nn.Module, rate: float) -> None:
+        super().__init__(name)
+        self.body = block
+        self.rate = rate
+
+    def forward(self, state: State) -> State:
+        return State(self.body(state.hidden, drop_connect_rate=self.rate), state.mask)
+
+
 def build(spec: BackboneSpec, weights: Path | None) -> EfficientNetLite:
     """Build from the packaged state dict (strict, weights_only), or with random weights."""
-    model = EfficientNet.from_name("efficientnet-lite0")
+    model: Any = EfficientNet.from_name("efficientnet-lite0")
     if weights is not None:
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     blocks = list(model._blocks)
+    most = model._global_params.drop_connect_rate
     stages = [
         Apply("stem", model._conv_stem, model._bn0, model._swish),
-        *(Apply(f"block{i + 1}", block) for i, block in enumerate(blocks)),
+        *(Block(f"block{i + 1}", block, most * i / len(blocks)) for i, block in enumerate(blocks)),
         Apply("head", model._conv_head, model._bn1, model._swish),
     ]
     widths = [block._block_args.output_filters for block in blocks]
