@@ -37,3 +37,4 @@ wheels: setup
 
 bench: setup
 	@$(PY) tests/bench/text_fit.py
+	@$(PY) tests/bench/photo_fit.py

@@ -153,6 +153,18 @@ def test_folders_that_cannot_be_used(tmp_path) -> None:
         gw.data(tmp_path / "odd", label="x")
 
 
+def test_a_data_set_on_a_hub_out_of_reach_is_answered_at_once(monkeypatch) -> None:
+    with pytest.raises(DataError, match="The data set 'a/b' is on the hub, which cannot be reached .--offline forbids"):
+        gw.data("hub:a/b")
+    for name in ("GRAFTWORK_OFFLINE", "HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
+    with pytest.raises(
+        DataError, match="which cannot be reached .*Name or service not known|failure in name resolution"
+    ):
+        gw.data("hub:a/b")
+
+
 def test_file_paths_in_a_table_are_relative_to_it_and_missing_ones_are_named(tmp_path) -> None:
     from PIL import Image
 

@@ -30,7 +30,7 @@ from graftwork.trainer import Part, Trained, engine_for
 
 
 def fit(
-    data: Data | str | Path | Any,
+    data: Any,
     backbone: str | None = None,
     *,
     task: str = "classify",

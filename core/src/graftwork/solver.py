@@ -84,7 +84,7 @@ class _Problem:
             return float(loss), gradient.ravel()
 
         options = {"maxiter": 1000, "maxfun": 1500, "ftol": 1e-3 * tolerance, "gtol": tolerance, "maxcor": 20}
-        # The optimizer's vector arithmetic must not wake a thread pool beside torch's: that is 10 times slower.
+        # The optimizer's vector arithmetic must not wake a second thread pool beside torch's.
         with threadpool_limits(1, user_api="blas"):
             found = minimize(objective, self.theta.ravel(), jac=True, method="L-BFGS-B", options=options)
         self.theta = found.x.reshape(self.shape)

@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from graftwork.errors import DataError, UsageError, WeightsUnavailable
+from graftwork.errors import DataError, UsageError
 from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files
 from graftwork.registry import modalities
 from graftwork.specs import Modality
-from graftwork.weights import offline
+from graftwork.weights import hub_unreachable, offline
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 INPUT_NAMES = (
@@ -85,12 +85,14 @@ def _delimiter(start: str) -> str:
 def read_datasets(source: str, *, hub: bool) -> dict[str, pa.Table]:
     """The splits of a `datasets` folder saved to disk, or of a set on the hub, undecoded, each as an Arrow table.
 
-    Raises `DataError` when it is neither, `WeightsUnavailable` when the hub cannot be reached.
+    Raises `DataError` when it is neither, or when the hub cannot be reached.
     """
-    if hub and offline():
-        raise WeightsUnavailable(
-            f"The data set '{source}' is on the hub, and --offline forbids fetching it.", "Save it to disk first."
-        )
+    if hub:
+        reason = "--offline forbids fetching it" if offline() else hub_unreachable()
+        if reason:
+            raise DataError(
+                f"The data set '{source}' is on the hub, which cannot be reached ({reason}).", "Save it to disk first."
+            )
     import datasets
 
     try:

@@ -189,18 +189,8 @@ class HubWeights(Weights):
         return f"Fetch it on a machine with a network and copy its cache over: hf download {self.repo}"
 
     def fetch(self) -> Path:
-        # A connection is tried first because the hub's client retries for minutes when there is none.
-        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-        if not any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-            host = endpoint.split("://")[-1].split("/")[0].split(":")[0]
-            import socket
-
-            try:
-                socket.create_connection((host, 443), timeout=5).close()
-            except OSError as error:
-                raise WeightsUnavailable(
-                    f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}."
-                ) from error
+        if reason := hub_unreachable():
+            raise WeightsUnavailable(f"{self.describe()} cannot be fetched ({reason}).", f"{self.remedy()}.")
         try:
             from huggingface_hub import hf_hub_download, list_repo_files  # pyright: ignore[reportMissingImports]
 
@@ -216,6 +206,23 @@ class HubWeights(Weights):
         if found is None:
             raise WeightsUnavailable(f"{self.describe()}: the download left no complete copy.", f"{self.remedy()}.")
         return found
+
+
+def hub_unreachable() -> str:
+    """Why no connection to the Hugging Face hub can be made; empty when one can, or when a proxy stands between.
+
+    Tried first because the hub's own client goes on trying for half a minute.
+    """
+    import socket
+
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return ""
+    host = os.environ.get("HF_ENDPOINT", "https://huggingface.co").split("://")[-1].split("/")[0].split(":")[0]
+    try:
+        socket.create_connection((host, 443), timeout=5).close()
+    except OSError as error:
+        return _reason(error)
+    return ""
 
 
 def _reason(error: BaseException) -> str:
