@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,12 @@ import pytest
 from graftwork.cli import app
 
 TINY = "local:{}"
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    page
+    for page in sorted(ROOT.rglob("*.md"))
+    if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)
+]
 
 
 def test_plugins_lists_every_distribution_with_its_status(shell) -> None:
@@ -146,10 +154,11 @@ def test_help_names_every_command_of_the_design(shell) -> None:
         assert command in words
 
 
-def test_readme_shows_only_commands_that_exist() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    import re
-
-    used = set(re.findall(r"^graftwork ([a-z]+)", readme, re.M))
-    assert used
-    assert used <= {"plugins", "backbones", "fit", "evaluate", "predict", "demo"}
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_pages_show_only_commands_and_options_that_exist(page) -> None:
+    commands = {command.name or command.callback.__name__: command for command in app.app.registered_commands}
+    for name, rest in re.findall(r"^graftwork ([a-z]+)(.*)$", page.read_text(), re.M):
+        assert name in commands, f"graftwork {name}"
+        parameters = inspect.signature(commands[name].callback).parameters
+        for option in re.findall(r"--([a-z-]+)", rest):
+            assert option.replace("-", "_") in parameters, f"graftwork {name} --{option}"

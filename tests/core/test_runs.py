@@ -177,6 +177,16 @@ def test_an_input_that_cannot_be_read_costs_only_its_own_answer(messages, tiny) 
     assert answers[1]["error"] == "'row 2' is an empty text."
 
 
+def test_a_text_file_is_read_when_asked_for_and_a_cell_that_looks_like_one_is_not(
+    messages, tiny, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("card.txt").write_text("i lost my card")
+    run = gw.fit(messages, tiny)
+    assert [(a["input"], a["label"]) for a in run.predict(["card.txt"])] == [("card.txt", "card")]
+    assert gw.data(write(tmp_path / "t.csv", "card.txt,a", "z,b")).raws[0].value == "card.txt"
+
+
 def write(path: Path, *rows: str) -> Path:
     path.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     return path

@@ -86,7 +86,7 @@ def extract(
     """Pooled features after stage `tap`.
 
     precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 where the machine is fast at it).
-    The backbone is left as it was; bf16 runs on a copy of the stages that are needed.
+    The backbone is left as it was; bf16 runs on a copy.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")

@@ -33,7 +33,7 @@ def list_folder(root: Path) -> Listing:
         name=root.resolve().name,
         place=f"folder '{root}'",
         modality=modality,
-        inputs=[str(path) for path, _, _ in found],
+        inputs=[path for path, _, _ in found],
         labels=[label for _, label, _ in found],
         splits=None if found[0][2] is None else [str(split) for _, _, split in found],
         base=Path(),

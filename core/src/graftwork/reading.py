@@ -99,7 +99,7 @@ def _list(source: Any, input_column: str | None, label_column: str | None, label
 
 def _observe(listing: Listing) -> Data:
     reader: Reader = load_factory(listing.modality.reader)()
-    raws = as_raws(listing.inputs, listing.modality, listing.base, reader)
+    raws = as_raws(listing.inputs, listing.modality, listing.base)
     labels, splits = listing.labels, listing.splits
     good: list[int] = []
     bad: list[Bad] = []
@@ -135,7 +135,7 @@ def _observe(listing: Listing) -> Data:
     )
 
 
-def as_raws(inputs: Iterable[Any], modality: Modality, base: Path, reader: Reader) -> list[Raw]:
+def as_raws(inputs: Iterable[Any], modality: Modality, base: Path) -> list[Raw]:
     """Name each input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object."""
     raws = []
     for number, item in enumerate(inputs):
@@ -145,7 +145,7 @@ def as_raws(inputs: Iterable[Any], modality: Modality, base: Path, reader: Reade
             path = Path(item).expanduser()
             raws.append(Raw(str(item), base / path))
         elif isinstance(item, str):
-            raws.append(_text_or_file(item, modality) if item.strip() else Raw(f"row {number + 1}", value=item))
+            raws.append(Raw(item if item.strip() else f"row {number + 1}", value=item))
         elif isinstance(item, Mapping) and "bytes" in item:
             path = item.get("path")
             name = path or f"row {number + 1}"
@@ -157,16 +157,14 @@ def as_raws(inputs: Iterable[Any], modality: Modality, base: Path, reader: Reade
     return raws
 
 
-def _text_or_file(item: str, modality: Modality) -> Raw:
-    # A class folder of text files lists paths; a table lists the texts themselves.
-    if (
-        len(item) < 4096
-        and "\n" not in item
-        and Path(item).suffix.lower() in modality.extensions
-        and Path(item).is_file()
-    ):
-        return Raw(item, Path(item))
-    return Raw(item, value=item)
+def files_among(inputs: Iterable[Any], modality: Modality) -> list[Any]:
+    """The inputs, with a string that names an existing file of an inline modality taken as that file, not as a text."""
+    return [Path(item) if isinstance(item, str) and _names_file(item, modality) else item for item in inputs]
+
+
+def _names_file(item: str, modality: Modality) -> bool:
+    plausible = len(item) < 1024 and "\n" not in item and Path(item).suffix.lower() in modality.extensions
+    return plausible and Path(item).is_file()
 
 
 def read_facts(reader: Reader, raws: Sequence[Raw], modality: Modality) -> Iterable[Mapping[str, Value] | Unreadable]:

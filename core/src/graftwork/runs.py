@@ -23,7 +23,7 @@ from graftwork.extraction import Features, Pipeline, extract
 from graftwork.heads import Head
 from graftwork.metrics import classification
 from graftwork.readers import Reader
-from graftwork.reading import Data, allow_bad, as_raws, read_facts
+from graftwork.reading import Data, allow_bad, as_raws, files_among, read_facts
 from graftwork.reading import data as read_data
 from graftwork.specs import load_factory
 
@@ -110,7 +110,7 @@ class Run:
         """
         modality = registry.modality(self.record["modality"])
         reader: Reader = load_factory(modality.reader)()
-        raws = as_raws(inputs, modality, Path(), reader)
+        raws = as_raws(files_among(inputs, modality), modality, Path())
         facts = list(read_facts(reader, raws, modality))
         errors = {i: str(f) for i, f in enumerate(facts) if isinstance(f, Unreadable)}
         good = [i for i in range(len(raws)) if i not in errors]
