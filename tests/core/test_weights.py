@@ -122,3 +122,21 @@ def test_every_wrong_pair_is_refused_before_weights_are_looked_for(monkeypatch, 
                     gw.fit(data, spec.name)
                 pairs += 1
     assert pairs == 2 * len(registry.backbones())
+
+
+def test_a_backbone_is_loaded_from_the_hubs_cache_without_a_network(monkeypatch, tmp_path, tiny_bert) -> None:
+    import dataclasses
+    import shutil
+
+    import graftwork as gw
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    snapshot(tmp_path)
+    shutil.copytree(tiny_bert, tmp_path / "models--owner--name/snapshots/abc", dirs_exist_ok=True)
+    local = registry.backbone(f"local:{tiny_bert}")
+    hub = dataclasses.replace(
+        local, name="text/tiny", weights=HubWeights("owner/name", ("config.json", "model.safetensors"))
+    )
+    texts = ["where is my card"]
+    first, second = (gw.load_backbone(spec) for spec in (local, hub))
+    assert (first.features(first.prepare(texts), 2) == second.features(second.prepare(texts), 2)).all()
