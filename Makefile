@@ -10,7 +10,7 @@ setup: .venv/.done
 
 .venv/.done: $(PROJECTS) constraints.txt Makefile
 	@command -v $(UV) >/dev/null || { python3 -m venv .uv && .uv/bin/pip install -q uv; }
-	@test -x $(PY) || $(UV) venv -q --python 3.11 .venv
+	@test -x $(PY) || $(UV) venv -q --python '>=3.11' .venv
 	@$(UV) pip install -q --python $(PY) -c constraints.txt $(addprefix -e ./,$(PACKAGES)) \
 	  pytest hypothesis ruff 'pyright[nodejs]' import-linter
 	@touch $@

@@ -82,7 +82,7 @@ def test_sound_as_datasets_keeps_it_is_read_both_encoded_and_decoded() -> None:
     data = encoded("FLAC")
     array = np.zeros(800, dtype=np.float64)
     items = [{"bytes": data, "path": "a.flac"}, {"path": None, "array": array, "sampling_rate": 8_000}]
-    first, second = as_raws(items, registry.modality("audio"), Path(), reader)
+    first, second = as_raws(items, registry.modality("audio"), Path())
     assert reader.facts(first) == {"sampling_rate": 16_000, "channels": 1, "duration": 0.1}
     assert reader.facts(second) == {"sampling_rate": 8_000, "channels": 1, "duration": 0.1}
     assert reader.decode(second).samples.shape == (1, 800)

@@ -78,6 +78,17 @@ def test_texts_over_the_longest_length_are_cut(backbone) -> None:
     assert backbone.prepare(["card " * 500]).hidden.shape == (1, 64)
 
 
+def test_threads_may_share_a_fresh_backbone(tiny_bert) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    spec = registry.backbone(f"local:{tiny_bert}")
+    for _ in range(5):
+        fresh = gw.load_backbone(spec)
+        with ThreadPoolExecutor(8) as pool:
+            states = list(pool.map(fresh.prepare, [TEXTS * 20] * 32))
+        assert all(torch.equal(states[0].hidden, state.hidden) for state in states)
+
+
 def test_a_folder_without_tokenizer_or_weights_is_refused_by_name(tmp_path, tiny_bert) -> None:
     (tmp_path / "config.json").write_text((tiny_bert / "config.json").read_text())
     with pytest.raises(DataError, match=r"has no model.safetensors\."):

@@ -21,9 +21,9 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"'{file}' is not valid JSON: {error}.", "Save the model again.") from error
+        raise DataError(f"'{file}' is not JSON: {error}.", "Save the model again.") from error
     if not isinstance(found, dict):
-        raise DataError(f"'{file}' holds no JSON object.", "Save the model again.")
+        raise DataError(f"'{file}' holds no settings.", "Save the model again.")
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from graftwork import AtLeast, BackboneSpec, DataError, Exactly, FolderWeights, InputContract
+from graftwork.layout import read_json
 
 # What config.json leaves out has these values (transformers' Wav2Vec2Config; a test compares).
 DEFAULTS: Mapping[str, Any] = {
@@ -96,13 +96,7 @@ def _json(file: Path) -> dict[str, Any]:
             f"'{file}' does not exist, so what the model was pretrained to read is not known.",
             "Save the model together with its feature extractor: feature_extractor.save_pretrained(FOLDER)",
         )
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"'{file}' is not JSON: {error}.", "Save the model again.") from error
-    if not isinstance(content, dict):
-        raise DataError(f"'{file}' holds no settings.", "Save the model again.")
-    return content
+    return read_json(file)
 
 
 def _weight_bytes(folder: Path) -> int:

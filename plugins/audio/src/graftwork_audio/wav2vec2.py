@@ -84,10 +84,7 @@ class Block(Stage):
         self.layer = layer
 
     def forward(self, state: State) -> State:
-        seen = None
-        if state.mask is not None:
-            seen = state.mask[:, None, None].expand(-1, 1, state.mask.shape[1], -1)
-        return State(self.layer(state.hidden, attention_mask=seen), state.mask)
+        return State(self.layer(state.hidden, attention_mask=state.attention_bias()), state.mask)
 
 
 class Wav2Vec2(Backbone):
@@ -121,8 +118,6 @@ def build(spec: BackboneSpec, weights: Path | None) -> Wav2Vec2:
             return Wav2Vec2(spec, _load(spec, weights))
         fields: dict[str, Any] = dict(spec.config)
         folder = fields.pop("folder", None)
-        # Boolean masks are understood by this attention only.
-        fields["attn_implementation"] = "sdpa"
         config = Wav2Vec2Config.from_pretrained(folder, **fields) if folder else Wav2Vec2Config(**fields)
         return Wav2Vec2(spec, Wav2Vec2Model(config))
 
@@ -155,7 +150,6 @@ def _load(spec: BackboneSpec, folder: Path) -> Wav2Vec2Model:
             local_files_only=True,
             use_safetensors=safe,
             dtype=torch.float32,
-            attn_implementation="sdpa",
             output_loading_info=True,
         )
     except Exception as error:  # every file format raises its own family

@@ -9,18 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging
 
-from graftwork import Backbone, BackboneSpec, Stage, State, UsageError, masked_mean
-
-
-class Embeddings(Stage):
-    """Token ids `(B, T)` to vectors `(B, T, D)`: word, position and (first) segment."""
-
-    def __init__(self, embeddings: nn.Module) -> None:
-        super().__init__("embeddings")
-        self.body = embeddings
-
-    def forward(self, state: State) -> State:
-        return State(self.body(state.hidden), state.mask)
+from graftwork import Apply, Backbone, BackboneSpec, Stage, State, UsageError, masked_mean
 
 
 class Block(Stage):
@@ -41,8 +30,13 @@ class Bert(Backbone):
 
     def __init__(self, spec: BackboneSpec, model: BertModel, tokenizer: Any) -> None:
         blocks = [Block(f"block{i + 1}", layer) for i, layer in enumerate(model.encoder.layer)]
-        super().__init__(spec, [Embeddings(model.embeddings), *blocks], [model.config.hidden_size] * (len(blocks) + 1))
+        super().__init__(
+            spec, [Apply("embeddings", model.embeddings), *blocks], [model.config.hidden_size] * (len(blocks) + 1)
+        )
         self.tokenizer = tokenizer
+        if tokenizer is not None:
+            # The first call writes its settings into the tokenizer, which must not happen in two threads at once.
+            self.prepare(["first"])
 
     def prepare(self, values: list[str]) -> State:
         """Texts to token ids `(B, T)` int64 with their mask; texts over `max_length` tokens are cut at the end."""
