@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 PACKAGES := core plugins/image plugins/text[starter] plugins/audio examples/plugins/efficientnet-lite
 PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 
-.PHONY: setup demo test check format bench wheels
+.PHONY: setup demo test check format bench docs wheels
 
 setup: .venv/.done
 
@@ -38,3 +38,8 @@ wheels: setup
 bench: setup
 	@$(PY) tests/bench/text_fit.py
 	@$(PY) tests/bench/photo_fit.py
+
+docs: setup
+	@$(UV) pip install -q --python $(PY) -c constraints.txt mkdocs
+	@.venv/bin/mkdocs build -q
+	@echo "Docs: build/site/index.html"
