@@ -72,6 +72,19 @@ def test_fit_evaluate_and_predict_in_turn(shell, messages, tiny_bert) -> None:
     assert all(set(a) == {"input", "label", "probabilities"} for a in answers)
 
 
+def test_a_folder_of_photos_is_predicted_file_by_file(shell, tmp_path) -> None:
+    from PIL import Image
+
+    for label, shade in (("dark", 20), ("light", 230)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (32, 32), (shade + number,) * 3).save(tmp_path / "photos" / label / f"{number}.png")
+    shell.json("fit", "photos", "--out", "run")
+    answers = shell.json("predict", "run", "photos/light", "photos/dark/0.png")
+    assert [Path(a["input"]).name for a in answers] == ["0.png", "1.png", "2.png", "3.png", "0.png"]
+    assert [a["label"] for a in answers] == ["light"] * 4 + ["dark"]
+
+
 def test_fit_alone_takes_a_starter_says_which_and_names_what_to_do_next(shell, messages) -> None:
     done = shell("fit", str(messages))
     assert done.returncode == 0, done.stderr

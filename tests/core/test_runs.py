@@ -69,7 +69,7 @@ def test_a_test_split_is_judged_but_never_trained_on(tmp_path, tiny) -> None:
     run = gw.fit(path, tiny)
     assert (run.record["n_train"], run.record["n_val"], run.record["n_test"]) == (8, 4, 3)
     assert run.metrics["test"]["accuracy"] == 1.0
-    assert run.evaluate(path)["n"] == 3
+    assert (run.evaluate(path)["n"], run.evaluate(path)["on"]) == (3, "test split")
 
 
 def test_every_tap_can_be_named_and_wrong_ones_are_answered(messages, tiny) -> None:

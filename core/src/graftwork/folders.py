@@ -40,11 +40,18 @@ def list_folder(root: Path) -> Listing:
     )
 
 
+def files_below(path: Path) -> list[Path]:
+    """The files at any depth below a folder, sorted, hidden ones left out; of anything else, the path itself."""
+    if not path.is_dir():
+        return [path]
+    found = (file for file in sorted(path.rglob("*")) if file.is_file())
+    return [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+
+
 def _labelled(root: Path) -> Iterator[tuple[str, Path]]:
     for folder in _folders(root):
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
-                yield folder.name, path
+        for path in files_below(folder):
+            yield folder.name, path
 
 
 def _folders(root: Path) -> list[Path]:

@@ -141,7 +141,9 @@ class Run:
     def evaluate(self, data: Data | Any, *, on_bad: str = "skip", device: str = "cpu") -> dict[str, Any]:
         """Metrics on labelled data (their test split where they bring one), in the precision of the run.
 
-        Returns `{metrics, n, warnings, agreement}`. Raises `DataError` for labels that the run never saw, naming them.
+        Returns `{metrics, on, n, warnings, agreement}`, `on` being "test split" or "all".
+
+        Raises `DataError` for labels that the run never saw, naming them.
         """
         data = data if isinstance(data, Data) else read_data(data)
         if data.labels is None:
@@ -150,7 +152,9 @@ class Run:
             )
         spec = registry.backbone(self.record["backbone"])
         agreement = registry.agree_on(spec, data.observed)
-        chosen = data.where("test") or list(range(len(data)))
+        chosen = data.where("test")
+        part = "test split" if chosen else "all"
+        chosen = chosen or list(range(len(data)))
         unseen = sorted({data.labels[i] for i in chosen} - set(self.labels))
         if unseen:
             words = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
@@ -166,7 +170,13 @@ class Run:
         warnings += allow_bad(found.bad, len(chosen), on_bad)
         targets = torch.tensor([self.labels.index(data.labels[chosen[i]]) for i in found.kept])
         metrics = classification(self._probabilities(found.values).numpy(), targets.numpy())
-        return {"metrics": metrics, "n": len(targets), "warnings": warnings, "agreement": agreement.as_json()}
+        return {
+            "metrics": metrics,
+            "on": part,
+            "n": len(targets),
+            "warnings": warnings,
+            "agreement": agreement.as_json(),
+        }
 
     def _features(self, raws: Sequence[Any], observed: ObservedInput, precision: str, device: str) -> Features:
         spec = registry.backbone(self.record["backbone"])

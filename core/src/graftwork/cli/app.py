@@ -134,7 +134,10 @@ def evaluate(
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Files or texts; - reads one a line from standard input.")
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Files, folders of files, or texts; - reads one a line from standard input."
+        ),
     ],
     device: Device = "cpu",
     offline: Offline = False,
@@ -142,13 +145,16 @@ def predict(
 ) -> None:
     """Labels with probabilities for new inputs."""
     _go_offline(offline)
-    from graftwork import runs
+    from graftwork import folders, registry, runs
 
     given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
     if not given:
         raise UsageError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
     with output.steady():
-        answers = runs.load(run).predict(given, device=device)
+        loaded = runs.load(run)
+        if not registry.modality(loaded.record["modality"]).inline:
+            given = [str(file) for item in given for file in folders.files_below(Path(item))]
+        answers = loaded.predict(given, device=device)
     if all(answer["label"] is None for answer in answers):
         raise DataError(answers[0]["error"], "Give a file or text that can be read.")
     output.predicted(answers, json)

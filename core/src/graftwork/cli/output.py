@@ -153,7 +153,7 @@ def evaluated(result: dict[str, Any], json: bool) -> None:
     _agreement(result["agreement"])
     for warning in result["warnings"]:
         say(f"Warning: {warning}")
-    _metrics([["data", result["n"], result["metrics"]]])
+    _metrics([[result["on"], result["n"], result["metrics"]]])
     print(f"Next: graftwork predict {result['run']} INPUT")
 
 
