@@ -52,6 +52,15 @@ def test_every_kind_of_table_gives_the_same_examples_and_keeps_cells_as_written(
     assert (data.modality.name, data.observed.count, data.observed.place) == ("text", 4, "column 'text'")
 
 
+def test_splits_of_other_names_are_never_dropped_in_silence() -> None:
+    part = datasets.Dataset.from_dict({"text": ["x y", "z"], "label": ["a", "b"]})
+    data = gw.data(datasets.DatasetDict({"train": part, "unsupervised": part}))
+    assert len(data) == 2
+    assert data.notes == ("The split 'unsupervised' (2 rows) is left out; train, validation and test are used.",)
+    with pytest.raises(DataError, match="brings the splits 'fold1', 'fold2'; accepted: train, "):
+        gw.data(datasets.DatasetDict({"fold1": part, "fold2": part}))
+
+
 def test_a_datasets_object_is_taken_with_its_class_names_and_splits() -> None:
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])})
     part = datasets.Dataset.from_dict({"text": ["x y", "z"], "label": [1, 0]}, features=features)
@@ -108,6 +117,7 @@ def test_blank_texts_and_missing_labels_are_named_and_left_out(tmp_path) -> None
         ("t.csv", "a,b,label\n1,2,3\n", "'t' has the columns 'a', 'b', 'label', and none of them is plainly the input."),
         ("t.csv", "text,label,split\nx,a,monday\n", "'t' has 'monday' in its column 'split'; accepted: train, "),
         ("t.csv", "text,label\n ,a\n", "None of the 1 examples of column 'text' can be used; the first: 'row 1' is an empty text."),
+        ("t.csv", "text,text,label\na,b,x\n", "'t' has the column 'text' more than once."),
         ("t.jsonl", "{", "'{path}' cannot be read as JSONL: "),
         ("t.parquet", "no", "'{path}' cannot be read as PARQUET: "),
         ("t.docx", "x", "'{path}' ends in '.docx'; tables end in .csv, .tsv, .jsonl, "),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import graftwork as gw
@@ -121,12 +122,14 @@ def test_a_run_is_never_written_over_something_nor_left_half_written(messages, t
         run.save(tmp_path / "run")
     from graftwork import runs
 
-    def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
+    for error in (OSError(28, "No space left on device"), SafetensorError("No space left on device")):
 
-    monkeypatch.setattr(runs, "save_file", full)
-    with pytest.raises(RunError, match="cannot be written: No space left on device"):
-        run.save(tmp_path / "other")
+        def full(*arguments: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(runs, "save_file", full)
+        with pytest.raises(RunError, match="cannot be written: No space left on device"):
+            run.save(tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["messages.csv", "run"]
 
 

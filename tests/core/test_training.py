@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from graftwork import Apply, Plan, StagePlan, State, UnknownName, UsageError, freeze, registry, solver
 from graftwork.errors import DataError
 from graftwork.extraction import _batches
+from graftwork.fitting import sort_labels
 from graftwork.metrics import classification
 from graftwork.splits import stratified
 from graftwork.trainer import engine_for
@@ -30,6 +31,13 @@ def test_a_split_holds_out_of_each_label_at_least_one_and_never_all(words, fract
         out = sum(h for h, word in zip(held, words, strict=True) if word == label)
         assert out == 0 if count == 1 else 1 <= out < count
         assert count == 1 or abs(out - fraction * count) <= 1
+
+
+@given(st.permutations(["1", "01", "1.0", "10", "9"]), st.permutations(["nan", "2", "10", "inf"]))
+def test_labels_have_one_order_whatever_order_they_come_in(numbers, odd) -> None:
+    # A dict keeps the order that a set would take from the interpreter's hash seed.
+    assert sort_labels(dict.fromkeys(numbers)) == ["01", "1", "1.0", "9", "10"]
+    assert sort_labels(dict.fromkeys(odd)) == ["10", "2", "inf", "nan"]
 
 
 def test_another_seed_holds_out_other_examples() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,7 +25,6 @@ from graftwork.metrics import classification
 from graftwork.reading import Data, allow_bad
 from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run, check_free
-from graftwork.specs import BackboneSpec
 from graftwork.splits import stratified
 from graftwork.trainer import Part, Trained, engine_for
 
@@ -63,7 +63,7 @@ def fit(
         check_free(out)
     total = len(data) + len(data.bad)
     allow_bad(data.bad, total, on_bad)
-    warnings = [*agreement.warnings, *_check_labels(data)]
+    warnings = [*data.notes, *agreement.warnings, *_check_labels(data)]
     task_spec = registry.task(task)
     head_spec = registry.head(task_spec.heads[0])
     plan = freezing.parse(freeze).plan(spec.stages, epoch=0)
@@ -127,7 +127,7 @@ def fit(
         "certificate": certificate,
         "cache": {"hits": 0, "misses": len(found.kept)},
         "timings": clock.seconds(),
-        "versions": versions(spec),
+        "versions": versions(),
     }
     run = Run(record, final.head, model)
     if out is not None:
@@ -198,12 +198,15 @@ def _parts(data: Data, found: Features, splits: Sequence[str]) -> tuple[list[str
     return labels, parts
 
 
-def sort_labels(labels: set[str]) -> list[str]:
-    """Numbers by value, else by letters."""
+def sort_labels(labels: Iterable[str]) -> list[str]:
+    """By value where all are finite numbers, else by letters; like values by letters too, so that the order is one."""
     try:
-        return sorted(labels, key=float)
+        values = {label: float(label) for label in labels}
     except ValueError:
         return sorted(labels)
+    if not all(math.isfinite(value) for value in values.values()):
+        return sorted(labels)
+    return sorted(labels, key=lambda label: (values[label], label))
 
 
 def resolve_device(word: str) -> torch.device:
@@ -218,7 +221,7 @@ def resolve_device(word: str) -> torch.device:
     return device
 
 
-def versions(spec: BackboneSpec) -> dict[str, str]:
+def versions() -> dict[str, str]:
     """What computed the run, so that a difference elsewhere can be explained."""
     found = {"python": platform.python_version()}
     for name in ("graftwork", "torch", "torchvision", "torchaudio", "transformers", "numpy", "scipy"):

@@ -29,7 +29,7 @@ SPLITS = {
 class Listing:
     """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits where the source has them.
 
-    base: the folder that relative paths start from.
+    base: the folder that relative paths start from. notes: what a user should know of what is not listed.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Listing:
     labels: Sequence[str | None] | None
     splits: Sequence[str] | None
     base: Path
+    notes: tuple[str, ...] = ()
 
 
 def by_extension() -> dict[str, Modality]:

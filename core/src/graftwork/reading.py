@@ -34,6 +34,7 @@ class Data:
 
     raws, labels and splits run in step; labels or splits are None where the source has none.
     observed: what the readable examples are. bad: those that cannot be read, left out of `raws`.
+    notes: what else of the source is not here, a sentence each.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Data:
     splits: Sequence[str] | None
     observed: ObservedInput
     bad: Sequence[Bad]
+    notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.raws)
@@ -132,6 +134,7 @@ def _observe(listing: Listing) -> Data:
         splits=None if splits is None else [splits[i] for i in good],
         observed=observed,
         bad=bad,
+        notes=listing.notes,
     )
 
 

@@ -79,8 +79,9 @@ class Run:
             if path.exists():
                 path.rmdir()
             temporary.replace(path)
-        except OSError as error:
-            raise RunError(f"'{path}' cannot be written: {error.strerror}.", "Name another: --out RUN") from error
+        except (OSError, SafetensorError) as error:  # the latter is what a full disk is to safetensors
+            reason = getattr(error, "strerror", None) or error
+            raise RunError(f"'{path}' cannot be written: {reason}.", "Name another: --out RUN") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         self.path = path
@@ -165,7 +166,7 @@ class Run:
                 f"The run never saw the label{'s' * (len(unseen) > 1)} {words}; it knows {known}.",
                 "Map the labels, or fit again with them.",
             )
-        warnings = [*allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings]
+        warnings = [*data.notes, *allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings]
         found = self._features([data.raws[i] for i in chosen], data.observed, self.record["precision"]["used"], device)
         warnings += allow_bad(found.bad, len(chosen), on_bad)
         targets = torch.tensor([self.labels.index(data.labels[chosen[i]]) for i in found.kept])

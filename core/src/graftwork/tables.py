@@ -118,10 +118,22 @@ def list_tables(
 
     Raises `DataError` for a table without rows, or one whose columns are not plain and were not named.
     """
-    tables = {split: table for split, table in tables.items() if split == "" or split.lower() in SPLITS}
-    if not tables or not any(len(table) for table in tables.values()):
+    notes = []
+    known = {split: table for split, table in tables.items() if split == "" or split.lower() in SPLITS}
+    if tables and not known:
+        raise DataError(
+            f"'{name}' brings the splits {_listed(list(tables))}; accepted: {', '.join(SPLITS)}.", "Rename its splits."
+        )
+    for split in tables.keys() - known.keys():
+        notes.append(
+            f"The split '{split}' ({len(tables[split])} rows) is left out; train, validation and test are used."
+        )
+    tables = known
+    if not any(len(table) for table in tables.values()):
         raise DataError(f"'{name}' has no rows.", "Give a table with a header line and one example a line.")
     columns = next(iter(tables.values())).column_names
+    if twice := sorted({column for column in columns if columns.count(column) > 1}):
+        raise DataError(f"'{name}' has the column '{twice[0]}' more than once.", "Rename or remove one of them.")
     label = _label(columns, label_column, input_column, name) if labelled or label_column else None
     chosen = _input(columns, input_column, label, name)
     first = next(iter(tables.values()))
@@ -138,7 +150,9 @@ def list_tables(
             splits += [SPLITS[split.lower()]] * len(table)
         elif SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, label):
             splits += _split_words(table, name)
-    return Listing(name, place, modality, inputs, labels if label is not None else None, splits or None, base)
+    return Listing(
+        name, place, modality, inputs, labels if label is not None else None, splits or None, base, tuple(sorted(notes))
+    )
 
 
 def _label(columns: Sequence[str], asked: str | None, input_column: str | None, name: str) -> str:

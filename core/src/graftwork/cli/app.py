@@ -86,7 +86,7 @@ def fit(
     _go_offline(offline)
     from graftwork import reading, registry
 
-    # Everything that can be refused is refused before torch is loaded.
+    # What the data are, and whether they fit, is settled before torch is loaded.
     found = reading.data(data, input=input, label=label)
     if backbone is None:
         backbone = registry.starter(found.modality.name).name
