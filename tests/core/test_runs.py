@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import graftwork as gw
-from graftwork import DataError, Plan, RunError, StagePlan, UnknownName, UsageError, WeightsMismatch, freeze
+from graftwork import DataError, Plan, RunError, StagePlan, UnknownName, UsageError, WeightsMismatch, freeze, registry
 
 KEYS = {
     "task", "backbone", "tap", "freeze", "agreement", "metrics", "n_train", "n_val", "timings", "cache", "certificate",
@@ -71,6 +71,28 @@ def test_a_test_split_is_judged_but_never_trained_on(tmp_path, tiny) -> None:
     assert (run.record["n_train"], run.record["n_val"], run.record["n_test"]) == (8, 4, 3)
     assert run.metrics["test"]["accuracy"] == 1.0
     assert (run.evaluate(path)["n"], run.evaluate(path)["on"]) == (3, "test split")
+
+
+def test_the_validation_part_is_carved_from_the_training_split_never_from_the_test_split(tmp_path) -> None:
+    from graftwork.fitting import split
+
+    rows = ["text,label,split", *(f"card {n},{'ab'[n % 2]},{'train' if n < 20 else 'test'}" for n in range(60))]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    words = split(gw.data(tmp_path / "t.csv"), 0.2, 0)
+    assert (words[:20].count("train"), words[:20].count("validation"), set(words[20:])) == (16, 4, {"test"})
+
+
+def test_features_come_back_in_the_order_of_the_examples(messages, tiny) -> None:
+    from graftwork.extraction import Pipeline, extract
+
+    data, spec = gw.data(messages), registry.backbone(tiny)
+    backbone = gw.load_backbone(spec)
+    pipeline = Pipeline(spec.contract, registry.agree_on(spec, data.observed), data.modality)
+    found = extract(backbone, pipeline, data.raws, tap=2, size=pipeline.reader.size, precision="fp32")
+    assert found.kept == list(range(len(data)))
+    for number in (0, 7, 39):
+        alone = backbone.features(backbone.prepare([data.raws[number].value]), 2)[0]
+        assert torch.allclose(found.values[number], alone, atol=1e-5)
 
 
 def test_every_tap_can_be_named_and_wrong_ones_are_answered(messages, tiny) -> None:
