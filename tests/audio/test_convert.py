@@ -86,15 +86,15 @@ def test_each_loss_is_said_in_words() -> None:
 
 
 def test_clips_of_8_khz_agree_with_a_16_khz_encoder_and_warn() -> None:
-    facts = {"sampling_rate": 8_000, "channels": 2, "duration": 1.0}
+    facts = {"sampling_rate": 8_000, "channels": 2, "duration": 1.0, "amplitude": 0.5}
     examples = [(f"call{number}.wav", facts) for number in range(3)]
-    observed = ObservedInput.of("audio", "calls", examples, items="files", units=AudioReader.units)
+    observed = ObservedInput.of("audio", "calls", examples, items="files", units=registry.modality("audio").units)
     agreement = registry.agree_on(registry.backbone("audio/wav2vec2-base"), observed)
     steps = [(step.converter, step.fact, step.seen, step.to, step.count) for step in agreement.steps]
-    assert steps == [("resample", "sampling_rate", 8_000, 16_000, 3), ("downmix", "channels", 2, 1, 3)]
+    assert steps == [("downmix", "channels", 2, 1, 3), ("resample", "sampling_rate", 8_000, 16_000, 3)]
     assert agreement.warnings == (
-        "3 of 3 files: 8 000 Hz audio has nothing above 4 000 Hz, which a 16 000 Hz encoder expects",
         "3 of 3 files: the difference between the 2 channels is lost",
+        "3 of 3 files: 8 000 Hz audio has nothing above 4 000 Hz, which a 16 000 Hz encoder expects",
     )
 
 

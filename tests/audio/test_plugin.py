@@ -65,13 +65,13 @@ def test_images_are_refused_before_weights_are_looked_for(monkeypatch: pytest.Mo
 
 
 def test_a_clip_too_short_for_the_encoder_is_named() -> None:
-    facts = {"sampling_rate": 16_000, "channels": 1}
+    facts = {"sampling_rate": 16_000, "channels": 1, "amplitude": 0.5}
     examples = [("a.wav", {**facts, "duration": 1.0}), ("click.wav", {**facts, "duration": 0.024})]
-    observed = ObservedInput.of("audio", "the folder 'clips'", examples, units=AudioReader.units)
+    observed = ObservedInput.of("audio", "the folder 'clips'", examples, units=registry.modality("audio").units)
     with pytest.raises(InputMismatch) as caught:
         registry.agree_on(registry.backbone("audio/wav2vec2-base"), observed)
     assert caught.value.message == (
-        "Backbone 'audio/wav2vec2-base' wants duration at least 0.025 s; the folder 'clips' has 0.024 s in 1 of 2 "
+        "Backbone 'audio/wav2vec2-base' wants duration 0.025 to 15.625 s; the folder 'clips' has 0.024 s in 1 of 2 "
         "examples (first: click.wav), and no installed converter turns one into the other."
     )
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from graftwork import Raw, Unreadable, registry
-from graftwork.reading import as_raws
+from graftwork.reading import Raws
 from graftwork_audio.clip import Clip
 from graftwork_audio.reader import AudioReader
 
@@ -44,14 +44,26 @@ def why(raw: Raw, *, only_decode: bool = False) -> str:
 
 def test_the_header_says_rate_channels_and_duration(sine: Callable[..., Path]) -> None:
     path = sine("clip.wav", rate=44_100, channels=2, seconds=0.25)
-    assert reader.facts(Raw("clip.wav", path)) == {"sampling_rate": 44_100, "channels": 2, "duration": 0.25}
+    facts = {"bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 2, "sampling_rate": 44_100}
+    assert reader.facts(Raw("clip.wav", path)) == {**facts, "duration": 0.25}
 
 
-def test_facts_decode_nothing(sine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = Raw("clip.flac", sine("clip.flac"))
-    monkeypatch.setattr(soundfile.SoundFile, "read", lambda *a, **k: pytest.fail("facts read the samples"))
-    assert reader.facts(raw)["duration"] == 0.5
-    assert reader.size(raw) == 8_000
+def test_facts_keep_one_block_of_samples_at_a_time(sine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = Raw("clip.flac", sine("clip.flac", seconds=2.0))
+    whole = reader.facts(raw)
+    monkeypatch.setattr("graftwork_audio.reader.BLOCK", 1_000)
+    read = soundfile.SoundFile.read
+    sizes = []
+
+    def watched(file: soundfile.SoundFile, frames: int = -1, *rest: Any, **options: Any) -> Any:
+        sizes.append(frames)
+        return read(file, frames, *rest, **options)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", watched)
+    assert reader.facts(raw) == whole
+    assert len(sizes) == 32
+    assert all(0 < size <= 1_000 for size in sizes)
+    assert reader.size(raw) == 32_000
 
 
 def test_duration_is_cut_to_milliseconds_so_that_what_is_long_enough_stays_so(clip: Callable[..., Clip]) -> None:
@@ -82,16 +94,22 @@ def test_sound_as_datasets_keeps_it_is_read_both_encoded_and_decoded() -> None:
     data = encoded("FLAC")
     array = np.zeros(800, dtype=np.float64)
     items = [{"bytes": data, "path": "a.flac"}, {"path": None, "array": array, "sampling_rate": 8_000}]
-    first, second = as_raws(items, registry.modality("audio"), Path())
-    assert reader.facts(first) == {"sampling_rate": 16_000, "channels": 1, "duration": 0.1}
-    assert reader.facts(second) == {"sampling_rate": 8_000, "channels": 1, "duration": 0.1}
+    first, second = Raws(items, registry.modality("audio"), Path())
+    shape = {"channels": 1, "duration": 0.1}
+    assert reader.facts(first) == {
+        **shape, "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "sampling_rate": 16_000
+    }  # fmt: skip
+    assert reader.facts(second) == {
+        **shape, "bit_depth": 32, "sound": "silent", "amplitude": 0.0, "sampling_rate": 8_000
+    }  # fmt: skip
     assert reader.decode(second).samples.shape == (1, 800)
     assert reader.decode(second).samples.dtype == np.float32
 
 
 def test_arrays_have_their_channels_first_and_clips_pass_as_they_are(clip: Callable[..., Clip]) -> None:
     stereo = Raw("input 1", value={"array": np.zeros((2, 160), np.float32), "sampling_rate": 16_000})
-    assert reader.facts(stereo) == {"sampling_rate": 16_000, "channels": 2, "duration": 0.01}
+    assert reader.facts(stereo)["channels"] == 2
+    assert reader.facts(stereo)["duration"] == 0.01
     given = clip(320)
     assert reader.decode(Raw("input 1", value=given)) is given
     assert reader.size(Raw("input 1", value=given)) == 320
@@ -115,7 +133,7 @@ def test_every_wave_file_of_scipys_tests_is_decoded_or_named_as_unreadable() -> 
         except Unreadable as error:
             refused[path.name] = error.message
     for name, (facts, clip) in decoded.items():
-        assert clip.facts() == facts, name
+        assert clip.facts() == {**facts, "bit_depth": 32}, name
         assert f"{clip.rate}Hz" in name
     assert all(message.startswith(f"'{name}' cannot be read as audio: ") for name, message in refused.items())
     assert len(decoded) >= 15
@@ -219,6 +237,9 @@ def test_sound_in_memory_is_never_guessed_at(value: np.ndarray | Mapping[str, An
     assert why(Raw("input 1", value=value)) == f"'input 1' cannot be read as audio: {reason}."
 
 
-def test_facts_have_their_units() -> None:
+def test_every_declared_fact_is_observed_and_has_its_unit(clip: Callable[..., Clip]) -> None:
+    modality = registry.modality("audio")
     assert reader.items == "files"
-    assert reader.units == {"sampling_rate": "Hz", "duration": "s"}
+    assert modality.units == {"bit_depth": "bits", "sampling_rate": "Hz", "duration": "s"}
+    assert set(reader.facts(Raw("x", value=clip(320)))) == {fact.name for fact in modality.facts}
+    assert all(fact.source for fact in modality.facts)

@@ -59,7 +59,7 @@ def test_fit_evaluate_and_predict_in_turn(shell, messages, tiny_bert) -> None:
     assert set(fitted) >= {
         "run", "task", "backbone", "tap", "freeze", "agreement", "metrics", "n_train", "n_val", "timings", "cache", "certificate",
     }  # fmt: skip
-    assert set(fitted["agreement"]) == {"steps", "warnings"}
+    assert set(fitted["agreement"]) >= {"steps", "warnings"}
     assert set(fitted["cache"]) == {"hits", "misses"}
     assert fitted["certificate"]["ok"] is True
     assert shell.json("evaluate", "run", str(messages))["metrics"]["accuracy"] == 1.0

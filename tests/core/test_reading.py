@@ -131,10 +131,19 @@ def test_a_table_that_cannot_be_used_is_answered_with_a_sentence(name, content, 
     assert caught.value.hint
 
 
-def test_a_table_that_is_not_utf8_says_so_with_the_command_that_mends_it(tmp_path) -> None:
-    (tmp_path / "t.csv").write_bytes("text,label\nça va,a\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"is not UTF-8 text.*iconv -f latin1 -t utf8 t.csv"):
-        gw.data(tmp_path / "t.csv")
+def test_a_jsonl_that_is_not_utf8_says_so_with_the_command_that_mends_it(tmp_path) -> None:
+    (tmp_path / "t.jsonl").write_bytes('{"text": "ça va", "label": "a"}\n'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"is not UTF-8 text, .*JSONL.*iconv -f latin1 -t utf8 t.jsonl"):
+        gw.data(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_csv_of_another_encoding_is_read_and_each_cell_counted_as_what_it_is(encoding, tmp_path) -> None:
+    (tmp_path / "t.csv").write_bytes("text,label\nça va,été\nplain words,été\nbien,b\n".encode(encoding))
+    data = gw.data(tmp_path / "t.csv")
+    assert data.labels == ["été", "été", "b"]
+    seen = {sighting.value: sighting.count for sighting in data.observed.facts["encoding"]}
+    assert seen == ({"utf-8": 2, "latin-1": 1} if encoding == "latin-1" else {"utf-8": 3})
 
 
 def test_a_missing_column_lists_those_that_exist(tmp_path) -> None:

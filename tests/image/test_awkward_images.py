@@ -252,7 +252,8 @@ def test_odd_sizes_are_prepared_as_torchvision_does(size, interpolation, resize,
         resize_size=resize, crop_size=crop, interpolation=InterpolationMode(interpolation), antialias=True
     )
     changes = {"resize": resize, "crop": crop, "interpolation": interpolation}
-    spec = dataclasses.replace(SPEC, preparation={**SPEC.preparation, **changes})
+    contract = dataclasses.replace(SPEC.contract, preparation={**SPEC.preparation, **changes})
+    spec = dataclasses.replace(SPEC, contract=contract)
     assert (build(spec)([noise(*size)]).hidden[0] - preset(noise(*size))).abs().max() < 1e-6
 
 

@@ -28,14 +28,19 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 
 def observed(*facts: dict) -> ObservedInput:
-    return ObservedInput.of("image", "folder 'photos'", [(f"{i}.png", f) for i, f in enumerate(facts)], items="files")
+    usual = {"frames": 1, "orientation": 1, "bit_depth": 8, "mode": "RGB"}
+    examples = [(f"{i}.png", {**usual, **f}) for i, f in enumerate(facts)]
+    return ObservedInput.of("image", "folder 'photos'", examples, items="files")
 
 
 def test_facts_come_from_the_header() -> None:
     exif = Image.Exif()
     exif[274] = 6
     raw = Raw("a.jpg", value=encoded(Image.new("L", (30, 20)), "JPEG", exif=exif))
-    assert READER.facts(raw) == {"mode": "L", "orientation": 6, "width": 30, "height": 20}
+    assert READER.facts(raw) == {
+        "frames": 1, "orientation": 6, "bit_depth": 8, "mode": "L", "width": 30, "height": 20, "short_side": 20
+    }  # fmt: skip
+    assert set(READER.facts(raw)) == {fact.name for fact in registry.modality("image").facts}
 
 
 def test_a_header_is_enough_for_the_facts_of_a_truncated_file_and_decoding_names_it() -> None:

@@ -14,9 +14,11 @@ from graftwork.contracts import (
     AtLeast,
     AtMost,
     Exactly,
+    Fact,
     InputContract,
     ObservedInput,
     OneOf,
+    Preferably,
     Requirement,
     Sighting,
     Value,
@@ -24,7 +26,9 @@ from graftwork.contracts import (
     show,
 )
 from graftwork.errors import (
+    ContractMismatch,
     DataError,
+    Empty,
     GraftworkError,
     InputMismatch,
     PluginConflict,
@@ -37,9 +41,10 @@ from graftwork.errors import (
     WeightsUnavailable,
 )
 from graftwork.hooks import API_VERSION, hookimpl
-from graftwork.readers import Raw, Reader
+from graftwork.readers import Likeness, Raw, Reader, Window
 from graftwork.registry import preparer
 from graftwork.specs import (
+    Adapter,
     BackboneSpec,
     Converter,
     Demo,
@@ -94,6 +99,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "API_VERSION",
+    "Adapter",
     "Agreement",
     "Anything",
     "Apply",
@@ -101,11 +107,14 @@ __all__ = [
     "AtMost",
     "Backbone",
     "BackboneSpec",
+    "ContractMismatch",
     "Converter",
     "Data",
     "DataError",
     "Demo",
+    "Empty",
     "Exactly",
+    "Fact",
     "FolderWeights",
     "FreezePolicy",
     "FreezePolicySpec",
@@ -115,6 +124,7 @@ __all__ = [
     "HubWeights",
     "InputContract",
     "InputMismatch",
+    "Likeness",
     "Modality",
     "ObservedInput",
     "OneOf",
@@ -122,6 +132,7 @@ __all__ = [
     "Plan",
     "PluginConflict",
     "PluginFault",
+    "Preferably",
     "Raw",
     "Reader",
     "Requirement",
@@ -142,6 +153,7 @@ __all__ = [
     "Weights",
     "WeightsMismatch",
     "WeightsUnavailable",
+    "Window",
     "Within",
     "agree",
     "data",

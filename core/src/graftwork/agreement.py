@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from graftwork.contracts import InputContract, ObservedInput, Requirement, Sighting, Value, show
+from graftwork.contracts import MANY, InputContract, ObservedInput, Requirement, Sighting, Value, show, span
 from graftwork.errors import InputMismatch
 from graftwork.specs import Converter
 
 
 @dataclass(frozen=True)
 class Step:
-    """One conversion that the data need: which converter turns which value of a fact into which."""
+    """One conversion that the data need: which converter turns which value of a fact into which, in how many examples.
+
+    `seen` is a range in words where the converter serves many values alike; `example` names the first of them.
+    """
 
     converter: str
     fact: str
@@ -21,17 +24,43 @@ class Step:
     to: Value
     count: int
     loss: str = ""
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A value of a fact that the encoder cannot read and nothing converts: its examples are named and left out."""
+
+    fact: str
+    seen: Value
+    count: int
+    example: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The conversions that make the data fit, and what a user should know about them."""
+    """The conversions that make the data fit, what a user should know about them, and what does not fit.
+
+    conversions: for each value of a fact that is converted, the step that does it (with that value as `seen`).
+    adapter, then: where the user named an adapter into the encoder's modality, its name and the agreement after it;
+    `steps`, `warnings` and `left_out` are then those of both sides.
+    """
 
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    conversions: Mapping[tuple[str, Value], Step] = field(default_factory=dict, repr=False)
+    adapter: str = ""
+    then: Agreement | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"steps": [asdict(step) for step in self.steps], "warnings": list(self.warnings)}
+        return {
+            "steps": [asdict(step) for step in self.steps],
+            "warnings": list(self.warnings),
+            "left_out": [asdict(item) for item in self.left_out],
+            "adapter": self.adapter,
+        }
 
 
 def agree(
@@ -39,17 +68,20 @@ def agree(
     observed: ObservedInput,
     converters: Iterable[Converter] = (),
     *,
+    may_leave_out: float = 0.0,
+    prefer: Collection[str] = (),
     backbone: str = "",
     nouns: Mapping[str, str] | None = None,
     alternatives: Sequence[str] = (),
 ) -> Agreement:
     """Find the conversions that turn `observed` into what `contract` asks for.
 
-    backbone, nouns (modality to what its data are called) and alternatives (backbones that read the
-    observed modality) serve the sentence only.
+    may_leave_out: the part of the examples that may be left out because nothing makes them fit. prefer: names of
+    converters taken before others that would do (those that a run was trained with). backbone, nouns (modality to what
+    its data are called) and alternatives (backbones that read the observed modality) serve the sentence only.
 
-    Raises `InputMismatch` when the modalities differ, when a demanded fact was not observed, or when a value
-    seen is neither accepted nor convertible.
+    Raises `InputMismatch` when the modalities differ, when a demanded fact was not observed, or when more examples than
+    may be left out have a value that is neither accepted nor convertible.
     """
     who = f"Backbone '{backbone}'" if backbone else "The encoder"
     nouns = nouns or {}
@@ -62,46 +94,92 @@ def agree(
             f"List all: graftwork backbones --modality {observed.modality}",
         )
     offered = [c for c in converters if c.modality == contract.modality]
-    steps = []
+    done: list[tuple[Step, Sighting]] = []
+    refused: list[LeftOut] = []
+    doubts: dict[tuple[str, str], list[Sighting]] = {}
     for fact, wanted in contract.facts.items():
-        if fact not in observed.facts:
+        sightings = observed.facts.get(fact, ())
+        if wanted.demands and sum(sighting.count for sighting in sightings) < observed.count:
             raise InputMismatch(
-                f"{who} wants {_words(fact)} {wanted}; the reader of {observed.place} does not say what it is.",
+                f"{who} wants {words(fact)} {wanted}; the reader of {observed.place} does not say what it is.",
                 "Update the plugin that reads these data; see: graftwork plugins",
             )
-        for sighting in observed.facts[fact]:
-            if not wanted.allows(sighting.value):
-                steps.append(_convert(who, fact, wanted, sighting, observed, offered))
-    lossy = [step for step in steps if step.loss]
-    warnings = tuple(f"{show(s.count)} of {show(observed.count)} {observed.items}: {s.loss}" for s in lossy)
-    return Agreement(tuple(steps), warnings)
+        excluded = []
+        for sighting in sightings:
+            if wanted.allows(sighting.value):
+                if doubt := wanted.doubt(sighting.value):
+                    doubts.setdefault((fact, doubt), []).append(sighting)
+            elif step := _convert(fact, wanted, sighting, offered, prefer):
+                done.append((step, sighting))
+            else:
+                excluded.append(sighting)
+        if sum(sighting.count for sighting in excluded) > may_leave_out * observed.count:
+            raise _refusal(who, fact, wanted, excluded, observed)
+        refused += [_left_out(who, fact, wanted, sighting) for sighting in excluded]
+    lost: dict[str, int] = {}
+    for step, _ in done:
+        if step.loss:
+            lost[step.loss] = lost.get(step.loss, 0) + step.count
+    notes = [*lost.items()]
+    for (fact, doubt), seen in doubts.items():
+        values = span([sighting.value for sighting in seen], contract.facts[fact].unit)
+        notes.append((f"{words(fact)} {values}, {doubt}", sum(sighting.count for sighting in seen)))
+    return Agreement(
+        steps=_merged(done),
+        warnings=tuple(f"{show(n)} of {show(observed.count)} {observed.items}: {note}" for note, n in notes),
+        left_out=tuple(refused),
+        conversions={(step.fact, step.seen): step for step, _ in done},
+    )
+
+
+def words(fact: str) -> str:
+    """The name of a fact as it is written in a sentence."""
+    return fact.replace("_", " ")
 
 
 def _convert(
-    who: str,
-    fact: str,
-    wanted: Requirement,
-    sighting: Sighting,
-    observed: ObservedInput,
-    offered: Sequence[Converter],
-) -> Step:
+    fact: str, wanted: Requirement, sighting: Sighting, offered: Sequence[Converter], prefer: Collection[str]
+) -> Step | None:
     candidates = []
     for converter in offered:
         if converter.fact == fact and (to := converter.target(sighting.value, wanted)) is not None:
             loss = converter.loses(sighting.value, to)
-            candidates.append((bool(loss), converter.name, to, loss))
+            candidates.append((converter.name not in prefer, bool(loss), converter.name, to, loss))
     if not candidates:
-        raise InputMismatch(
-            f"{who} wants {_words(fact)} {wanted}; {observed.place} has {show(sighting.value, wanted.unit)} in "
-            f"{show(sighting.count)} of {show(observed.count)} {observed.items} (first: {sighting.example}), "
-            "and no installed converter turns one into the other.",
-            "Convert the data yourself, or choose another backbone: graftwork backbones "
-            f"--modality {observed.modality}",
-        )
-    # Lossless before lossy, then by name: the outcome never depends on the order of the plugins.
-    _, name, to, loss = min(candidates, key=lambda c: c[:2])
-    return Step(name, fact, sighting.value, to, sighting.count, loss)
+        return None
+    # What a run was trained with, then lossless before lossy, then by name: never by the order of the plugins.
+    _, _, name, to, loss = min(candidates, key=lambda c: c[:3])
+    return Step(name, fact, sighting.value, to, sighting.count, loss, sighting.example)
 
 
-def _words(fact: str) -> str:
-    return fact.replace("_", " ")
+def _merged(done: Sequence[tuple[Step, Sighting]]) -> tuple[Step, ...]:
+    """One step for all values that one converter treats alike, where they are many; else one for each value."""
+    alike: dict[tuple[str, str, Value, str], list[Step]] = {}
+    for step, _ in done:
+        alike.setdefault((step.converter, step.fact, step.to, step.loss), []).append(step)
+    steps: list[Step] = []
+    for (converter, fact, to, loss), group in alike.items():
+        if len(group) <= MANY:
+            steps += group
+        else:
+            seen = span([step.seen for step in group])
+            steps.append(Step(converter, fact, seen, to, sum(s.count for s in group), loss, group[0].example))
+    return tuple(steps)
+
+
+def _refusal(
+    who: str, fact: str, wanted: Requirement, excluded: Sequence[Sighting], observed: ObservedInput
+) -> InputMismatch:
+    count = sum(sighting.count for sighting in excluded)
+    return InputMismatch(
+        f"{who} wants {words(fact)} {wanted}; {observed.place} has "
+        f"{span([s.value for s in excluded], wanted.unit)} in "
+        f"{show(count)} of {show(observed.count)} {observed.items} (first: {excluded[0].example}), "
+        "and no installed converter turns one into the other.",
+        f"Convert the data yourself, or choose another backbone: graftwork backbones --modality {observed.modality}",
+    )
+
+
+def _left_out(who: str, fact: str, wanted: Requirement, sighting: Sighting) -> LeftOut:
+    reason = f"its {words(fact)} is {show(sighting.value, wanted.unit)}; {who[0].lower()}{who[1:]} wants {wanted}"
+    return LeftOut(fact, sighting.value, sighting.count, sighting.example, reason)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from graftwork.errors import GraftworkError, PluginFault, UsageError
+from graftwork.readers import Window
 from graftwork.registry import preparer
 from graftwork.specs import BackboneSpec, load_factory
 from graftwork.stages import Stage, State, fold
@@ -50,6 +51,14 @@ class Backbone(nn.Module, ABC):
         if self._prepare is None:
             self._prepare = preparer(self.spec)
         return self._prepare(values)
+
+    def windows(self, value: Any) -> list[Window]:
+        """A value that is longer than the encoder reads at once, in parts that are not; by itself where it fits.
+
+        For encoders whose limit shows only when the value is prepared (tokens); one that stands in the contract
+        (seconds) is met by a converter that splits. `prepare` must cut what it is given whole.
+        """
+        return [Window(value, 1.0)]
 
     def stages(self) -> list[Stage]:
         return list(self._stages)  # pyright: ignore[reportReturnType]

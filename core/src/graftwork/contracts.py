@@ -6,11 +6,12 @@ accepted; an observed fact says which values were seen, how often, and where.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 Value = str | int | float
 
@@ -18,18 +19,32 @@ Value = str | int | float
 def show(value: Value, unit: str = "") -> str:
     """Write a fact's value the way people read it: `show(44100, "Hz")` is `44 100 Hz`."""
     if isinstance(value, bool | str):
-        text = str(value)
-    elif isinstance(value, int) or float(value).is_integer():
-        text = f"{int(value):,}".replace(",", " ")
-    else:
-        text = f"{value:g}"
+        return str(value)
+    whole = isinstance(value, int) or float(value).is_integer()
+    text = f"{int(value):,}".replace(",", " ") if whole else f"{value:g}"
     return f"{text} {unit}" if unit else text
 
 
+MANY = 8
+"""From more values than this on, a fact is spoken of as a range."""
+
+
+def span(values: Sequence[Value], unit: str = "") -> str:
+    """Values in a few words: `8 000 Hz, 44 100 Hz`, or for many of them `0.2 to 31.4 s`."""
+    if len(values) <= MANY:
+        return ", ".join(show(value, unit) for value in values)
+    numbers = [value for value in values if not isinstance(value, str)]
+    words = sorted(value for value in values if isinstance(value, str))
+    parts = [f"{show(min(numbers))} to {show(max(numbers), unit)}"] if numbers else []
+    return ", ".join(parts + words[:MANY]) + (" and others" if len(words) > MANY else "")
+
+
 class Requirement(ABC):
-    """Which values of a fact are accepted."""
+    """Which values of a fact are accepted. `demands` is False for one that excludes none, so that the fact may be
+    unknown."""
 
     unit: str
+    demands: ClassVar[bool] = True
 
     @abstractmethod
     def allows(self, value: Value) -> bool:
@@ -38,6 +53,10 @@ class Requirement(ABC):
     @abstractmethod
     def nearest(self, value: Value) -> Value:
         """The accepted value that a converter should aim for, starting from `value`."""
+
+    def doubt(self, value: Value) -> str:
+        """What a user should know of examples with an accepted `value`; empty when there is nothing to say."""
+        return ""
 
     @abstractmethod
     def __str__(self) -> str: ...
@@ -116,6 +135,7 @@ class Anything(Requirement):
     """Every value."""
 
     unit: str = ""
+    demands: ClassVar[bool] = False
 
     def allows(self, value: Value) -> bool:
         return True
@@ -128,14 +148,77 @@ class Anything(Requirement):
 
 
 @dataclass(frozen=True)
+class Preferably(Requirement):
+    """A wish: every value is accepted, and one that `wish` excludes is warned of in the words of `otherwise`."""
+
+    wish: Requirement
+    otherwise: str
+    demands: ClassVar[bool] = False
+
+    @property
+    def unit(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.wish.unit
+
+    def allows(self, value: Value) -> bool:
+        return True
+
+    def nearest(self, value: Value) -> Value:
+        return value
+
+    def doubt(self, value: Value) -> str:
+        return "" if self.wish.allows(value) else f"not {self.wish}: {self.otherwise}"
+
+    def __str__(self) -> str:
+        return f"preferably {self.wish}"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A property of an input that a modality's reader observes: its unit, and where it is read from.
+
+    headline: whether it is named where the data are described in a few words (`311 files, 44 100 Hz`).
+    """
+
+    name: str
+    source: str
+    unit: str = ""
+    headline: bool = False
+
+
+@dataclass(frozen=True)
 class InputContract:
-    """What an encoder was pretrained to read: a modality and a requirement for each named fact."""
+    """What an encoder was pretrained to read: a modality, and a requirement for each named fact of the data.
+
+    preparation: how `prepare` must turn such data into numbers, as in pretraining (range, mean, std, sizes, the digest
+    of the tokenizer). It is part of the contract, so a run is refused where it has changed.
+    """
 
     modality: str
     facts: Mapping[str, Requirement] = field(default_factory=dict)
+    preparation: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return {"modality": self.modality, "facts": {k: str(v) for k, v in self.facts.items()}}
+        return {
+            "modality": self.modality,
+            "facts": {k: str(v) for k, v in self.facts.items()},
+            "preparation": json.loads(json.dumps(dict(self.preparation))),
+        }
+
+    def difference(self, recorded: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+        """The first item in which this contract is not the `recorded` one (as JSON): its name, then and now.
+
+        What this contract does not state (None) is left to be compared when the encoder is loaded.
+        """
+        now = self.as_json()
+        for part in ("facts", "preparation"):
+            for name, was in recorded.get(part, {}).items():
+                found = now[part].get(name)
+                if found != was and not (part == "preparation" and found is None):
+                    return name, was, found
+            for name, found in now[part].items() if part == "preparation" else ():
+                if name not in recorded.get(part, {}):
+                    return name, None, found
+        return None
 
 
 @dataclass(frozen=True)
@@ -152,7 +235,8 @@ class ObservedInput:
     """What the data are, read from headers and column types, never guessed from tensor shapes.
 
     `place` names where the inputs stand ("column 'clip'"); `items` is what one of them is called
-    in the plural ("files"); `facts` holds every value seen of each fact, the most frequent first.
+    in the plural ("files"); `facts` holds every value seen of each fact, the most frequent first; `headlines` are the
+    facts named in a summary, by default those with a unit.
     """
 
     modality: str
@@ -161,6 +245,7 @@ class ObservedInput:
     items: str = "examples"
     facts: Mapping[str, tuple[Sighting, ...]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    headlines: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -171,6 +256,7 @@ class ObservedInput:
         *,
         items: str = "examples",
         units: Mapping[str, str] | None = None,
+        headlines: tuple[str, ...] | None = None,
     ) -> ObservedInput:
         """Count `(name, facts)` pairs, one per example, into an observed input."""
         counts: dict[str, Counter[Value]] = {}
@@ -188,16 +274,20 @@ class ObservedInput:
             )
             for fact, counter in counts.items()
         }
-        return cls(modality, place, total, items, seen, dict(units or {}))
+        return cls(modality, place, total, items, seen, dict(units or {}), headlines)
 
     def summary(self) -> str:
         """The size and the leading facts in a few words: `311 files, 44 100 Hz`."""
         parts = [f"{show(self.count)} {self.items}"]
-        for fact, unit in self.units.items():
-            values = self.facts.get(fact, ())
-            if values and unit and len(values) <= 2:
+        for fact in self.units if self.headlines is None else self.headlines:
+            values, unit = self.facts.get(fact, ()), self.units.get(fact, "")
+            if values and len(values) <= 2:
                 parts.append(" and ".join(show(s.value, unit) for s in values))
         return ", ".join(parts)
+
+    def span(self, fact: str) -> str:
+        """The values of a fact in a few words: each of them, or the lowest and highest where they are many."""
+        return span([s.value for s in self.facts.get(fact, ())], self.units.get(fact, ""))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -208,4 +298,6 @@ class ObservedInput:
                 fact: [{"value": s.value, "count": s.count, "example": s.example} for s in seen[:20]]
                 for fact, seen in self.facts.items()
             },
+            "values": {fact: self.span(fact) for fact in self.facts},
+            "units": dict(self.units),
         }

@@ -10,10 +10,7 @@ from typing import Any
 import torch
 
 from graftwork import registry, solver
-from graftwork.agreement import Agreement
-from graftwork.contracts import InputContract
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
-from graftwork.extraction import Pipeline
 from graftwork.fitting import fit, sort_labels, split
 from graftwork.metrics import classification
 from graftwork.plugins import installed
@@ -68,8 +65,8 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
 def baseline(demo: Demo, data: Data) -> float:
     """Accuracy of the same head on raw-input features, on the same held-out part."""
     assert data.labels is not None
-    unconverted = Pipeline(InputContract(demo.modality), Agreement(), data.modality)
-    features = torch.from_numpy(load_factory(demo.baseline)([unconverted(raw) for raw in data.raws])).float()
+    reader = load_factory(data.modality.reader)()
+    features = torch.from_numpy(load_factory(demo.baseline)([reader.decode(raw) for raw in data.raws])).float()
     labels = sort_labels(set(data.labels))
     targets = torch.tensor([labels.index(label) for label in data.labels])
     held = torch.tensor([word == "validation" for word in split(data, HELD, SEED)])

@@ -50,12 +50,20 @@ class WeightsMismatch(GraftworkError):
     """Weights were found, but they are not the ones that were asked for."""
 
 
+class ContractMismatch(GraftworkError):
+    """What an encoder reads, or how it prepares it, is not what a run was made with."""
+
+
 class DataError(GraftworkError):
     """The data cannot be used as they are."""
 
 
 class Unreadable(DataError):
     """One example cannot be read; the rest of the data may be fine."""
+
+
+class Empty(Unreadable):
+    """One example holds nothing at all."""
 
 
 class RunError(GraftworkError):

@@ -22,7 +22,7 @@ from graftwork.backbone import load_backbone
 from graftwork.errors import DataError, GraftworkError
 from graftwork.extraction import Features, Pipeline, extract
 from graftwork.metrics import classification
-from graftwork.reading import Data, allow_bad
+from graftwork.reading import MOST_BAD, Data, allow_bad
 from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run, check_free
 from graftwork.splits import stratified
@@ -42,6 +42,8 @@ def fit(
     on_bad: str = "skip",
     precision: str = "auto",
     device: str = "auto",
+    long: str | None = None,
+    adapter: str = "",
     out: str | Path | None = None,
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
@@ -50,7 +52,9 @@ def fit(
     freeze: which stages train. tap: the stage whose pooled features the head reads. val: the part held out, unless
     the data bring a validation split; it chooses the head's strength and gives the metrics, and then the head is
     solved again on all the data but a test split (refit=False keeps it apart).
-    precision: "auto", "fp32" or "bf16" for extraction.
+    precision: "auto", "fp32" or "bf16" for extraction. long: "truncate" or "windows" for examples that are longer than
+    the encoder reads at once; None leaves it to the modality. adapter: the name of one that makes examples of the
+    encoder's modality out of the data's (`audio:image-logmel`).
 
     Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`,
     `UnknownName`, `UsageError`.
@@ -58,11 +62,12 @@ def fit(
     clock = Clock()
     data = data if isinstance(data, Data) else read_data(data)
     spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name)
-    agreement = registry.agree_on(spec, data.observed)
+    agreement = registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD if on_bad == "skip" else 0.0)
     if out is not None:
         check_free(out)
     total = len(data) + len(data.bad)
     allow_bad(data.bad, total, on_bad)
+    mode = long or data.modality.long
     warnings = [*data.notes, *agreement.warnings, *_check_labels(data)]
     task_spec = registry.task(task)
     head_spec = registry.head(task_spec.heads[0])
@@ -80,9 +85,18 @@ def fit(
     with clock("extract"):
         pipeline = Pipeline(spec.contract, agreement, data.modality)
         found = extract(
-            model, pipeline, data.raws, tap=tapped, size=pipeline.reader.size, precision=precision, device=place
+            model,
+            pipeline,
+            data.raws,
+            tap=tapped,
+            size=pipeline.reader.size,
+            precision=precision,
+            device=place,
+            long=mode,
         )
-        warnings = [*allow_bad([*data.bad, *found.bad], total, on_bad), *warnings]
+        left_out = [*data.bad, *(bad for _, bad in found.bad)]
+        warnings = [*allow_bad(left_out, total, on_bad), *warnings]
+        warnings += found.long.warnings(len(data), data.observed.items)
     labels, parts = _parts(data, found, splits)
     with clock("train"):
         trained = engine.train(parts["train"], parts["validation"], len(labels))
@@ -111,9 +125,11 @@ def fit(
         "data": {
             "name": data.name,
             "observed": data.observed.as_json(),
-            "left_out": [vars(b) for b in [*data.bad, *found.bad]],
+            "left_out": [vars(b) for b in left_out],
         },
-        "contract": spec.contract.as_json(),
+        "contract": model.spec.contract.as_json(),
+        "adapter": adapter,
+        "long": vars(found.long),
         "agreement": agreement.as_json(),
         "warnings": warnings,
         "metrics": metrics,

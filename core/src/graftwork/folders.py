@@ -9,8 +9,10 @@ from graftwork.errors import DataError
 from graftwork.listing import SPLITS, Listing, modality_of_files
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:
     """List the files below each class folder of `root`, sorted by name; hidden files are passed over.
+
+    Without `labelled`, a folder that holds files and no class folders is listed without labels.
 
     Raises `DataError` for an empty folder, or one without class folders.
     """
@@ -20,12 +22,14 @@ def list_folder(root: Path) -> Listing:
         found = [(path, label, SPLITS[top.name.lower()]) for top in tops for label, path in _labelled(top)]
     else:
         found = [(path, label, None) for label, path in _labelled(root)]
+    loose = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not found and loose and not labelled:
+        found = [(path, None, None) for path in loose]
     if not found:
-        loose = sum(1 for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
         if not loose:
             raise DataError(f"The folder '{root}' is empty.", "Put the examples in it: one folder per label.")
         raise DataError(
-            f"The folder '{root}' holds {loose} files and no class folders; one folder per label is accepted.",
+            f"The folder '{root}' holds {len(loose)} files and no class folders; one folder per label is accepted.",
             f"Move the files: {root}/LABEL/FILE",
         )
     modality = modality_of_files((path.name for path, _, _ in found), f"folder '{root}'")
@@ -34,7 +38,7 @@ def list_folder(root: Path) -> Listing:
         place=f"folder '{root}'",
         modality=modality,
         inputs=[path for path, _, _ in found],
-        labels=[label for _, label, _ in found],
+        labels=None if found[0][1] is None else [label for _, label, _ in found],
         splits=None if found[0][2] is None else [str(split) for _, _, split in found],
         base=Path(),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pluggy
 
 from graftwork.specs import (
+    Adapter,
     BackboneSpec,
     Converter,
     Demo,
@@ -41,6 +42,11 @@ def graftwork_resolvers() -> Iterable[Resolver]:  # pyright: ignore[reportReturn
 @hookspec
 def graftwork_converters() -> Iterable[Converter]:  # pyright: ignore[reportReturnType]
     """Declared steps that change one fact of an input."""
+
+
+@hookspec
+def graftwork_adapters() -> Iterable[Adapter]:  # pyright: ignore[reportReturnType]
+    """Converters between modalities, which a user must name."""
 
 
 @hookspec

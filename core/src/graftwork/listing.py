@@ -29,7 +29,8 @@ SPLITS = {
 class Listing:
     """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits where the source has them.
 
-    base: the folder that relative paths start from. notes: what a user should know of what is not listed.
+    base: the folder that relative paths start from. notes: what a user should know of what is not listed. rows: whether
+    the inputs are the rows of a table.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Listing:
     splits: Sequence[str] | None
     base: Path
     notes: tuple[str, ...] = ()
+    rows: bool = False
 
 
 def by_extension() -> dict[str, Modality]:

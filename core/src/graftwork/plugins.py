@@ -17,6 +17,7 @@ import pluggy
 from graftwork import builtin, hooks
 from graftwork.errors import PluginConflict
 from graftwork.specs import (
+    Adapter,
     BackboneSpec,
     Converter,
     Demo,
@@ -33,6 +34,7 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "backbones": (BackboneSpec, lambda spec: [spec.name]),
     "resolvers": (Resolver, lambda spec: [f"{spec.scheme}:{m}" for m in spec.model_types] or [f"{spec.scheme}:"]),
     "converters": (Converter, lambda spec: [f"{spec.modality}:{spec.name}"]),
+    "adapters": (Adapter, lambda spec: [spec.full_name]),
     "tasks": (TaskSpec, lambda spec: [spec.name]),
     "heads": (HeadSpec, lambda spec: [spec.name]),
     "freeze_policies": (FreezePolicySpec, lambda spec: [spec.name]),

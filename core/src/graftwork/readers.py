@@ -5,6 +5,7 @@ A reader is loaded when data are read; it may import Pillow or soundfile, never 
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,22 +31,33 @@ class Raw:
         return self.path.read_bytes()
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a value that is too long to be read at once; `share` is how much of it this part stands for, 0 to 1."""
+
+    value: Any
+    share: float
+
+
 class Reader(ABC):
     """Reads the examples of one modality. Every method raises `Unreadable` for an example that it cannot read.
 
-    items: what one example is called in the plural. units: the unit of each fact that has one.
+    items: what one example is called in the plural.
     """
 
     items: ClassVar[str] = "files"
-    units: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def facts(self, raw: Raw) -> Mapping[str, Value]:
-        """The facts of one example, from its header where it has one."""
+        """A value for every fact that the modality declares, from the header where it has one. Raises `Empty` too."""
 
     @abstractmethod
     def decode(self, raw: Raw) -> Any:
         """The example's value as converters and `prepare` take it, as stored, nothing converted."""
+
+    def read(self, raw: Raw) -> tuple[Mapping[str, Value], Any]:
+        """The facts and the value, for readers that can have both at the price of one."""
+        return self.facts(raw), self.decode(raw)
 
     def size(self, raw: Raw) -> int:
         """How much there is to compute, in any unit, so that examples of like size can share a batch."""
@@ -54,3 +66,30 @@ class Reader(ABC):
     def show(self, raw: Raw) -> str:
         """The example in a few words, for messages and predictions: its path, or the text itself."""
         return raw.name
+
+    def digest(self, raw: Raw) -> bytes:
+        """What is the same for two examples that hold the same: of the encoded bytes, unless a reader knows better."""
+        return hashlib.blake2b(raw.content(), digest_size=16).digest()
+
+    def picture(self, raw: Raw) -> bytes | None:
+        """The example as a small PNG or JPEG for a page; None where its words show it."""
+        return None
+
+
+class Likeness(ABC):
+    """Finds near duplicates of one modality by signatures: rows of whole numbers that are alike for like examples.
+
+    A signature is compared with those that equal it in at least one of `bands` equal slices; two examples are near
+    duplicates when `alike` puts them at `least` or more.
+    """
+
+    bands: ClassVar[int]
+    least: ClassVar[float]
+
+    @abstractmethod
+    def signature(self, raw: Raw) -> Any:
+        """A numpy row `(S,)` of whole numbers, or None for an example with too little in it to be like another."""
+
+    @abstractmethod
+    def alike(self, one: Any, other: Any) -> Any:
+        """How alike the signatures `(M, S)` and `(M, S)` are, row by row: `(M,)`, 0 to 1."""

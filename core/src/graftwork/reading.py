@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from graftwork.contracts import ObservedInput, Value
-from graftwork.errors import DataError, Unreadable, UsageError
+from graftwork.errors import DataError, Empty, Unreadable, UsageError
 from graftwork.listing import Listing
+from graftwork.parallel import ahead
 from graftwork.progress import track
 from graftwork.readers import Raw, Reader
 from graftwork.specs import Modality, load_factory
@@ -20,12 +21,17 @@ MOST_BAD = 0.05
 """The part of the data that may be left out as unreadable before a fit is refused."""
 
 
+CHUNK = 64
+"""How many examples a thread reads at a time."""
+
+
 @dataclass(frozen=True)
 class Bad:
-    """An example that cannot be used, and why, in one sentence."""
+    """An example that cannot be used, why, in one sentence, and its kind: "unreadable", "empty" or "unlabelled"."""
 
     name: str
     reason: str
+    kind: str = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,13 @@ def data(source: Any, *, input: str | None = None, label: str | None = None, lab
 
     Raises `DataError` when there is nothing to use, `UsageError` for a column that does not exist.
     """
-    return _observe(_list(source, input, label, labelled))
+    return observe(list_source(source, input, label, labelled))
 
 
-def _list(source: Any, input_column: str | None, label_column: str | None, labelled: bool) -> Listing:
+def list_source(
+    source: Any, input_column: str | None = None, label_column: str | None = None, labelled: bool | None = True
+) -> Listing:
+    """What `source` holds, nothing of it read yet; labelled=None takes labels where they are plain."""
     from graftwork import folders, tables
 
     if hasattr(source, "with_format"):
@@ -96,40 +105,82 @@ def _list(source: Any, input_column: str | None, label_column: str | None, label
         return tables.list_tables(loaded, path.name, path, input_column, label_column, labelled)
     if input_column or label_column:
         raise UsageError(f"'{words}' is a folder of files, which has no columns.", "Leave out --input and --label.")
-    return folders.list_folder(path)
+    return folders.list_folder(path, labelled=labelled)
 
 
-def _observe(listing: Listing) -> Data:
+class Raws(Sequence[Raw]):
+    """The examples of a listing, each made when it is asked for, so that a large table costs no object per row.
+
+    numbers: where each of them stands in the listing.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Any], modality: Modality, base: Path, numbers: Sequence[int] | None = None
+    ) -> None:
+        self._inputs, self._modality, self._base = inputs, modality, base
+        self.numbers: Sequence[int] = range(len(inputs)) if numbers is None else numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Raw: ...
+    @overload
+    def __getitem__(self, index: slice) -> Raws: ...
+    def __getitem__(self, index: int | slice) -> Raw | Raws:
+        if isinstance(index, slice):
+            return Raws(self._inputs, self._modality, self._base, self.numbers[index])
+        number = self.numbers[index]
+        return as_raw(number, self._inputs[number], self._modality, self._base)
+
+
+def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) -> Data:
+    """Read the facts of every example that is listed.
+
+    also: called in the reading thread with the number in the listing of each example whose facts were read; what it
+    raises as `Unreadable` counts as if the facts had.
+    """
     reader: Reader = load_factory(listing.modality.reader)()
-    raws = as_raws(listing.inputs, listing.modality, listing.base)
+    raws = Raws(listing.inputs, listing.modality, listing.base)
     labels, splits = listing.labels, listing.splits
-    good: list[int] = []
+    good = array("q")
     bad: list[Bad] = []
-    facts: list[tuple[str, Mapping[str, Value]]] = []
-    for index, found in enumerate(track(read_facts(reader, raws, listing.modality), "Reading headers", len(raws))):
-        if isinstance(found, Unreadable):
-            bad.append(Bad(raws[index].name, str(found)))
-        elif labels is not None and labels[index] is None:
-            bad.append(Bad(raws[index].name, f"'{raws[index].name}' has no label."))
-        else:
-            good.append(index)
-            facts.append((raws[index].name, found))
+
+    def one(number: int) -> tuple[str, Mapping[str, Value]] | Bad:
+        raw = raws[number]
+        found = read_facts(reader, raw)
+        if isinstance(found, Bad):
+            return found
+        if labels is not None and labels[number] is None:
+            return Bad(reader.show(raw), f"'{reader.show(raw)}' has no label.", "unlabelled")
+        if also is not None:
+            try:
+                also(number, raw)
+            except Unreadable as error:
+                return _bad(reader, raw, error)
+        return reader.show(raw), found
+
+    def readable() -> Iterator[tuple[str, Mapping[str, Value]]]:
+        chunks = (range(start, min(start + CHUNK, len(raws))) for start in range(0, len(raws), CHUNK))
+        found = (item for chunk in ahead(lambda numbers: [one(n) for n in numbers], chunks) for item in chunk)
+        for number, item in enumerate(track(found, "Reading", len(raws))):
+            if isinstance(item, Bad):
+                bad.append(item)
+            else:
+                good.append(number)
+                yield item
+
+    items = "rows" if listing.modality.inline and listing.rows else reader.items
+    observed = listing.modality.observed(listing.place, readable(), items)
     if not good:
         raise DataError(
             f"None of the {len(raws)} examples of {listing.place} can be used; the first: {bad[0].reason}",
             "Mend the data.",
         )
-    observed = ObservedInput.of(
-        listing.modality.name,
-        listing.place,
-        facts,
-        items="rows" if listing.modality.inline else reader.items,
-        units=reader.units,
-    )
     return Data(
         name=listing.name,
         modality=listing.modality,
-        raws=[raws[i] for i in good],
+        raws=Raws(listing.inputs, listing.modality, listing.base, good),
         labels=None if labels is None else [str(labels[i]) for i in good],
         splits=None if splits is None else [splits[i] for i in good],
         observed=observed,
@@ -138,26 +189,37 @@ def _observe(listing: Listing) -> Data:
     )
 
 
-def as_raws(inputs: Iterable[Any], modality: Modality, base: Path) -> list[Raw]:
-    """Name each input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object."""
-    raws = []
-    for number, item in enumerate(inputs):
-        if isinstance(item, Raw):
-            raws.append(item)
-        elif isinstance(item, Path) or (isinstance(item, str) and not modality.inline):
-            path = Path(item).expanduser()
-            raws.append(Raw(str(item), base / path))
-        elif isinstance(item, str):
-            raws.append(Raw(item if item.strip() else f"row {number + 1}", value=item))
-        elif isinstance(item, Mapping) and "bytes" in item:
-            path = item.get("path")
-            name = path or f"row {number + 1}"
-            raws.append(Raw(name, base / path if path and item["bytes"] is None else None, item["bytes"]))
-        elif item is None:
-            raws.append(Raw(f"row {number + 1}"))
-        else:
-            raws.append(Raw(f"input {number + 1}", value=item))
-    return raws
+def as_raw(number: int, item: Any, modality: Modality, base: Path) -> Raw:
+    """Name an input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object."""
+    if isinstance(item, Raw):
+        return item
+    if isinstance(item, Path) or (isinstance(item, str) and not modality.inline):
+        return Raw(str(item), base / Path(item).expanduser())
+    if isinstance(item, str):
+        return Raw(item if item.strip() else f"row {number + 1}", value=item)
+    if isinstance(item, bytes) and modality.inline:
+        return Raw(f"row {number + 1}", value=item)
+    if isinstance(item, Mapping) and "bytes" in item:
+        path = item.get("path")
+        name = path or f"row {number + 1}"
+        return Raw(name, base / path if path and item["bytes"] is None else None, item["bytes"])
+    if item is None:
+        return Raw(f"row {number + 1}")
+    return Raw(f"input {number + 1}", value=item)
+
+
+def read_facts(reader: Reader, raw: Raw) -> Mapping[str, Value] | Bad:
+    """The facts of an example, or why it cannot be read."""
+    try:
+        if raw.path is None and raw.value is None:
+            raise Empty(f"'{raw.name}' is empty.")
+        return reader.facts(raw)
+    except Unreadable as error:
+        return _bad(reader, raw, error)
+
+
+def _bad(reader: Reader, raw: Raw, error: Unreadable) -> Bad:
+    return Bad(reader.show(raw), str(error), "empty" if isinstance(error, Empty) else "unreadable")
 
 
 def files_among(inputs: Iterable[Any], modality: Modality) -> list[Any]:
@@ -168,24 +230,6 @@ def files_among(inputs: Iterable[Any], modality: Modality) -> list[Any]:
 def _names_file(item: str, modality: Modality) -> bool:
     plausible = len(item) < 1024 and "\n" not in item and Path(item).suffix.lower() in modality.extensions
     return plausible and Path(item).is_file()
-
-
-def read_facts(reader: Reader, raws: Sequence[Raw], modality: Modality) -> Iterable[Mapping[str, Value] | Unreadable]:
-    """The facts of each example in order, or why it cannot be read."""
-
-    def one(raw: Raw) -> Mapping[str, Value] | Unreadable:
-        try:
-            if raw.path is None and raw.value is None:
-                raise Unreadable(f"'{raw.name}' is empty.")
-            return reader.facts(raw)
-        except Unreadable as error:
-            return error
-
-    if modality.inline:
-        yield from map(one, raws)
-        return
-    with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-        yield from pool.map(one, raws)
 
 
 def allow_bad(bad: Sequence[Bad], total: int, on_bad: str) -> tuple[str, ...]:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graftwork.agreement import Agreement, agree
-from graftwork.contracts import ObservedInput
+from graftwork.agreement import Agreement, Step, agree
+from graftwork.contracts import InputContract, ObservedInput, show
 from graftwork.errors import DataError, UnknownName, UsageError, WeightsUnavailable
 from graftwork.plugins import Plugins, installed
-from graftwork.specs import BackboneSpec, Converter, FreezePolicySpec, HeadSpec, Modality, TaskSpec, load_factory
+from graftwork.specs import (
+    Adapter,
+    BackboneSpec,
+    Converter,
+    FreezePolicySpec,
+    HeadSpec,
+    Modality,
+    TaskSpec,
+    load_factory,
+)
 
 
 def modalities() -> list[Modality]:
@@ -80,19 +90,62 @@ def converter(modality_name: str, name: str) -> Converter:
     return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins")
 
 
-def agree_on(spec: BackboneSpec, observed: ObservedInput) -> Agreement:
-    """`agree` with everything installed: its converters, and the names that make its sentence helpful."""
-    return agree(
-        spec.contract,
-        observed,
-        converters(),
-        backbone=spec.name,
-        nouns={m.name: m.noun for m in modalities()},
-        alternatives=[
-            s.name
-            for s in sorted(installed().registered["backbones"].values(), key=lambda s: s.name)
-            if s.modality == observed.modality
-        ],
+def adapter(name: str) -> Adapter:
+    return _named("adapters", "adapter", name, "graftwork plugins")
+
+
+def agree_on(
+    spec: BackboneSpec,
+    observed: ObservedInput,
+    adapter_name: str = "",
+    *,
+    may_leave_out: float = 0.0,
+    prefer: Collection[str] = (),
+) -> Agreement:
+    """`agree` with everything installed: its converters, and the names that make its sentence helpful.
+
+    adapter_name: the adapter that the user named, which makes examples of the encoder's modality out of the observed
+    ones. Raises `UsageError` when it does not lead from the one to the other, and what `agree` raises.
+    """
+
+    def one(contract: InputContract, observed: ObservedInput, who: str) -> Agreement:
+        return agree(
+            contract,
+            observed,
+            converters(),
+            may_leave_out=may_leave_out,
+            prefer=prefer,
+            backbone=who,
+            nouns={m.name: m.noun for m in modalities()},
+            alternatives=[
+                s.name
+                for s in sorted(installed().registered["backbones"].values(), key=lambda s: s.name)
+                if s.modality == observed.modality
+            ],
+        )
+
+    if not adapter_name:
+        return one(spec.contract, observed, spec.name)
+    chosen = adapter(adapter_name)
+    if (observed.modality, spec.modality) != (chosen.contract.modality, chosen.target):
+        raise UsageError(
+            f"The adapter '{adapter_name}' leads from {chosen.contract.modality} to {chosen.target}; "
+            f"{observed.place} holds {observed.modality} and '{spec.name}' reads {spec.modality}.",
+            "Leave out --adapter, or name one that leads from the one to the other.",
+        )
+    before = one(chosen.contract, observed, spec.name)
+    examples = ((observed.place, chosen.gives) for _ in range(observed.count))
+    made = modality(chosen.target).observed(f"{observed.place} through {adapter_name}", examples, observed.items)
+    after = one(spec.contract, made, spec.name)
+    loss = f"{show(observed.count)} of {show(observed.count)} {observed.items}: {chosen.loss}"
+    step = Step(chosen.name, "modality", chosen.contract.modality, chosen.target, observed.count, chosen.loss)
+    return replace(
+        before,
+        steps=(*before.steps, step, *after.steps),
+        warnings=(*before.warnings, loss, *after.warnings),
+        left_out=(*before.left_out, *after.left_out),
+        adapter=adapter_name,
+        then=after,
     )
 
 

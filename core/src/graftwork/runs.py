@@ -15,19 +15,20 @@ from safetensors.torch import load_file, save_file
 
 from graftwork import freeze as freezing
 from graftwork import registry
+from graftwork.agreement import Agreement, words
 from graftwork.backbone import Backbone, load_backbone
 from graftwork.card import write_card, write_report
 from graftwork.contracts import ObservedInput
-from graftwork.errors import DataError, RunError, Unreadable, WeightsMismatch
+from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
 from graftwork.extraction import Features, Pipeline, extract
 from graftwork.heads import Head
 from graftwork.metrics import classification
 from graftwork.readers import Reader
-from graftwork.reading import Data, allow_bad, as_raws, files_among, read_facts
+from graftwork.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
 from graftwork.reading import data as read_data
-from graftwork.specs import load_factory
+from graftwork.specs import BackboneSpec, load_factory
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Run:
@@ -90,8 +91,9 @@ class Run:
     def backbone(self) -> Backbone:
         """The encoder, loaded once. Raises `WeightsMismatch` when its weights are not those the run was made with."""
         if self._backbone is None:
-            spec = registry.backbone(self.record["backbone"])
+            spec = self._spec()
             backbone = load_backbone(spec)
+            self._check_contract(backbone.spec)
             if freezing.weights_digest(freezing.stage_digests(backbone)) != self.record["weights_digest"]:
                 raise WeightsMismatch(
                     f"The weights of '{spec.name}' here are not those that the run was made with (digest "
@@ -100,6 +102,20 @@ class Run:
                 )
             self._backbone = backbone
         return self._backbone
+
+    def _spec(self) -> BackboneSpec:
+        """The description of the encoder. Raises `ContractMismatch` when it reads other input than in the fit."""
+        spec = registry.backbone(self.record["backbone"])
+        self._check_contract(spec)
+        return spec
+
+    def _check_contract(self, spec: BackboneSpec) -> None:
+        if found := spec.contract.difference(self.record["contract"]):
+            item, was, now = (words(str(part)) if part is not None else "nothing" for part in found)
+            raise ContractMismatch(
+                f"The run was made with '{spec.name}' where its {item} is {was}; here it is {now}.",
+                "Install the version of its plugin that run.json names, restore the encoder's files, or fit again.",
+            )
 
     def predict(self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu") -> list[dict[str, Any]]:
         """For each input `{input, label, probabilities}`: paths, texts, encoded bytes or decoded objects.
@@ -111,19 +127,19 @@ class Run:
         """
         modality = registry.modality(self.record["modality"])
         reader: Reader = load_factory(modality.reader)()
-        raws = as_raws(files_among(inputs, modality), modality, Path())
-        facts = list(read_facts(reader, raws, modality))
-        errors = {i: str(f) for i, f in enumerate(facts) if isinstance(f, Unreadable)}
+        raws = Raws(files_among(inputs, modality), modality, Path())
+        facts = [read_facts(reader, raw) for raw in raws]
+        errors = {i: f.reason for i, f in enumerate(facts) if isinstance(f, Bad)}
         good = [i for i in range(len(raws)) if i not in errors]
         rows: dict[int, list[float]] = {}
         if good:
-            seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Unreadable)]
-            observed = ObservedInput.of(modality.name, "the input", seen, items=reader.items, units=reader.units)
-            found = self._features([raws[i] for i in good], observed, precision, device)
+            seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Bad)]
+            observed = modality.observed("the input", seen, reader.items)
+            agreement = self._agree(observed, may_leave_out=1.0)
+            found = self._features([raws[i] for i in good], agreement, precision, device)
             kept = [good[i] for i in found.kept]
             rows = dict(zip(kept, self._probabilities(found.values).tolist(), strict=True))
-            failed = (i for i in good if i not in rows)
-            errors.update(zip(failed, (bad.reason for bad in found.bad), strict=True))
+            errors.update((good[i], bad.reason) for i, bad in found.bad)
         answers = []
         for index, raw in enumerate(raws):
             if index in errors:
@@ -151,8 +167,7 @@ class Run:
             raise DataError(
                 "The data have no labels, so there is nothing to compare with.", "Name a column: --label COLUMN"
             )
-        spec = registry.backbone(self.record["backbone"])
-        agreement = registry.agree_on(spec, data.observed)
+        agreement = self._agree(data.observed, may_leave_out=MOST_BAD if on_bad == "skip" else 0.0)
         chosen = data.where("test")
         part = "test split" if chosen else "all"
         chosen = chosen or list(range(len(data)))
@@ -167,8 +182,9 @@ class Run:
                 "Map the labels, or fit again with them.",
             )
         warnings = [*data.notes, *allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings]
-        found = self._features([data.raws[i] for i in chosen], data.observed, self.record["precision"]["used"], device)
-        warnings += allow_bad(found.bad, len(chosen), on_bad)
+        found = self._features([data.raws[i] for i in chosen], agreement, self.record["precision"]["used"], device)
+        warnings += allow_bad([bad for _, bad in found.bad], len(chosen), on_bad)
+        warnings += found.long.warnings(len(chosen), data.observed.items)
         targets = torch.tensor([self.labels.index(data.labels[chosen[i]]) for i in found.kept])
         metrics = classification(self._probabilities(found.values).numpy(), targets.numpy())
         return {
@@ -179,13 +195,30 @@ class Run:
             "agreement": agreement.as_json(),
         }
 
-    def _features(self, raws: Sequence[Any], observed: ObservedInput, precision: str, device: str) -> Features:
-        spec = registry.backbone(self.record["backbone"])
-        agreement = registry.agree_on(spec, observed)
+    def _agree(self, observed: ObservedInput, *, may_leave_out: float) -> Agreement:
+        """Agree on new data with the converters of the fit before any others, so that they go the same way."""
+        return registry.agree_on(
+            self._spec(),
+            observed,
+            self.record.get("adapter", ""),
+            may_leave_out=may_leave_out,
+            prefer=[step["converter"] for step in self.record["agreement"]["steps"]],
+        )
+
+    def _features(self, raws: Sequence[Any], agreement: Agreement, precision: str, device: str) -> Features:
         backbone = self.backbone()
-        pipeline = Pipeline(spec.contract, agreement, registry.modality(observed.modality))
-        tap = backbone.tap(self.record["tap"])
-        return extract(backbone, pipeline, raws, tap=tap, size=pipeline.reader.size, precision=precision, device=device)
+        modality = registry.modality(self.record["modality"])
+        pipeline = Pipeline(backbone.spec.contract, agreement, modality)
+        return extract(
+            backbone,
+            pipeline,
+            raws,
+            tap=backbone.tap(self.record["tap"]),
+            size=pipeline.reader.size,
+            precision=precision,
+            device=device,
+            long=self.record["long"]["mode"],
+        )
 
     def _probabilities(self, features: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -203,17 +236,21 @@ def check_free(path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> Run:
-    """Open a run directory. Raises `RunError` when it is not one, or one of a newer format."""
+    """Open a run directory.
+
+    Raises `RunError` when it is not one, or one of another format, and `ContractMismatch` when its encoder reads or
+    prepares its input otherwise here than when the run was made.
+    """
     path = Path(path)
     file = path / "run.json"
     if not file.is_file():
         raise RunError(f"'{path}' is not a run: it holds no run.json.", "Make one: graftwork fit DATA --out RUN")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        if record["format"] > FORMAT:
+        if record["format"] != FORMAT:
             raise RunError(
-                f"'{path}' was written in format {record['format']}; this graftwork reads up to {FORMAT}.",
-                "Update graftwork.",
+                f"'{path}' was written in format {record['format']}; this graftwork reads format {FORMAT}.",
+                "Update graftwork." if record["format"] > FORMAT else "Fit again.",
             )
         weights = load_file(path / "head.safetensors")
         outputs, features = weights["linear.weight"].shape
@@ -222,4 +259,6 @@ def load(path: str | Path) -> Run:
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"'{path}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
-    return Run(record, head.eval(), None, path)
+    run = Run(record, head.eval(), None, path)
+    run._spec()
+    return run

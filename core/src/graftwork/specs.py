@@ -6,11 +6,11 @@ A `factory` names code as `module:attribute`; it is imported by the first call t
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graftwork.contracts import Anything, InputContract, Requirement, Value
+from graftwork.contracts import Anything, Fact, InputContract, ObservedInput, Requirement, Value
 from graftwork.errors import PluginFault
 from graftwork.weights import Weights
 
@@ -37,19 +37,37 @@ class Modality:
     name: the word in backbone names and contracts ("audio").
     noun: what data of it are called in a sentence ("audio", "images").
     reader: names a `graftwork.Reader` subclass; it may import Pillow or soundfile, never torch.
+    facts: what the reader observes of every example; conversions are applied in this order.
     extensions: lower-case file endings that hold it (".wav").
     inline: whether a table may hold the input itself (texts) instead of file paths.
     features: names of `datasets` feature classes that hold it ("Audio").
     preparer: names `build(spec) -> prepare(values) -> State`, the modality's standard preparation.
+    likeness: names a `graftwork.Likeness` subclass, which finds near duplicates.
+    long: what becomes of an example that is too long for an encoder unless the user says: "truncate" or "windows".
     """
 
     name: str
     noun: str
     reader: str
+    facts: tuple[Fact, ...] = ()
     extensions: tuple[str, ...] = ()
     inline: bool = False
     features: tuple[str, ...] = ()
     preparer: str = ""
+    likeness: str = ""
+    long: str = "truncate"
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each fact that has one."""
+        return {fact.name: fact.unit for fact in self.facts if fact.unit}
+
+    def observed(
+        self, place: str, examples: Iterable[tuple[str, Mapping[str, Value]]], items: str = "examples"
+    ) -> ObservedInput:
+        """What `(name, facts)` pairs, one per example, are as data of this modality."""
+        headlines = tuple(fact.name for fact in self.facts if fact.headline)
+        return ObservedInput.of(self.name, place, examples, items=items, units=self.units, headlines=headlines)
 
 
 @dataclass(frozen=True)
@@ -57,12 +75,11 @@ class BackboneSpec:
     """A pretrained encoder, described.
 
     name: `modality/name`, or `scheme:id` when a resolver made it.
-    contract: what it was pretrained to read.
+    contract: what it was pretrained to read, and how `prepare` must turn that into numbers.
     factory: names `build(spec, weights) -> Backbone`, `weights` being a local path or None for random ones.
     stages: names of its stages, input to output.
     feature_dim: D of the pooled features `(B, D)` after the last stage.
     parameters: how many numbers the stages own.
-    preparation: what `prepare` must do to reach the numbers seen in pretraining (sizes, mean, std).
     config: whatever else `build` needs.
     starter: whether a modality's default choice may be this one.
     """
@@ -77,13 +94,17 @@ class BackboneSpec:
     license: str
     source: str
     pretrained_on: str
-    preparation: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     starter: bool = False
 
     @property
     def modality(self) -> str:
         return self.contract.modality
+
+    @property
+    def preparation(self) -> Mapping[str, Any]:
+        """How data that meet the contract become numbers: the contract's own word on it."""
+        return self.contract.preparation
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -121,7 +142,9 @@ class Converter:
     """A declared step that changes one fact of an input inside a modality.
 
     factory: names `convert(value, seen, to) -> value`, working on what the modality's reader decodes.
-    accepts: the values of the fact that it can start from; gives: those it can reach.
+    splits: the factory returns a list of `Window` instead: parts of a value that is too long to be read at once.
+    accepts: the values of the fact that it can start from; gives: those it can reach; reaches: says of two of them
+    whether it leads from the one to the other, where that is not so for all.
     loss: says in words what is lost from `seen` to `to`; the empty string when nothing is.
     """
 
@@ -132,18 +155,41 @@ class Converter:
     accepts: Requirement = field(default_factory=Anything)
     gives: Requirement = field(default_factory=Anything)
     loss: Callable[[Value, Value], str] | None = None
+    reaches: Callable[[Value, Value], bool] | None = None
+    splits: bool = False
 
     def target(self, seen: Value, wanted: Requirement) -> Value | None:
         """The value that it would turn `seen` into so that `wanted` is met, or None when it cannot."""
         if not self.accepts.allows(seen):
             return None
         for candidate in (wanted.nearest(seen), self.gives.nearest(seen)):
-            if wanted.allows(candidate) and self.gives.allows(candidate):
+            leads = self.reaches is None or self.reaches(seen, candidate)
+            if leads and wanted.allows(candidate) and self.gives.allows(candidate):
                 return candidate
         return None
 
     def loses(self, seen: Value, to: Value) -> str:
         return self.loss(seen, to) if self.loss else ""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A converter between modalities, used only when the user names it as `source:name`.
+
+    contract: what it reads of the source modality. factory: names `adapt(value) -> value`, from what the source's
+    reader decodes to what the target's reader takes in memory. gives: the facts of what it makes. loss: what is lost.
+    """
+
+    name: str
+    contract: InputContract
+    target: str
+    factory: str
+    gives: Mapping[str, Value]
+    loss: str
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.contract.modality}:{self.name}"
 
 
 @dataclass(frozen=True)

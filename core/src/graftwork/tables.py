@@ -5,15 +5,16 @@ Everything becomes an Arrow table, the form that `datasets` itself keeps; nothin
 
 from __future__ import annotations
 
+import bisect
 import csv
 import io
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from graftwork.errors import DataError, UsageError
 from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files
@@ -30,6 +31,8 @@ LABEL_NAMES = (
     "label", "labels", "class", "category", "intent", "target", "topic", "sentiment", "emotion", "species", "y",
 )  # fmt: skip
 SPLIT_COLUMN = "split"
+TEXT_AS_BYTES = b"graftwork: text as bytes"
+"""In the metadata of a table whose text is of an encoding that is not known."""
 
 
 def read_table(path: Path) -> pa.Table:
@@ -48,12 +51,14 @@ def read_table(path: Path) -> pa.Table:
             case _:
                 import pyarrow.json as pj
 
-                return pj.read_json(path)
+                table = pj.read_json(path)
+                table.validate(full=True)  # the reader takes bytes that are no UTF-8 as they come
+                return table
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         if "UTF8" in reason or "utf-8" in reason:
             raise DataError(
-                f"'{path}' is not UTF-8 text, the encoding that is accepted.",
+                f"'{path}' is not UTF-8 text, the encoding that {path.suffix[1:].upper()} is written in.",
                 f"Convert it: iconv -f latin1 -t utf8 {path.name} > utf8-{path.name}",
             ) from error
         raise DataError(
@@ -62,19 +67,36 @@ def read_table(path: Path) -> pa.Table:
 
 
 def _read_csv(path: Path) -> pa.Table:
+    """Cells as text; as bytes where the file is not UTF-8, so that each of them is read, and counted, as what it is."""
     import pyarrow.csv as pc_csv
 
-    with path.open("rb") as file:
-        start = file.read(65536).decode("utf-8-sig", errors="replace")
+    source, start = _bytes_of(path)
     if not start.strip():
         raise DataError(f"'{path}' is empty.", "Give a table with a header line and one example a line.")
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(start)
     names = next(csv.reader(io.StringIO(start), delimiter=delimiter))
-    return pc_csv.read_csv(
-        path,
-        parse_options=pc_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pc_csv.ConvertOptions(column_types={name: pa.string() for name in names}),
-    )
+    options = {"parse_options": pc_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)}
+
+    def cells(kind: pa.DataType) -> pc_csv.ConvertOptions:
+        return pc_csv.ConvertOptions(column_types=dict.fromkeys(names, kind))
+
+    try:
+        return pc_csv.read_csv(source(), convert_options=cells(pa.string()), **options)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        if "UTF8" not in str(error) and "utf-8" not in str(error):
+            raise
+        table = pc_csv.read_csv(source(), convert_options=cells(pa.binary()), **options)
+        return table.replace_schema_metadata({TEXT_AS_BYTES: b""})
+
+
+def _bytes_of(path: Path) -> tuple[Callable[[], Any], str]:
+    """What pyarrow reads the file from, and its first text; UTF-16, which says so in its first bytes, is recoded."""
+    with path.open("rb") as file:
+        head = file.read(65536)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = path.read_bytes().decode("utf-16")
+        return lambda: pa.py_buffer(text.encode()), text[:65536]
+    return lambda: path, head.decode("utf-8-sig", errors="replace")
 
 
 def _delimiter(start: str) -> str:
@@ -112,7 +134,7 @@ def list_tables(
     base: Path,
     input_column: str | None,
     label_column: str | None,
-    labelled: bool,
+    labelled: bool | None,
 ) -> Listing:
     """Choose the columns of one or more tables of like columns (keyed by split, "" for none) and list their rows.
 
@@ -135,40 +157,64 @@ def list_tables(
     if twice := sorted({column for column in columns if columns.count(column) > 1}):
         raise DataError(f"'{name}' has the column '{twice[0]}' more than once.", "Rename or remove one of them.")
     label = _label(columns, label_column, input_column, name) if labelled or label_column else None
+    if labelled is None and label is None:
+        label = _plain_label(columns, input_column)
     chosen = _input(columns, input_column, label, name)
     first = next(iter(tables.values()))
     place = f"column '{chosen}'"
     modality = _modality(first, chosen, place)
-    inputs: list[Any] = []
+    inputs: Sequence[Any] = Column([table.column(chosen) for table in tables.values()])
+    if _is_bytes(first) and not modality.inline:
+        inputs = [_text(cell) for cell in inputs]
     labels: list[str | None] = []
     splits: list[str] = []
     for split, table in tables.items():
-        inputs += table.column(chosen).to_pylist()
         if label is not None:
             labels += _label_words(table, label)
         if split:
             splits += [SPLITS[split.lower()]] * len(table)
         elif SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, label):
             splits += _split_words(table, name)
-    return Listing(
-        name, place, modality, inputs, labels if label is not None else None, splits or None, base, tuple(sorted(notes))
-    )
+    known_labels = labels if label is not None else None
+    return Listing(name, place, modality, inputs, known_labels, splits or None, base, tuple(sorted(notes)), rows=True)
+
+
+class Column(Sequence[Any]):
+    """The cells of a column, of one or more tables in turn, each made a Python object when it is asked for."""
+
+    def __init__(self, parts: Sequence[pa.ChunkedArray]) -> None:
+        self._chunks = [chunk for part in parts for chunk in part.chunks]
+        self._starts = [0, *itertools.accumulate(len(chunk) for chunk in self._chunks)]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = bisect.bisect_right(self._starts, index) - 1
+        return self._chunks[part][index - self._starts[part]].as_py()
 
 
 def _label(columns: Sequence[str], asked: str | None, input_column: str | None, name: str) -> str:
     if asked is not None:
         return _present(asked, columns, name, "--label")
+    found = _plain_label(columns, input_column)
+    if found is None:
+        raise DataError(
+            f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
+            "Name it: --label COLUMN",
+        )
+    return found
+
+
+def _plain_label(columns: Sequence[str], input_column: str | None) -> str | None:
     lowered = {column.lower(): column for column in columns}
     found = next((lowered[n] for n in LABEL_NAMES if n in lowered), None)
     others = [c for c in columns if c.lower() != SPLIT_COLUMN]
     if found is None and len(others) == 2:
         taken = input_column or next((lowered[n] for n in INPUT_NAMES if n in lowered), None)
         found = next((c for c in others if taken is not None and c != taken), None)
-    if found is None:
-        raise DataError(
-            f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
-            "Name it: --label COLUMN",
-        )
     return found
 
 
@@ -210,10 +256,11 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
             value["path"] or "" for value in table.column(column).slice(0, 100).to_pylist() if value and "path" in value
         ]
         return modality_of_files(paths, place)
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_bytes(table)):
         raise DataError(f"The {place} holds {kind}; text or file paths are accepted.", "Name another: --input COLUMN")
     known = by_extension()
-    sample = [value.strip() for value in table.column(column).slice(0, 200).to_pylist() if value and value.strip()]
+    cells = map(_text, table.column(column).slice(0, 200).to_pylist())
+    sample = [value.strip() for value in cells if value and value.strip()]
     paths = [
         value for value in sample if "\n" not in value and _suffix(value) in known and not known[_suffix(value)].inline
     ]
@@ -223,6 +270,10 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
     if inline is None:
         raise DataError(f"No installed plugin reads the text in {place}.", "Install one: pip install graftwork-text")
     return inline
+
+
+def _is_bytes(table: pa.Table) -> bool:
+    return TEXT_AS_BYTES in (table.schema.metadata or {})
 
 
 def _suffix(value: str) -> str:
@@ -235,23 +286,39 @@ def _feature(table: pa.Table, column: str) -> dict[str, Any]:
     return described.get(column, {}) if isinstance(described.get(column), dict) else {}
 
 
+def _text(cell: Any) -> str | None:
+    """A cell as text; bytes that are not UTF-8 are taken as Windows-1252, as the text plugin does."""
+    if not isinstance(cell, bytes):
+        return None if cell is None else str(cell)
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return cell.decode("cp1252", errors="replace")
+
+
 def _label_words(table: pa.Table, column: str) -> list[str | None]:
     names = _feature(table, column).get("names")
     values = table.column(column)
     if names:
-        return [None if v is None or v < 0 else str(names[v]) for v in values.to_pylist()]
-    if pa.types.is_dictionary(values.type):
-        values = pc.cast(values, values.type.value_type)
+        return [None if v is None or v < 0 else names[v] for v in values.to_pylist()]
     if pa.types.is_nested(values.type):
         raise DataError(
             f"The label column '{column}' holds {values.type}; one label per example is accepted.",
             "Name another: --label COLUMN",
         )
-    return [None if v is None or str(v).strip() == "" else str(v) for v in values.to_pylist()]
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    # One object for each label, however many rows have it.
+    found: list[str | None] = []
+    for chunk in values.chunks:
+        words = [_text(value) for value in chunk.dictionary.to_pylist()]
+        words = [word if word and word.strip() else None for word in words]
+        found += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
+    return found
 
 
 def _split_words(table: pa.Table, name: str) -> list[str]:
-    words = [str(value).strip().lower() for value in table.column(SPLIT_COLUMN).to_pylist()]
+    words = [str(_text(value)).strip().lower() for value in table.column(SPLIT_COLUMN).to_pylist()]
     unknown = sorted(set(words) - set(SPLITS))
     if unknown:
         raise DataError(

@@ -1,14 +1,15 @@
-"""The bodies of the audio converters. Both are linear, so their order never changes the outcome."""
+"""The bodies of the audio converters. Those that change samples are linear, so their order does not matter."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torchaudio.functional import resample as band_limited
 
-from graftwork import Value
+from graftwork import Value, Window
 from graftwork_audio.clip import Clip
 
 # The filter bank of a ratio p/q has about p * q numbers: 44 101 to 16 000 Hz taken literally would be 700 million.
@@ -32,6 +33,24 @@ def resample(clip: Clip, seen: Value, to: Value) -> Clip:
 def downmix(clip: Clip, seen: Value, to: Value) -> Clip:
     """The mean of the channels: `(C, T)` to `(1, T)`."""
     return Clip(clip.samples.mean(0, keepdims=True), clip.rate)
+
+
+def turn_down(clip: Clip, seen: Value, to: Value) -> Clip:
+    """The clip made as loud as full scale: divided by its peak, which is above 1."""
+    return Clip(clip.samples / np.abs(clip.samples).max(), clip.rate)
+
+
+def windows(clip: Clip, seen: Value, to: Value) -> list[Window]:
+    """The clip in windows of `to` seconds; the last one reaches back where too little is left for a whole one."""
+    whole, length = clip.samples.shape[1], int(float(to) * clip.rate)
+    starts = range(0, whole, length)
+    return [
+        Window(
+            Clip(clip.samples[:, max(0, min(start, whole - length)) : start + length], clip.rate),
+            min(length, whole - start) / whole,
+        )
+        for start in starts
+    ]
 
 
 def _ratio(old: int, new: int) -> Fraction:

@@ -3,16 +3,23 @@
 from collections.abc import Iterator
 
 from graftwork import (
+    Adapter,
     AtLeast,
+    AtMost,
     BackboneSpec,
     Converter,
     Demo,
     Exactly,
+    Fact,
     HubWeights,
     InputContract,
     Modality,
+    OneOf,
+    Preferably,
+    Requirement,
     Resolver,
     Value,
+    Within,
     hookimpl,
     show,
 )
@@ -24,6 +31,35 @@ EXTENSIONS = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif", ".aifc"),
     *(".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".voc"),
 )
+
+
+FACTS = (
+    Fact("bit_depth", "the header", "bits"),
+    Fact("sound", "the samples"),
+    Fact("amplitude", "the samples"),
+    Fact("channels", "the header"),
+    Fact("sampling_rate", "the header", "Hz", headline=True),
+    Fact("duration", "the header", "s"),
+)
+
+LONGEST = 15.625
+"""Seconds of the crops that wav2vec 2.0 was pretrained on: 250 000 samples (Baevski et al. 2020, section 4.2)."""
+
+
+def reads(rate: int, shortest: float, longest: float = LONGEST, **preparation: object) -> InputContract:
+    """What an encoder reads that was pretrained on waveforms of one channel at `rate` Hz, of these many seconds."""
+    facts: dict[str, Requirement] = {
+        "bit_depth": Preferably(
+            OneOf((16, 24, 32, 64, "compressed"), "bits"),
+            "they carry the noise of coarse steps",
+        ),
+        "sound": Preferably(Exactly("audible"), "they hold nothing to hear"),
+        "amplitude": Within(-1.0, 1.0),
+        "channels": Exactly(1),
+        "sampling_rate": Exactly(rate, "Hz"),
+        "duration": Within(shortest, longest, "s"),
+    }
+    return InputContract("audio", facts, preparation)
 
 
 def resample_loss(seen: Value, to: Value) -> str:
@@ -39,15 +75,29 @@ def downmix_loss(seen: Value, to: Value) -> str:
     return f"the difference between the {show(seen)} channels is lost"
 
 
+def loudness_loss(seen: Value, to: Value) -> str:
+    return "louder than full scale, so turned down to it: how loud they are beside the others is lost"
+
+
+def windows_loss(seen: Value, to: Value) -> str:
+    return f"longer than {show(to, 's')}, so read in windows whose features are averaged: their order is lost"
+
+
+def shorter(seen: Value, to: Value) -> bool:
+    return float(to) < float(seen)
+
+
 @hookimpl
 def graftwork_modalities() -> Iterator[Modality]:
     yield Modality(
         "audio",
         noun="audio",
         reader="graftwork_audio.reader:AudioReader",
+        facts=FACTS,
         extensions=EXTENSIONS,
         features=("Audio",),
         preparer="graftwork_audio.prepare:build",
+        long="windows",
     )
 
 
@@ -71,16 +121,45 @@ def graftwork_converters() -> Iterator[Converter]:
         gives=Exactly(1),
         loss=downmix_loss,
     )
+    yield Converter(
+        "turn-down",
+        modality="audio",
+        fact="amplitude",
+        factory="graftwork_audio.convert:turn_down",
+        accepts=AtLeast(1.0),
+        gives=AtMost(1.0),
+        loss=loudness_loss,
+    )
+    yield Converter(
+        "windows",
+        modality="audio",
+        fact="duration",
+        factory="graftwork_audio.convert:windows",
+        accepts=AtLeast(0, "s"),
+        gives=AtLeast(0, "s"),
+        loss=windows_loss,
+        reaches=shorter,
+        splits=True,
+    )
+
+
+@hookimpl
+def graftwork_adapters() -> Iterator[Adapter]:
+    yield Adapter(
+        "image-logmel",
+        contract=reads(16_000, 0.1, 10.0),
+        target="image",
+        factory="graftwork_audio.logmel:picture",
+        gives={"frames": 1, "orientation": 1, "bit_depth": 8, "mode": "L", "short_side": 256},
+        loss="sound is shown as a picture of its log-mel spectrogram, without phase",
+    )
 
 
 @hookimpl
 def graftwork_backbones() -> Iterator[BackboneSpec]:
     yield BackboneSpec(
         name="audio/wav2vec2-base",
-        contract=InputContract(
-            "audio",
-            {"sampling_rate": Exactly(16_000, "Hz"), "channels": Exactly(1), "duration": AtLeast(0.025, "s")},
-        ),
+        contract=reads(16_000, 0.025, normalize=True),
         factory="graftwork_audio.wav2vec2:build",
         weights=HubWeights(
             "facebook/wav2vec2-base",
@@ -93,7 +172,6 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         license="Apache-2.0",
         source="https://huggingface.co/facebook/wav2vec2-base (Baevski et al. 2020, arXiv:2006.11477)",
         pretrained_on="LibriSpeech, 960 hours of read English, without labels",
-        preparation={"normalize": True},
     )
 
 

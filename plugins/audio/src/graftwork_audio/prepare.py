@@ -40,7 +40,8 @@ def _wave(spec: BackboneSpec, clip: Clip) -> npt.NDArray[np.float32]:
             f"'{spec.name}' was given a {type(clip).__name__} to prepare; the audio reader's Clip is accepted.",
             "Read audio with graftwork_audio.reader.AudioReader.",
         )
-    facts = clip.facts()
+    # Of the rest, resampling may pass full scale by a hair, and depth is that of the file.
+    facts = {fact: value for fact, value in clip.facts().items() if fact in ("sampling_rate", "channels", "duration")}
     for fact, wanted in spec.contract.facts.items():
         if fact in facts and not wanted.allows(facts[fact]):
             raise InputMismatch(

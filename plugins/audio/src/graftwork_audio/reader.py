@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import soundfile
 
-from graftwork import Raw, Reader, Unreadable, Value
+from graftwork import Empty, Raw, Reader, Unreadable, Value
 from graftwork_audio.clip import Clip, facts_of
 
 # libsndfile's log of a header, where the part that holds the samples is longer than what the file holds.
@@ -20,6 +21,14 @@ _CUT = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(sho
 _UNKNOWN = 0x7FFFFF00
 # An MP3 decoder starts and stops within a frame of 1152 samples at either end.
 _MP3_SLACK = 2 * 1152
+
+DEPTHS = {
+    "PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64,
+    "ULAW": "8-bit telephone code", "ALAW": "8-bit telephone code", "DWVW_12": 12, "DWVW_16": 16, "DWVW_24": 24,
+    "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32,
+}  # fmt: skip
+"""Bits of a sample by libsndfile's name of the encoding; of one that is not here it has none of its own."""
+BLOCK = 1 << 18
 
 
 class AudioReader(Reader):
@@ -30,27 +39,60 @@ class AudioReader(Reader):
     """
 
     items: ClassVar[str] = "files"
-    units: ClassVar[Mapping[str, str]] = {"sampling_rate": "Hz", "duration": "s"}
 
     def facts(self, raw: Raw) -> Mapping[str, Value]:
-        """sampling_rate (Hz), channels and duration (s, cut to milliseconds), from the header alone."""
+        """From the header: sampling_rate (Hz), channels, duration (s, cut to milliseconds) and bit_depth ("compressed"
+        where samples have none). From the samples, read block by block: amplitude (the peak, full scale being 1) and
+        sound ("audible" or "silent")."""
         clip = _in_memory(raw)
         if clip is not None:
+            _check_finite(raw, clip.samples)
             return clip.facts()
         with _opened(raw) as file:
-            return facts_of(file.samplerate, file.channels, file.frames)
+            peak, read = 0.0, 0
+            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+                top = float(np.abs(block).max(initial=0))
+                _check_finite(raw, top)
+                peak, read = max(peak, top), read + len(block)
+            _check_complete(raw, file, read)
+            return _facts(file, peak)
 
     def decode(self, raw: Raw) -> Clip:
         """The whole sound at its own rate, every channel."""
+        return self.read(raw)[1]
+
+    def read(self, raw: Raw) -> tuple[Mapping[str, Value], Clip]:
         clip = _in_memory(raw)
-        if clip is None:
-            with _opened(raw) as file:
-                samples = file.read(dtype="float32", always_2d=True)
-                _check_complete(raw, file, len(samples))
-                clip = Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
-        if not np.isfinite(clip.samples).all():
-            raise _unreadable(raw, "some of its samples are not finite numbers")
-        return clip
+        if clip is not None:
+            _check_finite(raw, clip.samples)
+            return clip.facts(), clip
+        with _opened(raw) as file:
+            samples = file.read(dtype="float32", always_2d=True)
+            _check_complete(raw, file, len(samples))
+            _check_finite(raw, samples)
+            peak = float(np.abs(samples).max(initial=0))
+            return _facts(file, peak), Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
+
+    def digest(self, raw: Raw) -> bytes:
+        """Of the samples and their rate, so that a clip is the same in WAV and in FLAC."""
+        clip = self.decode(raw)
+        about = f"{clip.rate} {clip.samples.shape[0]}".encode()
+        return hashlib.blake2b(clip.samples.tobytes(), digest_size=16, person=about[:16]).digest()
+
+    def picture(self, raw: Raw) -> bytes:
+        """A spectrogram as PNG: time to the right, frequency upwards to half the rate, 80 dB from black to white."""
+        from PIL import Image  # only pages need it
+
+        samples = self.decode(raw).samples.mean(0)
+        window = 256
+        samples = np.pad(samples, (0, max(0, window - len(samples))))
+        starts = np.linspace(0, len(samples) - window, 160).astype(int)
+        frames = samples[starts[:, None] + np.arange(window)] * np.hanning(window)
+        level = 20 * np.log10(np.abs(np.fft.rfft(frames)).T[::-1] + 1e-6)
+        grey = ((level - level.max() + 80).clip(0) / 80 * 255).astype(np.uint8)
+        made = io.BytesIO()
+        Image.fromarray(grey).resize((160, 96)).save(made, "PNG")
+        return made.getvalue()
 
     def size(self, raw: Raw) -> int:
         """Samples per channel."""
@@ -59,6 +101,15 @@ class AudioReader(Reader):
             return clip.samples.shape[1]
         with _opened(raw) as file:
             return file.frames
+
+
+def _facts(file: soundfile.SoundFile, peak: float) -> dict[str, Value]:
+    return facts_of(file.samplerate, file.channels, file.frames, peak, DEPTHS.get(file.subtype, "compressed"))
+
+
+def _check_finite(raw: Raw, samples: Any) -> None:
+    if not np.isfinite(samples).all():
+        raise _unreadable(raw, "some of its samples are not finite numbers")
 
 
 @contextmanager
@@ -86,7 +137,7 @@ def _opened(raw: Raw) -> Iterator[soundfile.SoundFile]:
 
 def _check_header(raw: Raw, file: soundfile.SoundFile) -> None:
     if file.frames <= 0 or file.samplerate <= 0:
-        raise _unreadable(raw, "it holds no samples")
+        raise Empty(*_sentence(raw, "it holds no samples"))
     if file.frames >= 2**62:
         raise _unreadable(raw, "its header does not say how long it is")
     for promised, held in _CUT.findall(file.extra_info):
@@ -97,7 +148,7 @@ def _check_header(raw: Raw, file: soundfile.SoundFile) -> None:
 
 def _check_complete(raw: Raw, file: soundfile.SoundFile, read: int) -> None:
     if read == 0:
-        raise _unreadable(raw, "it holds no samples")
+        raise Empty(*_sentence(raw, "it holds no samples"))
     # The length of an MP3 file is an estimate unless its first frame states it.
     if file.format != "MP3":
         slack = 0
@@ -123,7 +174,7 @@ def _in_memory(raw: Raw) -> Clip | None:
             raw, f"a {type(value).__name__} does not say its rate; {{'array': ..., 'sampling_rate': ...}} is accepted"
         )
     if clip.samples.size == 0:
-        raise _unreadable(raw, "it holds no samples")
+        raise Empty(*_sentence(raw, "it holds no samples"))
     return clip
 
 
@@ -158,6 +209,8 @@ def _cut(raw: Raw, held: int, promised: int, unit: str) -> Unreadable:
 
 
 def _unreadable(raw: Raw, reason: str) -> Unreadable:
-    return Unreadable(
-        f"'{raw.name}' cannot be read as audio: {reason}.", "Save it again, as WAV or FLAC, or leave it out."
-    )
+    return Unreadable(*_sentence(raw, reason))
+
+
+def _sentence(raw: Raw, reason: str) -> tuple[str, str]:
+    return f"'{raw.name}' cannot be read as audio: {reason}.", "Save it again, as WAV or FLAC, or leave it out."

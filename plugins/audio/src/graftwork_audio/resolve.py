@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from graftwork import AtLeast, BackboneSpec, DataError, Exactly, FolderWeights, InputContract
+from graftwork import BackboneSpec, DataError, FolderWeights
 from graftwork.layout import read_json
+from graftwork_audio.plugin import reads
 
 # What config.json leaves out has these values (transformers' Wav2Vec2Config; a test compares).
 DEFAULTS: Mapping[str, Any] = {
@@ -46,14 +47,7 @@ def wav2vec2(name: str, folder: Path) -> BackboneSpec:
     needed = _receptive_field(config["conv_kernel"], config["conv_stride"])
     return BackboneSpec(
         name=name,
-        contract=InputContract(
-            "audio",
-            {
-                "sampling_rate": Exactly(rate, "Hz"),
-                "channels": Exactly(1),
-                "duration": AtLeast(math.ceil(needed * 1000 / rate) / 1000, "s"),
-            },
-        ),
+        contract=reads(rate, math.ceil(needed * 1000 / rate) / 1000, normalize=normalize),
         factory="graftwork_audio.wav2vec2:build",
         weights=FolderWeights(folder, size_bytes=_weight_bytes(folder)),
         stages=stages(config["num_hidden_layers"], stable=config["do_stable_layer_norm"]),
@@ -62,7 +56,6 @@ def wav2vec2(name: str, folder: Path) -> BackboneSpec:
         license="as its owner states",
         source=str(folder),
         pretrained_on="as its owner states",
-        preparation={"normalize": normalize},
         config={"folder": str(folder)},
     )
 

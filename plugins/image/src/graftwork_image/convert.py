@@ -29,6 +29,16 @@ def to_rgb(image: Image.Image, seen: str, to: str) -> Image.Image:
     return _without_tags(image.convert("RGB"))
 
 
+def to_8_bit(image: Image.Image, seen: int, to: int) -> Image.Image:
+    """Deeper grey levels scaled (not clipped) to 8 bits; colours that Pillow has scaled while it decoded stay."""
+    return _eight_bits(image) if image.mode == "F" or image.mode.startswith("I") else image
+
+
+def first_frame(image: Image.Image, seen: int, to: int) -> Image.Image:
+    """The frame that the reader decoded, which is the first; nothing of the others was read."""
+    return image
+
+
 def exif_turn(image: Image.Image, seen: int, to: int) -> Image.Image:
     """Turn upright what was stored in orientation `seen` (2 to 8)."""
     return _without_tags(image.transpose(TURNS[seen]))

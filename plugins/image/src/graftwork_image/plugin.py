@@ -4,34 +4,78 @@ from __future__ import annotations
 
 from graftwork import (
     API_VERSION,
+    AtLeast,
+    AtMost,
     BackboneSpec,
     Converter,
     Demo,
     Exactly,
+    Fact,
     InputContract,
     Modality,
     OneOf,
+    Preferably,
+    Requirement,
     UrlWeights,
+    Value,
+    Within,
     hookimpl,
+    show,
 )
 
 api_version = API_VERSION
 
-CONTRACT = InputContract("image", {"mode": Exactly("RGB"), "orientation": Exactly(1)})
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bilinear"}
+FACTS = (
+    Fact("frames", "the header"),
+    Fact("orientation", "the EXIF tag"),
+    Fact("bit_depth", "the header", "bits"),
+    Fact("mode", "the header"),
+    Fact("width", "the header", "px"),
+    Fact("height", "the header", "px"),
+    Fact("short_side", "the header", "px"),
+)
+
+ENLARGED = "they are enlarged and hold no detail that fine"
+
+
+def reads(resize: int, crop: int, **preparation: object) -> InputContract:
+    """What an encoder reads that was pretrained on upright RGB photographs cut to `crop` pixels."""
+    facts: dict[str, Requirement] = {
+        "frames": Exactly(1),
+        "orientation": Exactly(1),
+        "bit_depth": AtMost(8, "bits"),
+        "mode": Exactly("RGB"),
+        "short_side": Preferably(AtLeast(crop, "px"), ENLARGED),
+    }
+    return InputContract("image", facts, {"resize": resize, "crop": crop, **preparation})
+
+
+IMAGENET = {
+    "interpolation": "bilinear",
+    "range": (0.0, 1.0),
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+}
 
 LOST = {
     **dict.fromkeys(("RGBA", "RGBa", "LA", "La", "PA"), "transparency is replaced by white"),
-    **dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), "16 bits a pixel become 8"),
-    **dict.fromkeys(("I", "F"), "32 bits a pixel become 8"),
     **dict.fromkeys(("CMYK", "LAB"), "print colours are shown by the nearest screen colours"),
 }
-MODES = ("1", "L", "P", "RGB", "RGBX", "YCbCr", "HSV", *LOST)
-"""The pixel modes (as Pillow names them) that can be turned into RGB, and what that loses."""
+DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+MODES = ("1", "L", "P", "RGB", "RGBX", "YCbCr", "HSV", *LOST, *DEEP)
+"""The pixel modes (as Pillow names them) that can be turned into RGB."""
 
 
-def _loss(seen: object, to: object) -> str:
+def _mode_loss(seen: Value, to: Value) -> str:
     return LOST.get(str(seen), "")
+
+
+def _depth_loss(seen: Value, to: Value) -> str:
+    return f"{show(seen)} bits a channel become {show(to)}"
+
+
+def _frames_loss(seen: Value, to: Value) -> str:
+    return "only the first frame or page is read"
 
 
 @hookimpl
@@ -40,12 +84,14 @@ def graftwork_modalities():
         "image",
         noun="images",
         reader="graftwork_image.reader:ImageReader",
+        facts=FACTS,
         extensions=(
             ".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm",
             ".pbm", ".pnm", ".tga", ".ico", ".pcx", ".dds", ".icns", ".mpo",
         ),
         features=("Image",),
         preparer="graftwork_image.prepare:build",
+        likeness="graftwork_image.likeness:ImageLikeness",
     )  # fmt: skip
 
 
@@ -58,7 +104,25 @@ def graftwork_converters():
         factory="graftwork_image.convert:to_rgb",
         accepts=OneOf(MODES),
         gives=Exactly("RGB"),
-        loss=_loss,
+        loss=_mode_loss,
+    )
+    yield Converter(
+        "to-8-bit",
+        modality="image",
+        fact="bit_depth",
+        factory="graftwork_image.convert:to_8_bit",
+        accepts=Within(9, 64, "bits"),
+        gives=Exactly(8, "bits"),
+        loss=_depth_loss,
+    )
+    yield Converter(
+        "first-frame",
+        modality="image",
+        fact="frames",
+        factory="graftwork_image.convert:first_frame",
+        accepts=AtLeast(2),
+        gives=Exactly(1),
+        loss=_frames_loss,
     )
     yield Converter(
         "exif-turn",
@@ -82,7 +146,7 @@ def _torchvision(
 ) -> BackboneSpec:
     return BackboneSpec(
         name=f"image/{name}",
-        contract=CONTRACT,
+        contract=reads(resize, crop, **IMAGENET),
         factory="graftwork_image.torchvision_models:build",
         weights=UrlWeights(
             f"https://download.pytorch.org/models/{file}.pth", sha256=file.rsplit("-", 1)[-1], size_bytes=size_bytes
@@ -93,7 +157,6 @@ def _torchvision(
         license="BSD-3-Clause",
         source="torchvision",
         pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
-        preparation={"resize": resize, "crop": crop, **IMAGENET},
         config={"model": name.replace("-", "_")},
     )
 

@@ -23,13 +23,15 @@ gigabytes, and the crop keeps the middle anyway."""
 def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
     """`prepare(images) -> State` with hidden `(B, 3, crop, crop)` float32, by `spec.preparation`:
 
-    resize (pixels of the shorter side), crop (pixels), interpolation ("bilinear" or "bicubic"), mean and std.
+    resize (pixels of the shorter side), crop (pixels), interpolation ("bilinear" or "bicubic"), range (what black and
+    white become before they are normalised), mean and std.
     `prepare` raises `UsageError` for an image that is not RGB.
     """
     numbers = spec.preparation
     resampling = RESAMPLING[numbers["interpolation"]]
     mean = torch.tensor(numbers["mean"]).view(1, 3, 1, 1)
     std = torch.tensor(numbers["std"]).view(1, 3, 1, 1)
+    black, white = numbers["range"]
 
     def one(image: Image.Image) -> np.ndarray:
         if image.mode != "RGB":
@@ -45,7 +47,7 @@ def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
 
     def prepare(images: list[Image.Image]) -> State:
         pixels = torch.from_numpy(np.stack([one(image) for image in images])).permute(0, 3, 1, 2)
-        return State((pixels.float().div(255) - mean) / std)
+        return State((pixels.float().div(255).mul(white - black).add(black) - mean) / std)
 
     return prepare
 

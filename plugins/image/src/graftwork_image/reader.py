@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import warnings
@@ -11,7 +12,7 @@ from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
 
-from graftwork import Raw, Reader, Unreadable
+from graftwork import Empty, Raw, Reader, Unreadable
 
 Image.init()
 NOT_READ = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
@@ -20,6 +21,8 @@ FORMATS = tuple(name for name in Image.OPEN if name not in NOT_READ)
 
 ORIENTATION = 274
 """The EXIF tag of that name."""
+BITS_PER_SAMPLE = 258
+"""The TIFF tag of that name (TIFF 6.0, section 8)."""
 
 WITH_ALPHA = {"1": "LA", "L": "LA", "P": "PA", "RGB": "RGBA"}
 """The fact `mode` of an image that names a colour as transparent, or whose palette has an alpha."""
@@ -29,8 +32,9 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class ImageReader(Reader):
-    """Facts: `mode` as Pillow names it (with an alpha where transparency is stored in another way), `orientation`
-    (EXIF, 1 to 8; 1 where it is missing or wrong), `width` and `height` in pixels as decoded.
+    """Facts: `frames` of an animation or pages of a document, `orientation` (EXIF, 1 to 8; 1 where it is missing or
+    wrong), `bit_depth` (bits of a channel as stored), `mode` as Pillow names it (with an alpha where transparency is
+    stored in another way), `width`, `height` and `short_side` (pixels as decoded).
 
     A value is a loaded `PIL.Image.Image`, the first frame of an animation; `Raw.value` may also be an image, or a uint8
     array `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
@@ -40,13 +44,51 @@ class ImageReader(Reader):
 
     def facts(self, raw: Raw) -> Mapping[str, str | int]:
         with _opened(raw) as image:
-            mode = WITH_ALPHA.get(image.mode, image.mode) if image.has_transparency_data else image.mode
-            return {"mode": mode, "orientation": _orientation(image), "width": image.width, "height": image.height}
+            return {
+                "frames": getattr(image, "n_frames", 1),
+                "orientation": _orientation(image),
+                "bit_depth": _bit_depth(image),
+                "mode": WITH_ALPHA.get(image.mode, image.mode) if image.has_transparency_data else image.mode,
+                "width": image.width,
+                "height": image.height,
+                "short_side": min(image.size),
+            }
 
     def decode(self, raw: Raw) -> Image.Image:
         with _opened(raw) as image:
             image.load()
             return image
+
+    def digest(self, raw: Raw) -> bytes:
+        if raw.value is None or isinstance(raw.value, bytes):
+            return super().digest(raw)
+        image = self.decode(raw)
+        return hashlib.blake2b(
+            image.tobytes(), digest_size=16, person=f"{image.mode}{image.size}".encode()[:16]
+        ).digest()
+
+    def picture(self, raw: Raw) -> bytes:
+        """A JPEG of 160 pixels at the most, upright."""
+        from graftwork_image.convert import TURNS, to_rgb  # numpy is slow to import, and headers do not need it
+
+        image, turn = small(raw, 160)
+        made = io.BytesIO()
+        rgb = to_rgb(image, image.mode, "RGB")
+        rgb.thumbnail((160, 160))
+        (rgb.transpose(TURNS[turn]) if turn in TURNS else rgb).save(made, "JPEG", quality=80)
+        return made.getvalue()
+
+
+def small(raw: Raw, side: int) -> tuple[Image.Image, int]:
+    """The image, decoded at a fraction of its size where the format can (at least `side` pixels), and its orientation.
+
+    Raises `Unreadable`.
+    """
+    with _opened(raw) as image:
+        turn = _orientation(image)
+        image.draft(None, (side, side))
+        image.load()
+        return image, turn
 
 
 @contextmanager
@@ -68,7 +110,7 @@ def _opened(raw: Raw) -> Iterator[Image.Image]:
 
 def _file(raw: Raw) -> IO[bytes]:
     if raw.path is None:
-        raise Unreadable(f"'{raw.name}' cannot be opened as an image: it is empty.")
+        raise Empty(f"'{raw.name}' cannot be opened as an image: it is empty.")
     try:
         return raw.path.open("rb")
     except FileNotFoundError as error:
@@ -80,7 +122,7 @@ def _file(raw: Raw) -> IO[bytes]:
 
 def _identified(raw: Raw, file: IO[bytes]) -> Image.Image:
     if not file.read(1):
-        raise Unreadable(f"'{raw.name}' cannot be opened as an image: it is empty.")
+        raise Empty(f"'{raw.name}' cannot be opened as an image: it is empty.")
     file.seek(0)
     try:
         return Image.open(file, formats=FORMATS)
@@ -132,6 +174,23 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # damaged tags leave the pixels as good as they were
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _bit_depth(image: Image.Image) -> int:
+    """Bits of a channel: of the file where it says so, else of the pixel mode."""
+    tags = getattr(image, "tag_v2", None)
+    if image.format == "TIFF" and tags is not None:
+        bits = tags.get(BITS_PER_SAMPLE, 1)
+        return max(bits) if isinstance(bits, tuple) else int(bits)
+    rawmodes = (str(argument) for tile in getattr(image, "tile", ()) for argument in _arguments(tile))
+    if any(";16" in rawmode for rawmode in rawmodes):
+        return 16
+    return 32 if image.mode in ("I", "F") else 16 if image.mode.startswith("I;16") else 1 if image.mode == "1" else 8
+
+
+def _arguments(tile: Any) -> tuple[Any, ...]:
+    arguments = tile[3] if len(tile) > 3 else ()
+    return arguments if isinstance(arguments, tuple) else (arguments,)
 
 
 def _exif_behind_pixels(image: Image.Image) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, UsageError, masked_mean
+from graftwork import Apply, Backbone, BackboneSpec, Stage, State, UsageError, WeightsMismatch, Window, masked_mean
+from graftwork_text.tokenizer import digest
 
 
 class Block(Stage):
@@ -35,6 +39,10 @@ class Bert(Backbone):
         )
         self.tokenizer = tokenizer
         if tokenizer is not None:
+            # A copy that never cuts, to see how long a text is.
+            self._measure = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+            self._measure.no_truncation()
+            self._measure.no_padding()
             # The first call writes its settings into the tokenizer, which must not happen in two threads at once.
             self.prepare(["first"])
 
@@ -49,13 +57,33 @@ class Bert(Backbone):
         mask = encoded["attention_mask"].bool()
         return State(encoded["input_ids"], None if bool(mask.all()) else mask)
 
+    def windows(self, value: str) -> list[Window]:
+        """A text over `max_length` tokens in parts of at most that many, cut between words; shares by characters."""
+        room = self.spec.preparation["max_length"] - self.tokenizer.num_special_tokens_to_add()
+        # A character becomes at most 4 tokens (canonical decomposition, UAX 15), so a short text need not be read.
+        if 4 * len(value) <= room:
+            return [Window(value, 1.0)]
+        found = self._measure.encode(value, add_special_tokens=False)
+        starts = [0]
+        while len(found.ids) - starts[-1] > room:
+            end = starts[-1] + room
+            words = range(end, starts[-1], -1)
+            starts.append(next((i for i in words if found.word_ids[i] != found.word_ids[i - 1]), end))
+        cuts = [0, *(found.offsets[start][0] for start in starts[1:]), len(value)]
+        parts = [value[a:b] for a, b in itertools.pairwise(cuts)]
+        return [Window(part, len(part) / len(value)) for part in parts]
+
     def pool(self, state: State) -> Tensor:
         pooled = state.hidden[:, 0].float() if self.spec.config.get("pooling") == "first" else masked_mean(state)
         return nn.functional.normalize(pooled, dim=-1) if self.spec.config.get("unit_length") else pooled
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> Bert:
-    """Load from a folder in hub layout; without weights, random ones of the shape in `spec.config["model"]`."""
+    """Load from a folder in hub layout; without weights, random ones of the shape in `spec.config["model"]`.
+
+    Raises `WeightsMismatch` when the tokenizer is not the one that the contract names, or knows more tokens than the
+    weights do. Where the contract names none, that of the folder is taken into it.
+    """
     if weights is None:
         shape = {
             "num_hidden_layers": len(spec.stages) - 1,
@@ -67,4 +95,24 @@ def build(spec: BackboneSpec, weights: Path | None) -> Bert:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     model = BertModel.from_pretrained(weights, add_pooling_layer=False, local_files_only=True, use_safetensors=True)
-    return Bert(spec, model, AutoTokenizer.from_pretrained(weights, local_files_only=True))
+    tokenizer = AutoTokenizer.from_pretrained(weights, local_files_only=True)
+    return Bert(_bound(spec, weights, model, len(tokenizer)), model, tokenizer)
+
+
+def _bound(spec: BackboneSpec, folder: Path, model: BertModel, tokens: int) -> BackboneSpec:
+    """The spec with the tokenizer of the folder in its contract: weights mean nothing with another one."""
+    found, stated = digest(folder), spec.preparation.get("tokenizer")
+    if stated not in (None, found):
+        raise WeightsMismatch(
+            f"The tokenizer in '{folder}' (digest {found[:12]}…) is not the one that '{spec.name}' was pretrained with "
+            f"({stated[:12]}…).",
+            "Restore its vocabulary and tokenizer files, or fetch the model again.",
+        )
+    if tokens > model.config.vocab_size:
+        raise WeightsMismatch(
+            f"The tokenizer in '{folder}' knows {tokens} tokens and the weights {model.config.vocab_size}, so they are "
+            "not of one model.",
+            "Restore its vocabulary and tokenizer files, or fetch the model again.",
+        )
+    contract = dataclasses.replace(spec.contract, preparation={**spec.preparation, "tokenizer": found})
+    return dataclasses.replace(spec, contract=contract)

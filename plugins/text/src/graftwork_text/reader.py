@@ -1,37 +1,130 @@
-"""Reads texts: as they stand in a table, or one text file per example."""
+"""Reads texts: as they stand in a table, or one text file per example; what they are written in is observed, not fixed.
+
+Bytes that are no UTF-8 stay in the text as lone surrogates (PEP 383), which the converter `decode` puts right.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 
-from graftwork import Raw, Reader, Unreadable
+import regex
+
+from graftwork import Empty, Raw, Reader, Unreadable, Value
+
+SNIPPET = 60
+"""How many characters of a text stand for it in a message."""
+
+SCRIPTS = (
+    "Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Han", "Hiragana", "Katakana", "Hangul", "Devanagari", "Bengali",
+    "Tamil", "Telugu", "Thai", "Georgian", "Armenian", "Gujarati", "Gurmukhi", "Kannada", "Malayalam", "Sinhala",
+    "Khmer", "Lao", "Myanmar", "Ethiopic", "Tibetan", "Mongolian",
+)  # fmt: skip
+"""The scripts that are told apart, by their Unicode names (UAX 24); any other is "other"."""
+
+BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+# Control characters that text does not hold: all of C0 but tab, line and page breaks and escape.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_ENCODED = re.compile(r"[\udc80-\udcff]")
+_LATIN = re.compile(r"[A-Za-z]")
 
 
 class TextReader(Reader):
-    """Facts: `characters`, blanks at the ends not counted. A value is a `str`."""
+    """Facts: `encoding` ("utf-8", "utf-16" by its byte order mark, else "latin-1"), `byte_order_mark` and
+    `unicode_form` ("NFC" or "not NFC"), `characters` (blanks at the ends not counted), `script` (that of most letters;
+    "none" without letters) and `case` ("cased" where a letter is a capital, else "lower").
+
+    A value is a `str`.
+    """
 
     items = "texts"
 
-    def facts(self, raw: Raw) -> Mapping[str, int]:
-        return {"characters": len(self.decode(raw))}
+    def facts(self, raw: Raw) -> Mapping[str, Value]:
+        text, encoding = self._readable(raw)
+        plain = text.isascii()
+        return {
+            "encoding": encoding,
+            "byte_order_mark": "present" if "\ufeff" in text else "none",
+            "unicode_form": "NFC" if plain or unicodedata.is_normalized("NFC", text) else "not NFC",
+            "characters": len(text),
+            "script": ("Latin" if _LATIN.search(text) else "none") if plain else script(text),
+            "case": "lower" if text == text.lower() else "cased",
+        }
 
     def decode(self, raw: Raw) -> str:
-        text = self._text(raw).strip()
-        if not text:
-            raise Unreadable(f"'{raw.name}' is an empty text.")
-        return text
+        text, encoding = self._stored(raw)
+        self._readable(raw)
+        return text.strip() if encoding == "utf-8" else text
 
     def size(self, raw: Raw) -> int:
-        return len(raw.value) if isinstance(raw.value, str) else len(self._text(raw))
+        return len(self._stored(raw)[0])
 
-    def _text(self, raw: Raw) -> str:
+    def show(self, raw: Raw) -> str:
+        if raw.path is not None:
+            return raw.name
+        text = " ".join(readable(self._stored(raw)[0]).split()) if isinstance(raw.value, (str, bytes)) else raw.name
+        text = text or raw.name
+        return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1]}…"
+
+    def digest(self, raw: Raw) -> bytes:
+        text, _ = self._readable(raw)
+        return hashlib.blake2b(unicodedata.normalize("NFC", text).encode(), digest_size=16).digest()
+
+    def _readable(self, raw: Raw) -> tuple[str, str]:
+        """The text as it will be once decoded, and the encoding that it is stored in."""
+        stored, encoding = self._stored(raw)
+        text = (stored if encoding == "utf-8" else recode(stored, encoding)).strip()
+        if not text.strip("\ufeff"):
+            raise Empty(f"'{raw.name}' is an empty text.")
+        if found := _NO_TEXT.search(text):
+            raise Unreadable(f"'{self.show(raw)}' is not text: it holds the control character {ord(found[0]):#04x}.")
+        return text, encoding
+
+    def _stored(self, raw: Raw) -> tuple[str, str]:
         if isinstance(raw.value, str):
-            return raw.value
+            return raw.value, "latin-1" if _ENCODED.search(raw.value) else "utf-8"
         if raw.value is not None and not isinstance(raw.value, bytes):
             raise Unreadable(f"'{raw.name}' is a {type(raw.value).__name__}; text is accepted.")
         try:
-            return raw.content().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise Unreadable(f"'{raw.name}' is not UTF-8 text (byte {error.start}).") from error
+            content = raw.content()
         except OSError as error:
             raise Unreadable(f"'{raw.name}' cannot be opened: {error.strerror}.") from error
+        encoding = BOMS.get(content[:2])
+        try:
+            return content.decode("utf-8-sig"), encoding or "utf-8"
+        except UnicodeDecodeError:
+            return content.decode("utf-8", "surrogateescape"), encoding or "latin-1"
+
+
+def recode(text: str, encoding: str) -> str:
+    """A text whose bytes were kept as lone surrogates, read in the encoding that they are in.
+
+    "latin-1" is Windows-1252, as the WHATWG Encoding Standard has it, and ISO 8859-1 where a byte has no meaning there.
+    """
+    stored = text.encode("utf-8", "surrogateescape")
+    if encoding != "latin-1":
+        return stored.decode(encoding, errors="replace")
+    try:
+        return stored.decode("cp1252")
+    except UnicodeDecodeError:
+        return stored.decode("latin-1")
+
+
+def readable(text: str) -> str:
+    """A text that can be shown, whatever bytes it was read from."""
+    return recode(text, "latin-1") if _ENCODED.search(text) else text
+
+
+def script(text: str) -> str:
+    """The script of most of the letters."""
+    found = Counter(_script_of(letter) for letter in text if letter.isalpha())
+    return max(sorted(found), key=found.__getitem__) if found else "none"
+
+
+@cache
+def _script_of(letter: str) -> str:
+    return next((name for name in SCRIPTS if regex.match(rf"\p{{Script={name}}}", letter)), "other")

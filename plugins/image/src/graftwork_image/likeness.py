@@ -1,0 +1,38 @@
+"""Near duplicates among images: pHash, a cosine transform of small grey pixels, by the library imagehash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import imagehash
+import numpy as np
+
+from graftwork import Likeness, Raw
+from graftwork_image.convert import TURNS, to_rgb
+from graftwork_image.reader import small
+
+
+class ImageLikeness(Likeness):
+    """A signature is the 64 bits of pHash as `(4,)` uint16; two images are alike by the part of bits that they share.
+
+    At most 4 differing bits count, so that another size, format or quality of one picture is found. An image of one
+    colour has no signature.
+    """
+
+    bands = 4
+    least = 60 / 64
+
+    def signature(self, raw: Raw) -> np.ndarray | None:
+        image, turn = small(raw, 64)
+        # Few pixels are enough, and conversions cost by the pixel.
+        image.thumbnail((128, 128))
+        rgb = to_rgb(image, image.mode, "RGB")
+        grey = (rgb.transpose(TURNS[turn]) if turn in TURNS else rgb).convert("L")
+        low, high = grey.getextrema()
+        if low == high:
+            return None
+        return np.packbits(imagehash.phash(grey).hash.ravel()).view(np.uint16)
+
+    def alike(self, one: Any, other: Any) -> np.ndarray:
+        differing = np.bitwise_count(one ^ other).sum(1)
+        return 1 - differing / 64
