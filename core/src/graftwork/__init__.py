@@ -58,6 +58,7 @@ from graftwork.weights import FolderWeights, HubWeights, PackagedWeights, UrlWei
 
 if TYPE_CHECKING:
     from graftwork.backbone import Backbone, load_backbone
+    from graftwork.checking import Checked, check
     from graftwork.fitting import fit
     from graftwork.freeze import FreezePolicy, Plan, StagePlan
     from graftwork.heads import Head
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
 _LATER = {
     "Backbone": "backbone",
     "load_backbone": "backbone",
+    "Checked": "checking",
+    "check": "checking",
     "fit": "fitting",
     "FreezePolicy": "freeze",
     "Plan": "freeze",
@@ -107,6 +110,7 @@ __all__ = [
     "AtMost",
     "Backbone",
     "BackboneSpec",
+    "Checked",
     "ContractMismatch",
     "Converter",
     "Data",
@@ -156,6 +160,7 @@ __all__ = [
     "Window",
     "Within",
     "agree",
+    "check",
     "data",
     "fit",
     "fold",

@@ -6,15 +6,17 @@ import html
 from pathlib import Path
 from typing import Any
 
+from graftwork.pages import page, rows
+
 
 def write_card(record: dict[str, Any], path: Path) -> None:
     """The model card, in Markdown."""
-    rows = "\n".join(f"| {name} | {value} |" for name, value in _facts(record))
+    made_of = "\n".join(f"| {name} | {value} |" for name, value in _facts(record))
     figures = "\n".join(f"| {name} | {value} |" for name, value in _figures(record))
     warnings = "\n".join(f"- {warning}" for warning in record["warnings"]) or "- none"
     path.write_text(
         f"# {record['data']['name']}: {record['task']} with {record['backbone']}\n\n"
-        f"| | |\n|---|---|\n{rows}\n\n## Measured\n\n| | |\n|---|---|\n{figures}\n\n## Warnings\n\n{warnings}\n\n"
+        f"| | |\n|---|---|\n{made_of}\n\n## Measured\n\n| | |\n|---|---|\n{figures}\n\n## Warnings\n\n{warnings}\n\n"
         f'## Use\n\nRUN is this folder.\n\n```python\nimport graftwork as gw\n\ngw.load("RUN").predict([...])\n```\n',
         encoding="utf-8",
     )
@@ -22,35 +24,15 @@ def write_card(record: dict[str, Any], path: Path) -> None:
 
 def write_report(record: dict[str, Any], path: Path) -> None:
     """The report, one HTML page that needs nothing else."""
-    rows = "".join(_row(name, value) for name, value in _facts(record))
-    figures = "".join(_row(name, value) for name, value in _figures(record))
     notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in record["warnings"]) or "<li>none</li>"
     gain = record["metrics"]["accuracy"] - record["metrics"]["majority"]
-    path.write_text(
-        f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{html.escape(record["data"]["name"])}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430 }}
-h1 {{ font-size: 1.5rem }} h2 {{ font-size: 1.1rem; margin-top: 2rem }}
-table {{ border-collapse: collapse; width: 100% }}
-td {{ border-bottom: 1px solid #d9dee5; padding: .35rem .5rem; vertical-align: top }}
-td:first-child {{ color: #5a6675; width: 34% }} .lead {{ font-size: 1.15rem }}
-</style>
-<h1>{html.escape(record["data"]["name"])}: {html.escape(record["task"])} with {html.escape(record["backbone"])}</h1>
-<p class="lead">{record["metrics"]["accuracy"]:.1%} of {record["n_val"]} held-out examples are right,
+    body = f"""<p class="lead">{record["metrics"]["accuracy"]:.1%} of {record["n_val"]} held-out examples are right,
 {gain * 100:+.1f} points against always guessing the most frequent label.</p>
-<h2>Measured</h2><table>{figures}</table>
-<h2>Made of</h2><table>{rows}</table>
-<h2>Warnings</h2><ul>{notes}</ul>
-</html>
-""",
-        encoding="utf-8",
-    )
-
-
-def _row(name: str, value: str) -> str:
-    return f"<tr><td>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>"
+<h2>Measured</h2>{rows(_figures(record))}
+<h2>Made of</h2>{rows(_facts(record))}
+<h2>Warnings</h2><ul>{notes}</ul>"""
+    title = f"{record['data']['name']}: {record['task']} with {record['backbone']}"
+    path.write_text(page(title, body), encoding="utf-8")
 
 
 def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -62,6 +44,7 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("Labels", ", ".join(record["labels"][:20]) + (" …" if len(record["labels"]) > 20 else "")),
         ("Encoder", f"{record['backbone']}, tapped after {record['tap']}"),
         ("Conversions", "; ".join(steps) or "none needed"),
+        *([("Adapter", record["adapter"])] if record["adapter"] else []),
         ("Trained", f"{record['head']} head by the {record['engine']} engine, freeze policy {record['freeze']}"),
         (
             "Frozen stages",

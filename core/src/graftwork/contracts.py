@@ -25,6 +25,11 @@ def show(value: Value, unit: str = "") -> str:
     return f"{text} {unit}" if unit else text
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: `plural(1, "group")` is `1 group`."""
+    return f"{show(count)} {one if count == 1 else many or one + 's'}"
+
+
 MANY = 8
 """From more values than this on, a fact is spoken of as a range."""
 

@@ -45,7 +45,7 @@ class Data:
 
     name: str
     modality: Modality
-    raws: Sequence[Raw]
+    raws: Raws
     labels: Sequence[str] | None
     splits: Sequence[str] | None
     observed: ObservedInput
@@ -162,7 +162,9 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) ->
 
     def readable() -> Iterator[tuple[str, Mapping[str, Value]]]:
         chunks = (range(start, min(start + CHUNK, len(raws))) for start in range(0, len(raws), CHUNK))
-        found = (item for chunk in ahead(lambda numbers: [one(n) for n in numbers], chunks) for item in chunk)
+        # Files are waited for in threads; what is in memory already would only wait for its turn there.
+        run = map if listing.modality.inline and listing.rows else ahead
+        found = (item for chunk in run(lambda numbers: [one(n) for n in numbers], chunks) for item in chunk)
         for number, item in enumerate(track(found, "Reading", len(raws))):
             if isinstance(item, Bad):
                 bad.append(item)

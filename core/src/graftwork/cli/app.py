@@ -32,6 +32,11 @@ OnBad = Annotated[str, typer.Option(help="Unreadable examples: skip (up to 5 % o
 Input = Annotated[str | None, typer.Option(help="The table's column of texts or file paths.")]
 Label = Annotated[str | None, typer.Option(help="The table's column of labels.")]
 
+Adapter = Annotated[
+    str | None,
+    typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),
+]
+
 
 @app.command()
 def plugins(json: Json = False) -> None:
@@ -49,6 +54,31 @@ def backbones(
     from graftwork import registry
 
     output.backbones([spec.as_json() for spec in registry.backbones(modality)], json)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="What fit takes, or a folder of files without labels.")],
+    backbone: Annotated[str | None, typer.Option(help="The encoder that the data are meant for.")] = None,
+    task: Annotated[str, typer.Option(help="What the labels are.")] = "classify",
+    adapter: Adapter = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that shows what is wrong.")] = None,
+    input: Input = None,
+    label: Label = None,
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """What the data are, what is wrong with them, and whether they fit an encoder; exit 2 when they do not."""
+    _go_offline(offline)
+    from graftwork import checking, pages
+
+    with output.steady():
+        found = checking.check(data, backbone=backbone, task=task, adapter=adapter or "", input=input, label=label)
+        if html is not None:
+            pages.write_check(found, html)
+    output.checked(found, html, json)
+    if found.mismatch is not None:
+        raise typer.Exit(found.mismatch.exit_code)
 
 
 @app.command()
@@ -75,6 +105,13 @@ def fit(
         bool, typer.Option("--refit/--no-refit", help="Solve the head again on all the data at the end.")
     ] = True,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16 for the frozen stages.")] = "auto",
+    long: Annotated[
+        str | None,
+        typer.Option(
+            help="Examples longer than the encoder reads at once: truncate, or windows, whose features are averaged."
+        ),
+    ] = None,
+    adapter: Adapter = None,
     input: Input = None,
     label: Label = None,
     on_bad: OnBad = "skip",
@@ -87,14 +124,19 @@ def fit(
     from graftwork import reading, registry
 
     # What the data are, and whether they fit, is settled before torch is loaded.
+    if adapter is not None:
+        through = registry.adapter(adapter)
+        kinds = (registry.modality(name).noun for name in (through.contract.modality, through.target))
+        output.say(f"{output.upper(next(kinds))} is shown to the encoder as {next(kinds)} by the adapter {adapter}.")
     found = reading.data(data, input=input, label=label)
     if backbone is None:
-        backbone = registry.starter(found.modality.name).name
+        backbone = registry.starter(registry.adapter(adapter).target if adapter else found.modality.name).name
         output.say(
             f"{output.upper(found.observed.place)} holds {found.modality.noun}; taking {backbone}. "
             "Choose another: --backbone NAME"
         )
-    registry.agree_on(registry.backbone(backbone), found.observed)
+    spare = reading.MOST_BAD if on_bad == "skip" else 0.0
+    registry.agree_on(registry.backbone(backbone), found.observed, adapter or "", may_leave_out=spare)
     out = out or _new_run(found.name, backbone)
 
     from graftwork import fitting
@@ -102,7 +144,7 @@ def fit(
     with output.steady():
         run = fitting.fit(
             found, backbone, task=task, freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, on_bad=on_bad,
-            precision=precision, device=device, out=out,
+            precision=precision, device=device, long=long, adapter=adapter or "", out=out,
         )  # fmt: skip
     output.fitted(run.as_json(), json)
 
@@ -172,7 +214,9 @@ def demo(offline: Offline = False, json: Json = False) -> None:
 
 
 def _lines() -> list[str]:
-    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+    # Bytes that are not UTF-8 stay in the text as they do in arguments (PEP 383), for the text plugin to put right.
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
 
 
 def _new_run(name: str, backbone: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,12 +45,32 @@ def failed(kind: str, message: str, hint: str, json: bool) -> None:
 
 @contextmanager
 def steady() -> Iterator[None]:
-    """Keep stdout for the result: whatever a library prints meanwhile goes to stderr."""
-    stdout, sys.stdout = sys.stdout, sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout = stdout
+    """Keep stdout for the result: whatever a library prints meanwhile goes to stderr.
+
+    What C libraries write past Python (libtiff, of each torn strip) is dropped, unless GRAFTWORK_DEBUG is set; what is
+    wrong with a file is said in our own words.
+    """
+    stdout, stderr = sys.stdout, sys.stderr
+    if os.environ.get("GRAFTWORK_DEBUG"):
+        sys.stdout = stderr
+        try:
+            yield
+        finally:
+            sys.stdout = stdout
+        return
+    stderr.flush()
+    kept = os.dup(2)
+    with open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1) as clean:  # noqa: PTH123
+        sys.stdout = sys.stderr = clean
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            clean.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            sys.stdout, sys.stderr = stdout, stderr
 
 
 def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
@@ -106,12 +127,59 @@ def backbones(specs: list[dict[str, Any]], json: bool) -> None:
     print("Next: graftwork fit DATA --backbone NAME")
 
 
+def checked(found: Any, page: Any, json: bool) -> None:
+    if json:
+        document(found.as_json())
+        return
+    from graftwork.agreement import words
+    from graftwork.contracts import MANY, plural, show
+
+    observed = found.data.observed
+    labels = f" under {plural(len(found.labels), 'label')}" if found.labels else ""
+    print(
+        f"{upper(observed.place)} holds {found.data.modality.noun}: {show(observed.count)} {observed.items}{labels} "
+        f"({found.seconds:.1f} s)."
+    )
+    rows = []
+    for fact, seen in observed.facts.items():
+        unit = observed.units.get(fact, "")
+        if len(seen) > MANY:
+            rows.append([words(fact), observed.span(fact), show(observed.count), f"mostly {show(seen[0].value, unit)}"])
+            continue
+        for place, sighting in enumerate(seen):
+            name = words(fact) if place == 0 else ""
+            rows.append([name, show(sighting.value, unit), show(sighting.count), sighting.example])
+    table(["fact", "value", observed.items, "for example"], rows, (observed.items,))
+    if found.problems:
+        shown = [[words(p.kind), show(p.count), p.message, p.hint] for p in found.problems]
+        table(["problem", "count", "what", "what to do"], shown, ("count",))
+    else:
+        print("No problems found.")
+    if found.agreement is not None:
+        print(f"The data fit {found.backbone}{':' if found.agreement.steps else ' as they are.'}")
+        for step in found.agreement.steps:
+            print(f"  {_converted(vars(step))}")
+        for item in found.agreement.left_out:
+            print(f"  Left out ({show(item.count)}, first: {item.example}): {item.reason}")
+        for warning in found.agreement.warnings:
+            print(f"  Warning: {warning}")
+    if page is not None:
+        print(f"Page: {page}")
+    elif found.problems:
+        print("See them: graftwork check DATA --html FILE")
+    print("Next: graftwork fit DATA" + (f" --backbone {found.backbone}" if found.agreement is not None else ""))
+
+
 def _agreement(agreement: dict[str, Any]) -> None:
     for step in agreement["steps"]:
-        say(
-            f"Converted: {step['fact'].replace('_', ' ')} {step['seen']} to {step['to']} by {step['converter']} "
-            f"({step['count']} examples)"
-        )
+        say(f"Converted: {_converted(step)}")
+
+
+def _converted(step: dict[str, Any]) -> str:
+    return (
+        f"{step['fact'].replace('_', ' ')} {step['seen']} to {step['to']} by {step['converter']} "
+        f"({step['count']} examples)"
+    )
 
 
 def fitted(record: dict[str, Any], json: bool) -> None:

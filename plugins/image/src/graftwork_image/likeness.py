@@ -11,12 +11,15 @@ from graftwork import Likeness, Raw
 from graftwork_image.convert import TURNS, to_rgb
 from graftwork_image.reader import small
 
+FULL = 24
+"""Bits that are set where a picture has detail: half of 64, as the hash splits at the median."""
+
 
 class ImageLikeness(Likeness):
     """A signature is the 64 bits of pHash as `(4,)` uint16; two images are alike by the part of bits that they share.
 
-    At most 4 differing bits count, so that another size, format or quality of one picture is found. An image of one
-    colour has no signature.
+    At most 4 differing bits count, so that another size, format or quality of one picture is found. An image with too
+    little in it (one colour, a gradient) has no signature.
     """
 
     bands = 4
@@ -28,10 +31,8 @@ class ImageLikeness(Likeness):
         image.thumbnail((128, 128))
         rgb = to_rgb(image, image.mode, "RGB")
         grey = (rgb.transpose(TURNS[turn]) if turn in TURNS else rgb).convert("L")
-        low, high = grey.getextrema()
-        if low == high:
-            return None
-        return np.packbits(imagehash.phash(grey).hash.ravel()).view(np.uint16)
+        bits = imagehash.phash(grey).hash.ravel()
+        return np.packbits(bits).view(np.uint16) if bits.sum() >= FULL else None
 
     def alike(self, one: Any, other: Any) -> np.ndarray:
         differing = np.bitwise_count(one ^ other).sum(1)

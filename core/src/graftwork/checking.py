@@ -1,0 +1,292 @@
+"""What is wrong with data before anything is trained on them: read once, counted, and named example by example."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from graftwork import near, registry
+from graftwork.agreement import Agreement
+from graftwork.contracts import plural, show
+from graftwork.errors import InputMismatch
+from graftwork.listing import Listing
+from graftwork.readers import Likeness, Raw, Reader
+from graftwork.reading import MOST_BAD, Data, Raws, list_source, observe
+from graftwork.specs import load_factory
+
+FEW = 10
+"""A label with fewer examples is judged by one or two held-out ones."""
+TIMES = 10
+"""From here on, the most frequent label is called out of balance with the rarest."""
+NAMED = 20
+"""How many examples (or groups of them) of a problem are named."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of thing that is wrong: how many examples it touches, and the first of them by name.
+
+    kind: "unreadable", "empty", "unlabelled", "exact_duplicates", "near_duplicates", "conflicting_labels", "leakage",
+    "imbalance", "too_few", "similar_labels", "one_label", "left_out" or "mismatch". groups: the numbers in the listing
+    of the first examples that belong together.
+    """
+
+    kind: str
+    message: str
+    hint: str
+    count: int
+    examples: tuple[str, ...] = ()
+    groups: tuple[tuple[int, ...], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint,
+            "count": self.count,
+            "examples": list(self.examples),
+        }
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check` found: the data, their problems, and whether they fit a backbone where one was named."""
+
+    data: Data
+    raws: Raws
+    problems: tuple[Problem, ...]
+    backbone: str | None
+    agreement: Agreement | None
+    mismatch: InputMismatch | None
+    seconds: float
+    labels: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def reader(self) -> Reader:
+        return load_factory(self.data.modality.reader)()
+
+    @cached_property
+    def places(self) -> dict[int, tuple[str, str]]:
+        """The label and the split of each example that could be read, by its number in the listing; "" without."""
+        labels, splits = self.data.labels, self.data.splits
+        return {
+            number: (labels[i] if labels else "", splits[i] if splits else "")
+            for i, number in enumerate(self.data.raws.numbers)
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "data": self.data.name,
+            "observed": self.data.observed.as_json(),
+            "labels": self.labels,
+            "splits": self.splits,
+            "problems": [problem.as_json() for problem in self.problems],
+            "backbone": self.backbone,
+            "agreement": self.agreement.as_json() if self.agreement else None,
+            "seconds": round(self.seconds, 3),
+        }
+        if self.mismatch:
+            error = {"type": "InputMismatch", "message": self.mismatch.message, "hint": self.mismatch.hint}
+            found["error"] = error
+        return found
+
+
+def check(
+    source: Any,
+    *,
+    backbone: str | None = None,
+    task: str = "classify",
+    adapter: str = "",
+    input: str | None = None,
+    label: str | None = None,
+) -> Checked:
+    """Read what `graftwork.data` takes, labelled or not, once; say what it is, what is wrong with it, and whether it
+    fits `backbone`. Nothing is trained and no weight is looked for.
+
+    A mismatch is one of the problems, and kept in `mismatch`. Raises `DataError` when there is nothing to read,
+    `UnknownName` for a backbone, task or adapter that nothing brings.
+    """
+    begun = time.perf_counter()
+    registry.task(task)
+    spec = registry.backbone(backbone) if backbone else None
+    listing = list_source(source, input, label, labelled=None)
+    prints = _Prints(listing)
+    data = observe(listing, prints.take)
+    raws = Raws(listing.inputs, listing.modality, listing.base)
+    namer = _Namer(raws, listing)
+    problems = [*_bad(data), *_labels(data), *_copies(data, prints, namer)]
+    problems += [Problem("left_out", note, "Rename the split to have it used.", 0) for note in data.notes]
+    agreement = mismatch = None
+    if spec is not None:
+        try:
+            agreement = registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD)
+        except InputMismatch as error:
+            mismatch = error
+            problems.insert(0, Problem("mismatch", error.message, error.hint, len(data)))
+    return Checked(
+        data=data,
+        raws=raws,
+        problems=tuple(problems),
+        backbone=backbone,
+        agreement=agreement,
+        mismatch=mismatch,
+        seconds=time.perf_counter() - begun,
+        labels=dict(Counter(data.labels or ()).most_common()),
+        splits=dict(Counter(data.splits or ()).most_common()),
+    )
+
+
+class _Prints:
+    """For each listed example a digest of what it holds and, where the modality can tell likeness, a signature."""
+
+    def __init__(self, listing: Listing) -> None:
+        modality = listing.modality
+        self._reader: Reader = load_factory(modality.reader)()
+        self.likeness: Likeness | None = load_factory(modality.likeness)() if modality.likeness else None
+        self.digests = np.zeros(len(listing.inputs), dtype="V16")
+        self.signed = np.zeros(len(listing.inputs), dtype=bool)
+        self.signatures: Any = None
+
+    def take(self, number: int, raw: Raw) -> None:
+        self.digests[number] = np.void(self._reader.digest(raw))
+        signature = self.likeness.signature(raw) if self.likeness else None
+        if signature is None:
+            return
+        if self.signatures is None:
+            self.signatures = np.zeros((len(self.signed), len(signature)), signature.dtype)
+        self.signatures[number] = signature
+        self.signed[number] = True
+
+
+class _Namer:
+    """What an example is called: a file by its path, a row of a table by its number and its words."""
+
+    def __init__(self, raws: Raws, listing: Listing) -> None:
+        self._raws, self._reader = raws, load_factory(listing.modality.reader)()
+        self._rows = listing.rows and listing.modality.inline
+
+    def __call__(self, number: int) -> str:
+        words = self._reader.show(self._raws[number])
+        return f"row {number + 1}: {words}" if self._rows else words
+
+
+def _bad(data: Data) -> Iterable[Problem]:
+    total = len(data) + len(data.bad)
+    said = {
+        "unreadable": ("cannot be read", "They are left out of a fit (up to 5 %); mend or remove them."),
+        "empty": ("are empty", "They are left out of a fit (up to 5 %); fill or remove them."),
+        "unlabelled": ("have no label", "They are left out of a fit (up to 5 %); label or remove them."),
+    }
+    for kind, (words, hint) in said.items():
+        found = [bad for bad in data.bad if bad.kind == kind]
+        if found:
+            message = f"{show(len(found))} of {show(total)} {data.observed.items} {words}; the first: {found[0].reason}"
+            yield Problem(kind, message, hint, len(found), tuple(bad.reason for bad in found[:NAMED]))
+
+
+def _labels(data: Data) -> Iterable[Problem]:
+    if data.labels is None:
+        return
+    counts = Counter(data.labels)
+    ranked = counts.most_common()
+    (most, many), (least, few) = ranked[0], ranked[-1]
+    if len(ranked) == 1:
+        yield Problem(
+            "one_label", f"All {show(many)} examples have the label '{most}'.", "Add examples of another label.", many
+        )
+    rare = [(name, count) for name, count in reversed(ranked) if count < FEW]
+    if rare:
+        names = ", ".join(f"'{name}' ({count})" for name, count in rare[:5]) + (" and others" if len(rare) > 5 else "")
+        message = (
+            f"{show(len(rare))} of {show(len(ranked))} labels "
+            f"{'has' if len(rare) == 1 else 'have'} fewer than {FEW} examples: {names}."
+        )
+        hint = "Add examples; with so few, a figure on the held-out part says little."
+        yield Problem("too_few", message, hint, sum(count for _, count in rare), tuple(n for n, _ in rare[:NAMED]))
+    if many >= TIMES * few:
+        message = (
+            f"The label '{most}' has {show(many)} examples and '{least}' {show(few)}: {many / few:.0f} times as many."
+        )
+        hint = "Judge by macro F1 rather than by accuracy, or add examples of the rare labels."
+        yield Problem("imbalance", message, hint, many, (most, least))
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    twins = [names for names in alike.values() if len(names) > 1]
+    if twins:
+        first = " and ".join(f"'{name}' ({counts[name]})" for name in twins[0])
+        yield Problem(
+            "similar_labels",
+            f"Labels differ only by case or blanks ({plural(len(twins), 'group')}); the first: {first}.",
+            "Write them alike; as they are, each counts as a class of its own.",
+            sum(counts[name] for names in twins for name in names),
+            tuple(name for names in twins for name in names)[:NAMED],
+        )
+
+
+def _copies(data: Data, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
+    """Duplicates, exact and near, the same example under two labels, and what stands in two splits."""
+    numbers = np.asarray(data.raws.numbers)
+    exact = near.equal(np.unique(prints.digests[numbers], return_inverse=True)[1])
+    items = data.observed.items
+    if exact:
+        count = sum(len(group) for group in exact)
+        message = (
+            f"{show(count)} of {show(len(data))} {items} hold the same as another ({plural(len(exact), 'group')})."
+        )
+        hint = "Keep one of each: a copy counts twice, and one on both sides of a split flatters the figures."
+        yield _problem("exact_duplicates", message, hint, exact, numbers, namer)
+    alike: list[Any] = []
+    if prints.likeness is not None and prints.signatures is not None:
+        same = {int(member) for group in exact for member in group[1:]}
+        able = np.array([i for i in np.flatnonzero(prints.signed[numbers]) if int(i) not in same], dtype=np.int64)
+        if len(able):
+            found = near.groups(prints.signatures[numbers[able]], prints.likeness)
+            alike = [able[np.array(group)] for group in found]
+    if alike:
+        count = sum(len(group) for group in alike)
+        message = f"{show(count)} of {show(len(data))} {items} are much like another ({plural(len(alike), 'group')})."
+        hint = "Look at them: near copies on both sides of a split flatter the figures."
+        yield _problem("near_duplicates", message, hint, alike, numbers, namer)
+    if data.labels is not None:
+        labels = data.labels
+        torn = [group for group in exact if len({labels[i] for i in group}) > 1]
+        if torn:
+            names = " and ".join(f"'{label}'" for label in sorted({str(labels[i]) for i in torn[0]})[:3])
+            message = (
+                f"{show(sum(map(len, torn)))} {items} hold the same under different labels "
+                f"({plural(len(torn), 'group')}); the first: {namer(int(numbers[torn[0][0]]))} is {names}."
+            )
+            yield _problem("conflicting_labels", message, "Decide for one label of each.", torn, numbers, namer)
+    if data.splits is not None:
+        splits = data.splits
+        leaks = [group for group in [*exact, *alike] if len({splits[i] for i in group}) > 1]
+        if leaks:
+            held = {int(i) for group in leaks for i in group if splits[i] != "train"}
+            message = (
+                f"{show(len(held))} {items} of the validation or test split stand in another split too, the same or "
+                f"nearly ({plural(len(leaks), 'group')})."
+            )
+            hint = "Remove them from one side: figures on what was trained on say nothing."
+            yield _problem("leakage", message, hint, leaks, numbers, namer, count=len(held))
+
+
+def _problem(
+    kind: str,
+    message: str,
+    hint: str,
+    groups: Sequence[Any],
+    numbers: Any,
+    namer: _Namer,
+    count: int | None = None,
+) -> Problem:
+    shown = tuple(tuple(int(n) for n in numbers[np.array(group)][:NAMED]) for group in groups[:NAMED])
+    names = tuple(" = ".join(namer(number) for number in group[:3]) for group in shown)
+    return Problem(kind, message, hint, sum(map(len, groups)) if count is None else count, names, shown)
