@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import texts  # noqa: E402
+import texts
 
 TEXTS = 100_000
 IMAGES = 20_000

@@ -37,6 +37,10 @@ class LeftOut:
     example: str
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        return f"'{self.example}' does not fit: {self.reason}."
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -53,6 +57,14 @@ class Agreement:
     conversions: Mapping[tuple[str, Value], Step] = field(default_factory=dict, repr=False)
     adapter: str = ""
     then: Agreement | None = None
+
+    @property
+    def least_left_out(self) -> int:
+        """How many examples are left out at the least; one may be so for several facts, so counts cannot be added."""
+        counts: dict[str, int] = {}
+        for item in self.left_out:
+            counts[item.fact] = counts.get(item.fact, 0) + item.count
+        return max(counts.values(), default=0)
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,7 @@ from graftwork import near, registry
 from graftwork.agreement import Agreement
 from graftwork.contracts import plural, show
 from graftwork.errors import InputMismatch
-from graftwork.listing import Listing
+from graftwork.listing import Listing, fold_label
 from graftwork.readers import Likeness, Raw, Reader
 from graftwork.reading import MOST_BAD, Data, Raws, list_source, observe
 from graftwork.specs import load_factory
@@ -218,7 +218,7 @@ def _labels(data: Data) -> Iterable[Problem]:
         yield Problem("imbalance", message, hint, many, (most, least))
     alike: dict[str, list[str]] = {}
     for name in counts:
-        alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
+        alike.setdefault(fold_label(name), []).append(name)
     twins = [names for names in alike.values() if len(names) > 1]
     if twins:
         first = " and ".join(f"'{name}' ({counts[name]})" for name in twins[0])

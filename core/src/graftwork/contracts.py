@@ -98,7 +98,8 @@ class OneOf(Requirement):
         return value if value in self.values else self.values[0]
 
     def __str__(self) -> str:
-        return " or ".join(show(v, self.unit) for v in self.values)
+        *others, last = [*(show(v) for v in self.values[:-1]), show(self.values[-1], self.unit)]
+        return f"{', '.join(others)} or {last}" if others else last
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -48,7 +48,7 @@ class Pipeline:
         order = {fact.name: place for place, fact in enumerate(modality.facts)}
         demanded = [(fact, wanted) for fact, wanted in contract.facts.items() if wanted.demands]
         self._facts = sorted(demanded, key=lambda item: order.get(item[0], len(order)))
-        self._left_out = {(item.fact, item.seen): item.reason for item in agreement.left_out}
+        self._left_out = {(item.fact, item.seen): item for item in agreement.left_out}
         self._steps: dict[tuple[str, Value], tuple[Callable[..., Any], Value, bool]] = {}
         for key, step in agreement.conversions.items():
             spec = converter(modality.name, step.converter)
@@ -66,7 +66,7 @@ class Pipeline:
             if wanted.allows(seen):
                 continue
             if (fact, seen) in self._left_out:
-                raise Unreadable(f"'{self.reader.show(raw)}' does not fit: {self._left_out[fact, seen]}.")
+                raise Unreadable(replace(self._left_out[fact, seen], example=self.reader.show(raw)).sentence)
             if (fact, seen) not in self._steps:
                 raise Unreadable(f"'{self.reader.show(raw)}' changed while it was used: its {fact} is now {seen}.")
             convert, to, splits = self._steps[fact, seen]

@@ -66,7 +66,7 @@ def fit(
     if out is not None:
         check_free(out)
     total = len(data) + len(data.bad)
-    allow_bad(data.bad, total, on_bad)
+    allow_bad(data.bad, total, on_bad, agreement)
     mode = long or data.modality.long
     warnings = [*data.notes, *agreement.warnings, *_check_labels(data)]
     task_spec = registry.task(task)

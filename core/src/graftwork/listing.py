@@ -44,6 +44,20 @@ class Listing:
     rows: bool = False
 
 
+def fold_label(label: str) -> str:
+    """What is the same for labels that differ only by case or blanks."""
+    return " ".join(label.split()).casefold()
+
+
+def readable(words: str | bytes) -> str:
+    """Words that can be shown: bytes, also those kept in a string (PEP 383), that are not UTF-8 as Windows-1252."""
+    stored = words if isinstance(words, bytes) else words.encode("utf-8", "surrogateescape")
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored.decode("cp1252", errors="replace")
+
+
 def by_extension() -> dict[str, Modality]:
     """The modality that reads each file ending."""
     return {extension: modality for modality in modalities() for extension in modality.extensions}

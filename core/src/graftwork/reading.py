@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
+from graftwork.agreement import Agreement
 from graftwork.contracts import ObservedInput, Value
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
-from graftwork.listing import Listing
+from graftwork.listing import Listing, readable
 from graftwork.parallel import ahead
 from graftwork.progress import track
 from graftwork.readers import Raw, Reader
@@ -196,9 +197,9 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path) -> Raw:
     if isinstance(item, Raw):
         return item
     if isinstance(item, Path) or (isinstance(item, str) and not modality.inline):
-        return Raw(str(item), base / Path(item).expanduser())
+        return Raw(readable(str(item)), base / Path(item).expanduser())
     if isinstance(item, str):
-        return Raw(item if item.strip() else f"row {number + 1}", value=item)
+        return Raw(readable(item) if item.strip() else f"row {number + 1}", value=item)
     if isinstance(item, bytes) and modality.inline:
         return Raw(f"row {number + 1}", value=item)
     if isinstance(item, Mapping) and "bytes" in item:
@@ -234,21 +235,22 @@ def _names_file(item: str, modality: Modality) -> bool:
     return plausible and Path(item).is_file()
 
 
-def allow_bad(bad: Sequence[Bad], total: int, on_bad: str) -> tuple[str, ...]:
+def allow_bad(bad: Sequence[Bad], total: int, on_bad: str, agreement: Agreement | None = None) -> tuple[str, ...]:
     """Warnings that name what is left out. `on_bad` is "skip" (up to 5 % of `total`) or "error".
+
+    agreement: counts, before any is read, the examples that it leaves out.
 
     Raises `DataError` when there are more, or any with "error".
     """
     if on_bad not in ("skip", "error"):
         raise UsageError(f"--on-bad {on_bad} is not known; skip and error are.", "Write: --on-bad skip")
-    if not bad:
-        return ()
-    if on_bad == "error" or len(bad) > MOST_BAD * total:
+    count = len(bad) + (agreement.least_left_out if agreement else 0)
+    if count and (on_bad == "error" or count > MOST_BAD * total):
         limit = (
             "none is allowed with --on-bad error" if on_bad == "error" else f"at most {MOST_BAD:.0%} may be left out"
         )
+        first = bad[0].reason if bad or agreement is None else agreement.left_out[0].sentence
         raise DataError(
-            f"{len(bad)} of {total} examples cannot be used and {limit}; the first: {bad[0].reason}",
-            "Mend or remove them.",
+            f"{count} of {total} examples cannot be used and {limit}; the first: {first}", "Mend or remove them."
         )
     return tuple(f"Left out: {item.reason}" for item in bad)

@@ -22,6 +22,7 @@ from graftwork.contracts import ObservedInput
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
 from graftwork.extraction import Features, Pipeline, extract
 from graftwork.heads import Head
+from graftwork.listing import fold_label
 from graftwork.metrics import classification
 from graftwork.readers import Reader
 from graftwork.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
@@ -173,13 +174,16 @@ class Run:
         chosen = chosen or list(range(len(data)))
         unseen = sorted({data.labels[i] for i in chosen} - set(self.labels))
         if unseen:
-            words = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
+            said = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
             known = ", ".join(f"'{label}'" for label in self.labels[:10]) + (
                 " and others" if len(self.labels) > 10 else ""
             )
+            twins = {fold_label(label): label for label in self.labels}
+            near = [(label, twins[fold_label(label)]) for label in unseen if fold_label(label) in twins]
+            hint = f"Write '{near[0][1]}' for '{near[0][0]}'" if near else "Map the labels"
             raise DataError(
-                f"The run never saw the label{'s' * (len(unseen) > 1)} {words}; it knows {known}.",
-                "Map the labels, or fit again with them.",
+                f"The run never saw the label{'s' * (len(unseen) > 1)} {said}; it knows {known}.",
+                f"{hint}, or fit again with them.",
             )
         warnings = [*data.notes, *allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings]
         found = self._features([data.raws[i] for i in chosen], agreement, self.record["precision"]["used"], device)

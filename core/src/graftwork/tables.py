@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from graftwork.errors import DataError, UsageError
-from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files
+from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files, readable
 from graftwork.registry import modalities
 from graftwork.specs import Modality
 from graftwork.weights import hub_unreachable, offline
@@ -287,13 +287,7 @@ def _feature(table: pa.Table, column: str) -> dict[str, Any]:
 
 
 def _text(cell: Any) -> str | None:
-    """A cell as text; bytes that are not UTF-8 are taken as Windows-1252, as the text plugin does."""
-    if not isinstance(cell, bytes):
-        return None if cell is None else str(cell)
-    try:
-        return cell.decode()
-    except UnicodeDecodeError:
-        return cell.decode("cp1252", errors="replace")
+    return None if cell is None else readable(cell if isinstance(cell, bytes) else str(cell))
 
 
 def _label_words(table: pa.Table, column: str) -> list[str | None]:

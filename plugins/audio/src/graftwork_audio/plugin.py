@@ -50,7 +50,7 @@ def reads(rate: int, shortest: float, longest: float = LONGEST, **preparation: o
     """What an encoder reads that was pretrained on waveforms of one channel at `rate` Hz, of these many seconds."""
     facts: dict[str, Requirement] = {
         "bit_depth": Preferably(
-            OneOf((16, 24, 32, 64, "compressed"), "bits"),
+            OneOf(("compressed", 16, 24, 32, 64), "bits"),
             "they carry the noise of coarse steps",
         ),
         "sound": Preferably(Exactly("audible"), "they hold nothing to hear"),

@@ -16,11 +16,12 @@ RUN = 5
 
 
 class TextLikeness(Likeness):
-    """A signature `(64,)` uint8, the equal part of which estimates the Jaccard likeness of two texts' runs (deviation at
-    most 0.06; the last byte of each hash is kept, so that unlike ones are equal once in 256: Li and König 2010). Letters' case and blanks do not count. Texts shorter than three runs have none: they are alike by
-    chance, and those that are the same are found as exact duplicates.
+    """A signature `(64,)` uint8, whose equal part estimates the Jaccard likeness of two texts' runs.
 
-    Slices of 4: texts that are alike to 0.85 meet in one of the 16 with a chance of 1 - (1 - .85^4)^16 > .9999.
+    Its deviation is at most 0.06. The last byte of each hash is kept, which unlike ones share once in 256 (b-bit
+    minwise hashing, Li and König 2010). Case and blanks do not count. Texts shorter than three runs have no signature:
+    they are alike by chance. Texts that are alike to 0.85 meet in one of 16 slices of 4 with a chance of
+    1 - (1 - .85^4)^16 > .9999.
     """
 
     bands = 16
