@@ -163,7 +163,7 @@ def test_a_fault_of_ours_exits_1_with_the_way_to_see_it(monkeypatch, capsys) -> 
 
 def test_help_names_every_command_of_the_design(shell) -> None:
     words = shell("--help").stdout
-    for command in ("plugins", "backbones", "fit", "evaluate", "predict", "demo"):
+    for command in ("plugins", "backbones", "check", "fit", "evaluate", "predict", "demo"):
         assert command in words
 
 
