@@ -38,6 +38,7 @@ wheels: setup
 bench: setup
 	@$(PY) tests/bench/text_fit.py
 	@$(PY) tests/bench/photo_fit.py
+	@$(PY) tests/bench/check_speed.py
 
 docs: setup
 	@$(UV) pip install -q --python $(PY) -c constraints.txt mkdocs

@@ -159,6 +159,7 @@ def extract(
     order: list[int] = []
     bad: list[tuple[int, Bad]] = []
     cut, windows, unread = 0, 0, 0.0
+    sizes = [size(raw) for raw in raws]
 
     def load(batch: Sequence[int]) -> _Batch:
         found = _Batch([], [], [], [], [])
@@ -173,7 +174,7 @@ def extract(
             found.ready.append(index)
             found.unread.append(left)
             found.windows.append(len(parts))
-            rows += [(place, part, size(raws[index]) * part.share) for part in parts]
+            rows += [(place, part, sizes[index] * part.share) for part in parts]
         # Windows of one long example may be more than a batch holds.
         for group in _batches([part_size for _, _, part_size in rows], backbone.batch_size):
             state = backbone.prepare([rows[row][1].value for row in group])
@@ -181,7 +182,7 @@ def extract(
             found.states.append((state, [rows[row][0] for row in group], weights))
         return found
 
-    batches = _batches([size(raw) for raw in raws], backbone.batch_size)
+    batches = _batches(sizes, backbone.batch_size)
     with torch.inference_mode():
         first = True
         for batch in track(ahead(load, batches), "Extracting features", len(batches)):

@@ -119,7 +119,9 @@ def backbones(specs: list[dict[str, Any]], json: bool) -> None:
         return
     rows = []
     for s in specs:
-        facts = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in s["contract"]["facts"].items())
+        # Wishes are for those who ask with --json; what is demanded is enough to choose by.
+        demanded = {k: v for k, v in s["contract"]["facts"].items() if not v.startswith("preferably ")}
+        facts = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in demanded.items())
         size = f"{s['size_bytes'] / 1e6:,.0f} MB" if s["size_bytes"] else "?"
         weights = "at hand" if s["at_hand"] else "to fetch"
         rows.append([s["name"], facts, str(s["feature_dim"]), str(len(s["stages"])), size, s["license"], weights])

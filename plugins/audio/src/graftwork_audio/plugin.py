@@ -80,7 +80,7 @@ def loudness_loss(seen: Value, to: Value) -> str:
 
 
 def windows_loss(seen: Value, to: Value) -> str:
-    return f"longer than {show(to, 's')}, so read in windows whose features are averaged: their order is lost"
+    return f"longer than the {show(to, 's')} that the encoder reads at once"
 
 
 def shorter(seen: Value, to: Value) -> bool:

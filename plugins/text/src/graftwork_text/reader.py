@@ -44,9 +44,16 @@ class TextReader(Reader):
     items = "texts"
 
     def facts(self, raw: Raw) -> Mapping[str, Value]:
-        text, encoding = self._readable(raw)
+        return self.read(raw)[0]
+
+    def decode(self, raw: Raw) -> str:
+        return self.read(raw)[1]
+
+    def read(self, raw: Raw) -> tuple[Mapping[str, Value], str]:
+        stored, encoding = self._stored(raw)
+        text = self._readable(raw, stored, encoding)
         plain = text.isascii()
-        return {
+        facts: dict[str, Value] = {
             "encoding": encoding,
             "byte_order_mark": "present" if "\ufeff" in text else "none",
             "unicode_form": "NFC" if plain or unicodedata.is_normalized("NFC", text) else "not NFC",
@@ -54,11 +61,7 @@ class TextReader(Reader):
             "script": ("Latin" if _LATIN.search(text) else "none") if plain else script(text),
             "case": "lower" if text == text.lower() else "cased",
         }
-
-    def decode(self, raw: Raw) -> str:
-        text, encoding = self._stored(raw)
-        self._readable(raw)
-        return text.strip() if encoding == "utf-8" else text
+        return facts, text if encoding == "utf-8" else stored
 
     def size(self, raw: Raw) -> int:
         return len(self._stored(raw)[0])
@@ -71,18 +74,17 @@ class TextReader(Reader):
         return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1]}…"
 
     def digest(self, raw: Raw) -> bytes:
-        text, _ = self._readable(raw)
+        text = self._readable(raw, *self._stored(raw))
         return hashlib.blake2b(unicodedata.normalize("NFC", text).encode(), digest_size=16).digest()
 
-    def _readable(self, raw: Raw) -> tuple[str, str]:
-        """The text as it will be once decoded, and the encoding that it is stored in."""
-        stored, encoding = self._stored(raw)
+    def _readable(self, raw: Raw, stored: str, encoding: str) -> str:
+        """The text as it will be once decoded."""
         text = (stored if encoding == "utf-8" else recode(stored, encoding)).strip()
         if not text.strip("\ufeff"):
             raise Empty(f"'{raw.name}' is an empty text.")
         if found := _NO_TEXT.search(text):
             raise Unreadable(f"'{self.show(raw)}' is not text: it holds the control character {ord(found[0]):#04x}.")
-        return text, encoding
+        return text
 
     def _stored(self, raw: Raw) -> tuple[str, str]:
         if isinstance(raw.value, str):
