@@ -59,6 +59,11 @@ def test_sixteen_bit_colours_are_scaled_and_not_clipped() -> None:
     assert [image.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 100), (0, 255, 1)]
 
 
+def test_twelve_bits_are_scaled_by_their_own_white() -> None:
+    levels = Image.fromarray(np.array([[0, 2_048, 4_095]], np.uint16))
+    assert np.asarray(to_8_bit(levels, 12, 8))[0].tolist() == [0, 128, 255]
+
+
 @pytest.mark.parametrize("mode", ["I;16", "I", "F"])
 def test_depth_and_mode_may_be_converted_in_either_order(mode) -> None:
     levels = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]

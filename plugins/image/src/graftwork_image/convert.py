@@ -31,6 +31,8 @@ def to_rgb(image: Image.Image, seen: str, to: str) -> Image.Image:
 
 def to_8_bit(image: Image.Image, seen: int, to: int) -> Image.Image:
     """Deeper grey levels scaled (not clipped) to 8 bits; colours that Pillow has scaled while it decoded stay."""
+    if image.mode.startswith("I;16") and seen < 16:
+        return _eight_bits(image, 2**seen - 1)
     return _eight_bits(image) if image.mode == "F" or image.mode.startswith("I") else image
 
 
@@ -44,15 +46,15 @@ def exif_turn(image: Image.Image, seen: int, to: int) -> Image.Image:
     return _without_tags(image.transpose(TURNS[seen]))
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey levels 0..65535 (modes I), 0..1 or 0..255 (F) to L, or to LA where one level is named as transparent.
+def _eight_bits(image: Image.Image, most: int = 65535) -> Image.Image:
+    """Grey levels 0..most (modes I), 0..1 or 0..255 (F) to L, or to LA where one level is named as transparent.
 
     An image with levels outside is stretched from its lowest to its highest; NaN counts as the lowest.
     """
     levels = np.asarray(image).astype(np.float64)
     finite = levels[np.isfinite(levels)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    for top in (1.0, 255.0) if image.mode == "F" else (65535.0,):
+    for top in (1.0, 255.0) if image.mode == "F" else (float(most),):
         if low >= 0 and high <= top:
             low, high = 0.0, top
             break
