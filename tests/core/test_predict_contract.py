@@ -33,7 +33,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> gw.Run:
         for path in sorted((commands(folder) / label).iterdir())[:12]:
             (folder / "data" / label).mkdir(parents=True, exist_ok=True)
             (folder / "data" / label / path.name).write_bytes(path.read_bytes())
-    return gw.fit(folder / "data", "image/efficientnet-lite0", adapter="audio:image-logmel")
+    return gw.fit(folder / "data", adapter="audio:image-logmel")
 
 
 def test_a_stereo_clip_of_44100_hz_and_its_converted_copy(clips, tmp_path) -> None:

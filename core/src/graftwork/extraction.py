@@ -147,10 +147,7 @@ def extract(
     long: "truncate" reads the first window of an example that has several, "windows" all, and takes the mean of their
     features, each weighted by its share. The backbone is left as it was; bf16 runs on a copy.
     """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")
-    if long not in ("truncate", "windows"):
-        raise UsageError(f"--long {long} is not known; truncate and windows are.", "Write: --long windows")
+    check_options(precision, long)
     layout = torch.channels_last if backbone.channels_last else torch.preserve_format
     runner = backbone.to(device)
     runner.to(memory_format=layout)  # pyright: ignore[reportCallIssue]  torch's stubs want a device too
@@ -211,6 +208,14 @@ def extract(
     about = Long(long, cut, windows, round(unread / cut, 4) if cut else 0.0)
     # Outside inference mode, so that a head can be trained on them.
     return Features(values[back].clone(), [order[i] for i in back], bad, used, cosine, about)
+
+
+def check_options(precision: str, long: str) -> None:
+    """Raises `UsageError` for a precision or a way with long examples that `extract` does not know."""
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")
+    if long not in ("truncate", "windows"):
+        raise UsageError(f"--long {long} is not known; truncate and windows are.", "Write: --long windows")
 
 
 def _parts(backbone: Backbone, windows: list[Window], long: str) -> tuple[list[Window], float]:

@@ -20,7 +20,7 @@ from graftwork import freeze as freezing
 from graftwork import registry
 from graftwork.backbone import load_backbone
 from graftwork.errors import DataError, GraftworkError
-from graftwork.extraction import Features, Pipeline, extract
+from graftwork.extraction import Features, Pipeline, check_options, extract
 from graftwork.metrics import classification
 from graftwork.reading import MOST_BAD, Data, allow_bad
 from graftwork.reading import data as read_data
@@ -61,13 +61,14 @@ def fit(
     """
     clock = Clock()
     data = data if isinstance(data, Data) else read_data(data)
-    spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name)
+    spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name, adapter)
     agreement = registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD if on_bad == "skip" else 0.0)
     if out is not None:
         check_free(out)
     total = len(data) + len(data.bad)
     allow_bad(data.bad, total, on_bad, agreement)
     mode = long or data.modality.long
+    check_options(precision, mode)
     warnings = [*data.notes, *agreement.warnings, *_check_labels(data)]
     task_spec = registry.task(task)
     head_spec = registry.head(task_spec.heads[0])

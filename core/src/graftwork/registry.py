@@ -54,11 +54,14 @@ def backbone(name: str) -> BackboneSpec:
     return _named("backbones", "backbone", name, "graftwork backbones")
 
 
-def starter(modality_name: str) -> BackboneSpec:
+def starter(modality_name: str, adapter_name: str = "") -> BackboneSpec:
     """The backbone taken when the user names none: weights at hand, declared starters first, then the smallest.
+
+    With an adapter it is one of the modality that the adapter leads to.
 
     Raises `WeightsUnavailable` when no backbone of the modality has its weights at hand.
     """
+    modality_name = adapter(adapter_name).target if adapter_name else modality_name
     candidates = backbones(modality_name)
     at_hand = [spec for spec in candidates if spec.weights.find() is not None]
     if at_hand:

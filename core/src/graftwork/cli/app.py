@@ -130,7 +130,7 @@ def fit(
         output.say(f"{output.upper(next(kinds))} is shown to the encoder as {next(kinds)} by the adapter {adapter}.")
     found = reading.data(data, input=input, label=label)
     if backbone is None:
-        backbone = registry.starter(registry.adapter(adapter).target if adapter else found.modality.name).name
+        backbone = registry.starter(found.modality.name, adapter or "").name
         output.say(
             f"{output.upper(found.observed.place)} holds {found.modality.noun}; taking {backbone}. "
             "Choose another: --backbone NAME"
