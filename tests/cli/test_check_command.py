@@ -54,6 +54,7 @@ def test_the_table_says_what_the_data_are_what_is_wrong_and_what_next(shell, mes
         (["check", "{messages}", "--backbone", "text/minilmm"], "UnknownName", "the nearest is text/minilm"),
         (["check", "{messages}", "--input", "words"], "UsageError", "has no column 'words'"),
         (["check", "{messages}", "--html", "/proc/none/page.html"], "DataError", "cannot be written"),
+        (["check", "{messages}", "--adapter", "audio:mel"], "UnknownName", "No adapter is called 'audio:mel'"),
         (["fit", "{messages}", "--adapter", "audio:mel"], "UnknownName", "No adapter is called 'audio:mel'"),
         (["fit", "{messages}", "--long", "forget"], "UsageError", "--long forget is not known"),
     ],

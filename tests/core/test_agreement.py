@@ -235,3 +235,9 @@ def test_a_contract_names_the_first_item_in_which_it_differs_from_a_recorded_one
     assert InputContract("image", {"mode": Exactly("L")}, made.preparation).difference(recorded) == ("mode", "RGB", "L")
     more = InputContract("image", made.facts, {**made.preparation, "range": (0, 1)})
     assert more.difference(recorded) == ("range", None, [0, 1])
+
+
+def test_the_converter_of_the_fit_is_taken_again_though_a_better_one_was_installed_since() -> None:
+    old, better = resample("old", loss=lambda seen, to: "much"), resample("better")
+    assert agree(RATE, seen("audio", 8_000), [old, better]).steps[0].converter == "better"
+    assert agree(RATE, seen("audio", 8_000), [old, better], prefer=["old"]).steps[0].converter == "old"

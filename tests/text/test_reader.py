@@ -189,3 +189,14 @@ def test_signatures_tell_near_copies_from_texts_of_one_topic() -> None:
     assert likeness.alike(signature[None], close[None])[0] >= likeness.least
     assert likeness.alike(signature[None], other[None])[0] < 0.5
     assert likeness.signature(Raw("x", value="too short")) is None
+
+
+def test_conversions_run_in_the_order_of_the_modality_whatever_the_contract_lists_first() -> None:
+    from graftwork.extraction import Pipeline
+
+    modality, spec = registry.modality("text"), registry.backbone("text/minilm")
+    raw = Raw("x", value="\ufeffÉTÉ E\u0301".encode("utf-16"))
+    backwards = gw.InputContract("text", dict(reversed(spec.contract.facts.items())))
+    for contract in (spec.contract, backwards):
+        agreement = gw.agree(contract, modality.observed("x", [("x", READER.facts(raw))]), registry.converters())
+        assert [window.value for window in Pipeline(contract, agreement, modality)(raw)] == ["été é"]

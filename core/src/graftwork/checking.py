@@ -116,6 +116,8 @@ def check(
     begun = time.perf_counter()
     registry.task(task)
     spec = registry.backbone(backbone) if backbone else None
+    if adapter:
+        registry.adapter(adapter)
     listing = list_source(source, input, label, labelled=None)
     prints = _Prints(listing)
     data = observe(listing, prints.take)
