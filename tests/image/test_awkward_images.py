@@ -114,6 +114,8 @@ def test_transparency_shows_in_the_mode_however_it_is_stored() -> None:
         assert READER.facts(Raw("x", value=encoded(palette, kind, transparency=0)))["mode"] == "PA"
     assert READER.facts(Raw("x", value=encoded(noise(), "PNG", transparency=(1, 2, 3))))["mode"] == "RGBA"
     assert READER.facts(Raw("x", value=encoded(noise().convert("L"), "PNG", transparency=7)))["mode"] == "LA"
+    deep = Image.fromarray(np.array([[300, 25700]], np.uint16))
+    assert READER.facts(Raw("x", value=encoded(deep, "PNG", transparency=300)))["mode"] == "LA"
     assert READER.facts(Raw("x", value=Image.new("RGBA", (2, 2)).quantize(4)))["mode"] == "PA"
 
 

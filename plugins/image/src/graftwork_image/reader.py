@@ -24,7 +24,7 @@ ORIENTATION = 274
 BITS_PER_SAMPLE = 258
 """The TIFF tag of that name (TIFF 6.0, section 8)."""
 
-WITH_ALPHA = {"1": "LA", "L": "LA", "P": "PA", "RGB": "RGBA"}
+WITH_ALPHA = {"1": "LA", "L": "LA", "I;16": "LA", "P": "PA", "RGB": "RGBA"}
 """The fact `mode` of an image that names a colour as transparent, or whose palette has an alpha."""
 
 # What Pillow would warn of is either harmless here or named as unreadable below.
