@@ -197,6 +197,20 @@ def test_fit_converts_reads_in_windows_and_leaves_out_what_does_not_fit(series, 
     assert [answer["label"] for answer in answers] == ["up", "down", None]
 
 
+def test_a_run_predicts_with_the_converters_of_its_fit_though_a_better_one_came_since(
+    series, folder, monkeypatch
+) -> None:
+    from graftwork.plugins import installed
+
+    run = gw.fit(folder)
+    before = run.predict([folder / "up" / "fast.series"])
+    series.wrong = lambda value, seen, to: -value
+    better = gw.Converter("better", "series", "rate", f"{MODULE}:wrong", gives=gw.Exactly(RATE, "Hz"))
+    monkeypatch.setitem(installed().registered["converters"], "series:better", better)
+    assert gw.check(folder, backbone="series/ramp").agreement.steps[0].converter == "better"
+    assert run.predict([folder / "up" / "fast.series"]) == before
+
+
 def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads_the_first(series, tmp_path) -> None:
     for number in range(4):
         write(tmp_path / "d", "a", f"{number}", [float(i) for i in range(50)])

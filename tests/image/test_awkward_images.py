@@ -256,6 +256,15 @@ def test_odd_sizes_are_prepared_as_torchvision_does(size, interpolation, resize,
     assert (build(spec)([noise(*size)]).hidden[0] - preset(noise(*size))).abs().max() < 1e-6
 
 
+def test_pixels_are_brought_to_the_range_of_the_contract_before_they_are_normalised() -> None:
+    import dataclasses
+
+    numbers = {**SPEC.preparation, "range": (-1.0, 3.0), "mean": (1.0,) * 3, "std": (2.0,) * 3}
+    spec = dataclasses.replace(SPEC, contract=dataclasses.replace(SPEC.contract, preparation=numbers))
+    hidden = build(spec)([Image.new("RGB", (9, 9), colour) for colour in ("black", "white")]).hidden
+    assert hidden[:, :, 112, 112].tolist() == [[-1.0] * 3, [1.0] * 3]
+
+
 def test_a_strip_one_pixel_high_does_not_fill_the_memory() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert build(SPEC)([noise(60_000, 1)]).hidden.shape == (1, 3, 224, 224)

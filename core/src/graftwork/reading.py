@@ -161,7 +161,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) ->
                 return _bad(reader, raw, error)
         return reader.show(raw), found
 
-    def readable() -> Iterator[tuple[str, Mapping[str, Value]]]:
+    def usable() -> Iterator[tuple[str, Mapping[str, Value]]]:
         chunks = (range(start, min(start + CHUNK, len(raws))) for start in range(0, len(raws), CHUNK))
         # Files are waited for in threads; what is in memory already would only wait for its turn there.
         run = map if listing.modality.inline and listing.rows else ahead
@@ -174,7 +174,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) ->
                 yield item
 
     items = "rows" if listing.modality.inline and listing.rows else reader.items
-    observed = listing.modality.observed(listing.place, readable(), items)
+    observed = listing.modality.observed(listing.place, usable(), items)
     if not good:
         raise DataError(
             f"None of the {len(raws)} examples of {listing.place} can be used; the first: {bad[0].reason}",

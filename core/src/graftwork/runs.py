@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ class Run:
     def backbone(self) -> Backbone:
         """The encoder, loaded once. Raises `WeightsMismatch` when its weights are not those the run was made with."""
         if self._backbone is None:
-            spec = self._spec()
+            spec = self.spec
             backbone = load_backbone(spec)
             self._check_contract(backbone.spec)
             if freezing.weights_digest(freezing.stage_digests(backbone)) != self.record["weights_digest"]:
@@ -104,8 +105,12 @@ class Run:
             self._backbone = backbone
         return self._backbone
 
-    def _spec(self) -> BackboneSpec:
-        """The description of the encoder. Raises `ContractMismatch` when it reads other input than in the fit."""
+    @cached_property
+    def spec(self) -> BackboneSpec:
+        """The description of the encoder, found once.
+
+        Raises `ContractMismatch` when it reads or prepares its input otherwise than in the fit.
+        """
         spec = registry.backbone(self.record["backbone"])
         self._check_contract(spec)
         return spec
@@ -202,7 +207,7 @@ class Run:
     def _agree(self, observed: ObservedInput, *, may_leave_out: float) -> Agreement:
         """Agree on new data with the converters of the fit before any others, so that they go the same way."""
         return registry.agree_on(
-            self._spec(),
+            self.spec,
             observed,
             self.record.get("adapter", ""),
             may_leave_out=may_leave_out,
@@ -264,5 +269,5 @@ def load(path: str | Path) -> Run:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"'{path}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
     run = Run(record, head.eval(), None, path)
-    run._spec()
+    _ = run.spec
     return run
