@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import graftwork as gw
 from graftwork import Raw, Unreadable, registry
-from graftwork.extraction import Pipeline
+from graftwork.pipeline import Pipeline
 from graftwork_audio.clip import Clip
 from graftwork_audio.convert import turn_down, windows
 from graftwork_audio.logmel import MARGIN, picture

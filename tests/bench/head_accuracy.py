@@ -16,19 +16,25 @@ COUNT, TEST = 10_000, 4_000
 
 
 def main() -> None:
+    import datasets
     import texts
     from sklearn.linear_model import LogisticRegression
 
     from graftwork import load_backbone, registry, solver
+    from graftwork.examples import Examples
     from graftwork.extraction import extract
-    from graftwork.readers import Raw
+    from graftwork.pipeline import Pipeline
+    from graftwork.reading import data
     from graftwork.splits import stratified
 
     backbone = load_backbone(registry.backbone("text/minilm"))
     for seed in (11, 12, 13):
         rows = texts.make(COUNT, seed) + texts.make(TEST, 100 + seed)
-        raws = [Raw(text, value=text) for text, _ in rows]
-        found = extract(backbone, lambda raw: raw.value, raws, tap=6, size=lambda raw: len(raw.value))
+        read = data(
+            datasets.Dataset.from_dict({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
+        )
+        pipeline = Pipeline(backbone.spec.contract, registry.agree_on(backbone.spec, read.observed), read.modality)
+        found = extract(backbone, Examples(backbone, pipeline, read.raws), tap=6)
         names = sorted({label for _, label in rows})
         y = torch.tensor([names.index(label) for _, label in rows])
         x, y, test_x, test_y = found.values[:COUNT], y[:COUNT], found.values[COUNT:], y[COUNT:]

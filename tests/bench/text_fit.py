@@ -43,7 +43,7 @@ def main() -> None:
         )
         print(f"  seconds {run['timings']}")
         print(
-            f"  accuracy {run['metrics']['accuracy']:.4f} on {run['n_val']}, strength {run['head_choice']['strength']:.1e}"
+            f"  accuracy {run['metrics']['accuracy']:.4f} on {run['n_val']}, strength {run['training']['strength']:.1e}"
         )
         ours = run["metrics"]["accuracy"]
         compare(table, ours)
@@ -55,14 +55,16 @@ def compare(table: Path, ours: float) -> None:
 
     import graftwork as gw
     from graftwork import registry
-    from graftwork.extraction import Pipeline, extract
+    from graftwork.examples import Examples
+    from graftwork.extraction import extract
     from graftwork.fitting import split
+    from graftwork.pipeline import Pipeline
 
     data = gw.data(table)
     spec = registry.backbone("text/minilm")
     pipeline = Pipeline(spec.contract, registry.agree_on(spec, data.observed), data.modality)
     backbone = gw.load_backbone(spec)
-    found = extract(backbone, pipeline, data.raws, tap=backbone.tap("last"), size=pipeline.reader.size)
+    found = extract(backbone, Examples(backbone, pipeline, data.raws), tap=backbone.tap("last"))
     assert data.labels is not None
     x, y = found.values.numpy(), np.array(data.labels)
     held = np.array([word == "validation" for word in split(data, 0.2, 0)])

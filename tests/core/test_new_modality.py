@@ -223,14 +223,15 @@ def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads
         for w in first.record["warnings"]
     )
     from graftwork import registry
-    from graftwork.extraction import Pipeline, extract
+    from graftwork.examples import Examples
+    from graftwork.extraction import extract
+    from graftwork.pipeline import Pipeline
 
     data = gw.data(tmp_path / "d")
     agreement = registry.agree_on(spec(), data.observed)
     pipeline = Pipeline(spec().contract, agreement, data.modality)
-    options = {"tap": 0, "size": pipeline.reader.size}
     for long, points in (("windows", 50), ("truncate", 20)):
-        features = extract(whole.backbone(), pipeline, data.raws, long=long, **options).values
+        features = extract(whole.backbone(), Examples(whole.backbone(), pipeline, data.raws, long=long), tap=0).values
         expected = torch.arange(points).float().mean() / 100
         assert features[0, 0].item() == pytest.approx(expected.item(), abs=1e-6)
     with pytest.raises(gw.UsageError, match="--long forget is not known; truncate and windows are"):

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from graftwork import Apply, Plan, StagePlan, State, UnknownName, UsageError, freeze, registry, solver
+from graftwork import UsageError, solver
 from graftwork.errors import DataError
-from graftwork.extraction import _batches
+from graftwork.examples import batches
 from graftwork.fitting import sort_labels
 from graftwork.metrics import classification
 from graftwork.splits import stratified
-from graftwork.trainer import engine_for
 
 labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=60).filter(lambda ls: max(Counter(ls).values()) > 1)
 
@@ -111,38 +110,8 @@ def test_metrics_are_scikit_learns(rows) -> None:
 
 @given(st.lists(st.integers(1, 50), max_size=80), st.integers(1, 200))
 def test_batches_hold_every_example_once_within_the_budget(sizes, budget) -> None:
-    batches = _batches(sizes, budget)
-    assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
-    for batch in batches:
+    made = batches(sizes, budget)
+    assert sorted(i for batch in made for i in batch) == list(range(len(sizes)))
+    for batch in made:
         assert len(batch) == 1 or len(batch) * max(sizes[i] for i in batch) <= budget
         assert sizes[batch[0]] == max(sizes[i] for i in batch)
-
-
-def test_head_only_plans_every_stage_frozen() -> None:
-    plan = freeze.parse("head").plan(["stem", "block1"], epoch=3)
-    assert plan.all_frozen
-    assert plan.frozen == ("stem", "block1")
-
-
-def test_a_policy_that_is_not_known_or_gets_a_wrong_argument_is_refused() -> None:
-    with pytest.raises(UnknownName, match="No freeze policy is called 'heat'; the nearest is head"):
-        freeze.parse("heat")
-    with pytest.raises(UsageError, match="The freeze policy 'head' takes no argument; '2' was given"):
-        freeze.parse("head:2")
-
-
-def test_a_plan_that_trains_stages_is_refused_while_only_the_exact_engine_exists() -> None:
-    plan = Plan((StagePlan("stem", trains=False), StagePlan("block1", trains=True)))
-    with pytest.raises(UsageError, match="The freeze policy 'last:1' trains block1 by gradient steps"):
-        engine_for(plan, registry.head("linear"), "last:1")
-
-
-def test_the_certificate_fails_when_a_frozen_stage_moves_even_in_a_buffer() -> None:
-    stage = Apply("stem", torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
-    plan = Plan((StagePlan("stem", trains=False),))
-    before = {"stem": freeze.digest(stage)}
-    assert freeze.certificate(plan, before, {"stem": freeze.digest(stage)})["ok"]
-    stage.train()
-    stage(State(torch.randn(4, 2)))
-    moved = freeze.certificate(plan, before, {"stem": freeze.digest(stage)})
-    assert (moved["ok"], moved["moved"]) == (False, ["stem"])

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from graftwork import Raw, Unreadable, registry
-from graftwork.extraction import Pipeline
+from graftwork.pipeline import Pipeline
 from graftwork_image.convert import to_8_bit, to_rgb
 from graftwork_image.prepare import build
 from graftwork_image.reader import ImageReader

@@ -28,9 +28,11 @@ from graftwork.contracts import (
 from graftwork.errors import (
     ContractMismatch,
     DataError,
+    Diverged,
     Empty,
     GraftworkError,
     InputMismatch,
+    OutOfMemory,
     PluginConflict,
     PluginFault,
     RunError,
@@ -41,8 +43,10 @@ from graftwork.errors import (
     WeightsUnavailable,
 )
 from graftwork.hooks import API_VERSION, hookimpl
+from graftwork.policies import FreezePolicy, Plan, StagePlan
 from graftwork.readers import Likeness, Raw, Reader, Window
 from graftwork.registry import preparer
+from graftwork.settings import Settings
 from graftwork.specs import (
     Adapter,
     BackboneSpec,
@@ -51,6 +55,7 @@ from graftwork.specs import (
     FreezePolicySpec,
     HeadSpec,
     Modality,
+    Recipe,
     Resolver,
     TaskSpec,
 )
@@ -60,7 +65,6 @@ if TYPE_CHECKING:
     from graftwork.backbone import Backbone, load_backbone
     from graftwork.checking import Checked, check
     from graftwork.fitting import fit
-    from graftwork.freeze import FreezePolicy, Plan, StagePlan
     from graftwork.heads import Head
     from graftwork.reading import Data, data
     from graftwork.runs import Run, load
@@ -73,9 +77,6 @@ _LATER = {
     "Checked": "checking",
     "check": "checking",
     "fit": "fitting",
-    "FreezePolicy": "freeze",
-    "Plan": "freeze",
-    "StagePlan": "freeze",
     "Head": "heads",
     "Data": "reading",
     "data": "reading",
@@ -116,6 +117,7 @@ __all__ = [
     "Data",
     "DataError",
     "Demo",
+    "Diverged",
     "Empty",
     "Exactly",
     "Fact",
@@ -132,6 +134,7 @@ __all__ = [
     "Modality",
     "ObservedInput",
     "OneOf",
+    "OutOfMemory",
     "PackagedWeights",
     "Plan",
     "PluginConflict",
@@ -139,10 +142,12 @@ __all__ = [
     "Preferably",
     "Raw",
     "Reader",
+    "Recipe",
     "Requirement",
     "Resolver",
     "Run",
     "RunError",
+    "Settings",
     "Sighting",
     "Stage",
     "StagePlan",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftwork.errors import GraftworkError, PluginFault, UsageError
+from graftwork.errors import GraftworkError, PluginFault
 from graftwork.readers import Window
 from graftwork.registry import preparer
 from graftwork.specs import BackboneSpec, load_factory
@@ -68,23 +68,8 @@ class Backbone(nn.Module, ABC):
         """One vector per example, `(B, D)` float32, from the state after any stage; padding never counts."""
 
     def tap(self, word: str) -> int:
-        """The index of the stage that `word` means: "last", a stage's name, or its number from 0 (or back from -1).
-
-        Raises `UsageError` for anything else.
-        """
-        names = list(self.spec.stages)
-        if word == "last":
-            return len(names) - 1
-        if word in names:
-            return names.index(word)
-        try:
-            return range(len(names))[int(word)]
-        except (ValueError, IndexError):
-            raise UsageError(
-                f"There is no tap '{word}' in '{self.spec.name}'; its stages are 0 to {len(names) - 1}: "
-                f"{', '.join(names)}.",
-                "Choose one of them with --tap, or 'last'.",
-            ) from None
+        """The index of the stage that `word` means, see `BackboneSpec.tap`."""
+        return self.spec.tap(word)
 
     def feature_dim(self, tap: int) -> int:
         """D of the pooled features `(B, D)` after stage `tap`."""

@@ -1,9 +1,22 @@
-"""What the core itself brings, through the same hooks as any plugin: no modality, one task, one head, one policy."""
+"""What the core itself brings, through the same hooks as any plugin: no modality, one task, one head, the policies."""
 
 from graftwork.hooks import API_VERSION, hookimpl
 from graftwork.specs import FreezePolicySpec, HeadSpec, TaskSpec
 
 api_version = API_VERSION
+
+POLICIES = {
+    "head": "only the head trains",
+    "all": "every stage trains",
+    "last": "last:K, the last K stages train",
+    "lpft": "the head is solved on frozen features, then all trains at a tenth of the rate",
+    "gradual": "gradual:K, the last stage trains first and one more every K epochs",
+    "layerwise": "layerwise:DECAY, every stage trains at DECAY times the rate of the one above it",
+    "bitfit": "only biases train",
+    "norm": "only the parameters of normalisation layers train",
+    "lora": "lora:r=R, linear layers get trained updates of rank R",
+    "params": "params:GLOB, the parameters train whose names match",
+}
 
 
 @hookimpl
@@ -20,4 +33,5 @@ def graftwork_heads():
 
 @hookimpl
 def graftwork_freeze_policies():
-    yield FreezePolicySpec("head", factory="graftwork.freeze:build_head_only", summary="only the head trains")
+    for name, summary in POLICIES.items():
+        yield FreezePolicySpec(name, factory=f"graftwork.policies:build_{name}", summary=summary)

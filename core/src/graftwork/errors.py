@@ -68,3 +68,11 @@ class Empty(Unreadable):
 
 class RunError(GraftworkError):
     """A run directory that cannot be written, read or used."""
+
+
+class Diverged(GraftworkError):
+    """Training went wrong: the loss is not a number, or has grown far beyond where it began."""
+
+
+class OutOfMemory(GraftworkError):
+    """A batch does not fit in memory."""

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import platform
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
 
 from graftwork import freeze as freezing
-from graftwork import registry
+from graftwork import policies, processes, registry
 from graftwork.backbone import load_backbone
-from graftwork.errors import DataError, GraftworkError
-from graftwork.extraction import Features, Pipeline, check_options, extract
+from graftwork.checkpoints import Unfinished
+from graftwork.errors import DataError, GraftworkError, RunError, UsageError
+from graftwork.examples import Augmentation, Examples, check_long
+from graftwork.extraction import check_precision, extract
+from graftwork.heads import Head
+from graftwork.logs import check_tensorboard
 from graftwork.metrics import classification
+from graftwork.parallel import ahead
+from graftwork.pipeline import Pipeline
 from graftwork.reading import MOST_BAD, Data, allow_bad
 from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run, check_free
+from graftwork.settings import Options, Settings, decide
+from graftwork.specs import Modality, load_factory
 from graftwork.splits import stratified
-from graftwork.trainer import Part, Trained, engine_for
+from graftwork.trainer import Engine, ExactEngine, Job, Part, exact
+
+if TYPE_CHECKING:
+    from graftwork.loop import Progress
 
 
 def fit(
@@ -38,79 +51,133 @@ def fit(
     tap: str = "last",
     val: float = 0.2,
     seed: int = 0,
-    refit: bool = True,
+    refit: bool | None = None,
     on_bad: str = "skip",
     precision: str = "auto",
     device: str = "auto",
     long: str | None = None,
     adapter: str = "",
     out: str | Path | None = None,
+    resume: bool = False,
+    c: float | None = None,
+    watch: Callable[[Progress], None] | None = None,
+    **settings: Unpack[Options],
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
 
     data: what `graftwork.data` returns or takes. backbone: a name; None takes the modality's starter.
-    freeze: which stages train. tap: the stage whose pooled features the head reads. val: the part held out, unless
-    the data bring a validation split; it chooses the head's strength and gives the metrics, and then the head is
-    solved again on all the data but a test split (refit=False keeps it apart).
-    precision: "auto", "fp32" or "bf16" for extraction. long: "truncate" or "windows" for examples that are longer than
-    the encoder reads at once; None leaves it to the modality. adapter: the name of one that makes examples of the
-    encoder's modality out of the data's (`audio:image-logmel`).
+    freeze: which stages train, as `graftwork freeze` explains. tap: the stage whose pooled features the head reads.
+    val: the part held out, unless the data bring a validation split; it chooses the head's strength, or the epoch whose
+    weights are kept, and gives the metrics. refit: solve the head again on all the data but a test split; None does
+    where it is solved exactly. c: scikit-learn's inverse strength of a head that is solved; None chooses it.
+    precision: "auto", "fp32", "bf16" or (training on a GPU) "fp16". long: "truncate" or "windows" for examples that are
+    longer than the encoder reads at once; None leaves it to the modality. adapter: the name of one that makes examples
+    of the encoder's modality out of the data's (`audio:image-logmel`).
+    resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
+    step. settings: how to train by gradient steps, see `graftwork.Settings`.
 
-    Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`,
-    `UnknownName`, `UsageError`.
+    Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`,
+    `UsageError`, `RunError`, `Diverged` and `OutOfMemory`.
     """
     clock = Clock()
+    said = Settings.of(dict(settings))
     data = data if isinstance(data, Data) else read_data(data)
     spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name, adapter)
     agreement = registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD if on_bad == "skip" else 0.0)
-    if out is not None:
+    if out is not None and processes.first():
         check_free(out)
     total = len(data) + len(data.bad)
     allow_bad(data.bad, total, on_bad, agreement)
-    mode = long or data.modality.long
-    check_options(precision, mode)
     warnings = [*data.notes, *agreement.warnings, *_check_labels(data)]
     task_spec = registry.task(task)
     head_spec = registry.head(task_spec.heads[0])
-    plan = freezing.parse(freeze).plan(spec.stages, epoch=0)
-    engine = engine_for(plan, head_spec, freeze)
-    _seed(seed)
+    tapped = spec.tap(tap)
+    policy = policies.parse(freeze)
     splits = split(data, val, seed)
+    epochs = decide(said, spec.recipe, splits.count("train")).epochs
+    plans = [policy.plan(spec.stages[: tapped + 1], epoch) for epoch in range(epochs)]
+    exactly = exact(plans, head_spec)
+    _check_settings(said, freeze, exactly, resume, out, refit, c)
+    mode = long or data.modality.long
+    check_long(mode)
+    place = resolve_device(device)
+    change = _augmentation(said, registry.modality(spec.modality))
+    if exactly:
+        check_precision(precision)
+    else:
+        from graftwork.loop import training_precision
+
+        training_precision(precision, place)
+    _seed(seed)
+    _meet(place)
 
     with clock("load"):
         model = load_backbone(spec)
-        place = resolve_device(device)
-        tapped = model.tap(tap)
-        before = freezing.stage_digests(model)
-        freezing.apply(plan, model)
-    with clock("extract"):
+        before = freezing.stage_digests(model.stages())
         pipeline = Pipeline(spec.contract, agreement, data.modality)
-        found = extract(
-            model,
-            pipeline,
-            data.raws,
-            tap=tapped,
-            size=pipeline.reader.size,
-            precision=precision,
+        room = 0 if exactly else memory() // 4
+        examples = Examples(model, pipeline, data.raws, long=mode, keep=room)
+        digest = freezing.weights_digest(before)
+    engine: Engine
+    unfinished = None
+    if exactly:
+        engine = ExactEngine(refit=refit is not False, c=c)
+    else:
+        from graftwork.loop import LoopEngine
+
+        asked = {
+            "backbone": spec.name, "weights": digest, "contract": model.spec.contract.as_json(), "freeze": freeze,
+            "tap": spec.stages[tapped], "val": val, "seed": seed, "precision": precision, "long": mode,
+            "adapter": adapter, "on_bad": on_bad, "processes": processes.count(),
+            **{name: value for name, value in asdict(said).items() if name not in ("checkpoint_every", "tensorboard")},
+        }  # fmt: skip
+        unfinished = _unfinished(out, resume, data, asked)
+        engine = LoopEngine(
+            said,
+            wants_features=policy.head_first,
             device=place,
-            long=mode,
+            precision=precision,
+            change=change,
+            unfinished=unfinished,
+            resume=resume,
+            room=room,
+            watch=watch,
         )
-        left_out = [*data.bad, *(bad for _, bad in found.bad)]
+    with clock("extract"):
+        features = None
+        if engine.wants_features:
+            used = "fp32" if precision == "fp16" else precision
+            features = extract(model, examples, tap=tapped, precision=used, device=place)
+            kept, bad, about = features.kept, features.bad, features.long
+        else:
+            kept, bad, about = examples.survey()
+        left_out = [*data.bad, *(item for _, item in bad)]
         warnings = [*allow_bad(left_out, total, on_bad), *warnings]
-        warnings += found.long.warnings(len(data), data.observed.items)
-    labels, parts = _parts(data, found, splits)
+        warnings += about.warnings(len(data), data.observed.items)
+    labels, targets, parts = _parts(data, kept, splits)
+    job = Job(model, tapped, head_spec, policy, examples, targets, parts, len(labels), features, seed)
     with clock("train"):
-        trained = engine.train(parts["train"], parts["validation"], len(labels))
-        metrics: dict[str, Any] = judge(trained, parts["validation"])
-        final = engine.refit(trained, parts["train"] + parts["validation"], len(labels)) if refit else trained
-        if len(parts["test"]):
-            metrics["test"] = judge(final, parts["test"])
-    certificate = freezing.certificate(plan, before, freezing.stage_digests(model))
+        trained = engine.train(job)
+    if unfinished:
+        warnings = [*unfinished.notes, *warnings]
+    certificate = freezing.certificate(trained.moving, before, freezing.stage_digests(model.stages()))
     if not certificate["ok"]:
+        leaked = certificate["leaked"]
+        more = f" and {len(leaked) - 1} more" if len(leaked) > 1 else ""
         raise GraftworkError(
-            f"The frozen stages {', '.join(certificate['moved'])} changed during the run.",
-            "This is a fault of the plugin; report it.",
+            f"'{leaked[0]}'{more} was frozen by the policy '{freeze}' and changed during the run.",
+            f"This is a fault of the plugin that brings '{spec.name}'; report it.",
         )
+    with clock("train"):
+        if not exactly:
+            used = "fp32" if precision == "fp16" else precision
+            chosen = [number for part in ("validation", "test") for number in parts[part]]
+            features = extract(model, examples, tap=tapped, precision=used, device=place, numbers=chosen)
+            job = replace(job, features=features)
+        assert features is not None
+        metrics: dict[str, Any] = judge(trained.judged or trained.head, job.part("validation"))
+        if parts["test"]:
+            metrics["test"] = judge(trained.head, job.part("test"))
 
     record = {
         "format": FORMAT,
@@ -118,6 +185,7 @@ def fit(
         "backbone": spec.name,
         "modality": data.modality.name,
         "tap": spec.stages[tapped],
+        "feature_dim": model.feature_dim(tapped),
         "freeze": freeze,
         "head": head_spec.name,
         "engine": engine.name,
@@ -130,26 +198,112 @@ def fit(
         },
         "contract": model.spec.contract.as_json(),
         "adapter": adapter,
-        "long": vars(found.long),
+        "long": vars(about),
         "agreement": agreement.as_json(),
         "warnings": warnings,
         "metrics": metrics,
         "n_train": len(parts["train"]),
         "n_val": len(parts["validation"]),
         "n_test": len(parts["test"]),
-        "refit": refit,
-        "head_choice": final.details,
-        "precision": {"used": found.precision, "asked": precision, "cosine": found.cosine},
-        "weights_digest": freezing.weights_digest(before),
+        "refit": exactly and refit is not False,
+        "training": trained.details,
+        "settings": None if exactly else asdict(said),
+        "adapted": dict(trained.adapted),
+        "precision": {"used": features.precision, "asked": precision, "cosine": features.cosine},
+        "weights_digest": digest,
         "certificate": certificate,
-        "cache": {"hits": 0, "misses": len(found.kept)},
+        "cache": {"hits": 0, "misses": len(kept) if engine.wants_features else 0},
         "timings": clock.seconds(),
         "versions": versions(),
     }
-    run = Run(record, final.head, model)
-    if out is not None:
-        run.save(out)
+    run = Run(record, trained.head, model)
+    if out is not None and processes.first():
+        run.save(out, logs=unfinished.logs() if unfinished else ())
+        if unfinished:
+            unfinished.finish()
     return run
+
+
+def _check_settings(
+    said: Settings, freeze: str, exactly: bool, resume: bool, out: Any, refit: bool | None, c: float | None
+) -> None:
+    """Raises `UsageError` for what the engine that the policy asks for would not heed."""
+    if exactly:
+        names = ["--" + name.replace("_", "-") for name in said.changed()] + (["--resume"] if resume else [])
+        if names:
+            raise UsageError(
+                f"The freeze policy '{freeze}' solves the head exactly, without steps, so there is nothing that "
+                f"{names[0]} could change.",
+                "Leave it out, or train by steps: --freeze lpft",
+            )
+        return
+    for option, given in (("--refit", refit is True), ("--c", c is not None)):
+        if given:
+            raise UsageError(
+                f"{option} is for heads that are solved exactly; the freeze policy '{freeze}' trains by steps.",
+                "Leave it out, or write: --freeze head",
+            )
+    if resume and out is None:
+        raise UsageError("resume goes on with the fit to a folder, and none is named.", "Name it: out='runs/NAME'")
+    if said.tensorboard:
+        check_tensorboard()
+
+
+def _unfinished(out: str | Path | None, resume: bool, data: Data, asked: dict[str, Any]) -> Unfinished | None:
+    """Where checkpoints of a fit to `out` go; checked against what was asked when it began.
+
+    Raises `RunError` where there is one already that is not to be gone on with, or that was asked otherwise.
+    """
+    if out is None:
+        return None
+    unfinished = Unfinished(out)
+    if not processes.first():
+        return unfinished
+    request = {"data": fingerprint(data), **asked}
+    if not unfinished.exists():
+        unfinished.begin(request)
+    elif resume:
+        unfinished.check(request)
+    else:
+        raise RunError(
+            f"A fit to '{out}' was stopped before its end; '{unfinished.folder}' holds its checkpoints.",
+            "Go on with it: --resume, or start anew: delete that folder, or name another --out",
+        )
+    return unfinished
+
+
+def fingerprint(data: Data) -> str:
+    """A digest of all that the data are: what every example holds, its label and its split."""
+    reader = load_factory(data.modality.reader)()
+    sha = hashlib.sha256(repr((data.labels, data.splits)).encode("utf-8", "surrogatepass"))
+    for content in ahead(lambda raw: raw.content() if raw.path else reader.digest(raw), data.raws):
+        sha.update(hashlib.blake2b(content, digest_size=16).digest())
+    return sha.hexdigest()
+
+
+def _augmentation(said: Settings, modality: Modality) -> Augmentation | None:
+    if not said.augment:
+        return None
+    if not modality.augment:
+        raise UsageError(
+            f"The modality '{modality.name}' brings no augmentation.", "Leave out --augment, or update its plugin."
+        )
+    return load_factory(modality.augment)()
+
+
+def _meet(place: torch.device) -> None:
+    """Find the other processes, where there are any."""
+    if processes.count() > 1:
+        from accelerate import PartialState
+
+        PartialState(cpu=place.type == "cpu")
+
+
+def memory() -> int:
+    """Bytes of memory that are free."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def split(data: Data, val: float, seed: int) -> list[str]:
@@ -170,9 +324,9 @@ def split(data: Data, val: float, seed: int) -> list[str]:
     return splits
 
 
-def judge(trained: Trained, part: Part) -> dict[str, Any]:
+def judge(head: Head, part: Part) -> dict[str, Any]:
     with torch.inference_mode():
-        probabilities = trained.head.decode(trained.head(part.features)).numpy()
+        probabilities = head.decode(head(part.features)).numpy()
     return classification(probabilities, part.targets.numpy())
 
 
@@ -195,24 +349,23 @@ def _check_labels(data: Data) -> list[str]:
     return [f"Seen once only, so trained on but never checked: the label{'s' * (len(single) > 1)} {words}."]
 
 
-def _parts(data: Data, found: Features, splits: Sequence[str]) -> tuple[list[str], dict[str, Part]]:
+def _parts(
+    data: Data, kept: Sequence[int], splits: Sequence[str]
+) -> tuple[list[str], dict[int, int], dict[str, list[int]]]:
+    """The labels, the class number of each usable example, and the numbers of those of each split."""
     assert data.labels is not None
-    labels = sort_labels({data.labels[i] for i in found.kept if splits[i] != "test"})
+    labels = sort_labels({data.labels[i] for i in kept if splits[i] != "test"})
     number = {label: k for k, label in enumerate(labels)}
-    unseen = sorted({data.labels[i] for i in found.kept} - set(labels))
+    unseen = sorted({data.labels[i] for i in kept} - set(labels))
     if unseen:
         raise DataError(
             f"The test split has the label '{unseen[0]}', which no training example has.",
             "Add training examples, or drop it.",
         )
-    targets = torch.tensor([number[data.labels[i]] for i in found.kept])
-    parts = {}
-    for name in ("train", "validation", "test"):
-        rows = torch.tensor([row for row, i in enumerate(found.kept) if splits[i] == name], dtype=torch.long)
-        parts[name] = Part(found.values[rows], targets[rows])
-    if not len(parts["train"]) or not len(parts["validation"]):
+    parts = {name: [i for i in kept if splits[i] == name] for name in ("train", "validation", "test")}
+    if not parts["train"] or not parts["validation"]:
         raise DataError("No readable example is left to train on or to check with.", "Mend the data, or add examples.")
-    return labels, parts
+    return labels, {i: number[data.labels[i]] for i in kept}, parts
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:

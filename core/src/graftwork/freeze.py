@@ -1,111 +1,211 @@
-"""Which stages train: policies as data, applied to a backbone and proven afterwards by digests."""
+"""Frozen is frozen: plans applied to a backbone's stages, and proven afterwards by digests."""
 
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from graftwork.backbone import Backbone
 from graftwork.errors import UsageError
-from graftwork.registry import freeze_policy
-from graftwork.specs import load_factory
+from graftwork.policies import NORMS, Plan, StagePlan
+from graftwork.stages import Stage
 
 
-@dataclass(frozen=True)
-class StagePlan:
-    """What happens to one stage: whether it trains, at which factor of the learning rate, and which of its
-    parameters (a glob on their names)."""
+def trained(plan: Plan, stages: Sequence[Stage]) -> dict[str, dict[str, nn.Parameter]]:
+    """For each stage that is in the plan, the parameters that train, by their names inside it.
 
-    stage: str
-    trains: bool
-    rate: float = 1.0
-    parameters: str = "*"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One entry per stage, in order."""
-
-    stages: tuple[StagePlan, ...]
-
-    @property
-    def frozen(self) -> tuple[str, ...]:
-        """The stages of which nothing trains."""
-        return tuple(stage.stage for stage in self.stages if not stage.trains)
-
-    @property
-    def all_frozen(self) -> bool:
-        return not any(stage.trains for stage in self.stages)
-
-
-class FreezePolicy(ABC):
-    """Says which stages train in an epoch."""
-
-    @abstractmethod
-    def plan(self, stages: Sequence[str], epoch: int) -> Plan:
-        """`stages` are the names, input to output; epochs count from 0."""
-
-
-class HeadOnly(FreezePolicy):
-    """Nothing of the backbone trains."""
-
-    def plan(self, stages: Sequence[str], epoch: int) -> Plan:
-        return Plan(tuple(StagePlan(name, trains=False) for name in stages))
-
-
-def build_head_only(argument: str) -> HeadOnly:
-    if argument:
-        raise UsageError(f"The freeze policy 'head' takes no argument; '{argument}' was given.", "Write: --freeze head")
-    return HeadOnly()
-
-
-def parse(words: str) -> FreezePolicy:
-    """The policy that short words mean (`head`, `last:2`): a registered name and its argument after a colon.
-
-    Raises `UnknownName` for a name that nothing registered, `UsageError` for an argument that it refuses.
+    Raises `UsageError` when a pattern of the plan matches no parameter at all, or nothing can be adapted.
     """
-    name, _, argument = words.partition(":")
-    return load_factory(freeze_policy(name).factory)(argument)
+    chosen = {
+        planned.stage: {
+            name: parameter
+            for name, parameter in stage.named_parameters()
+            if planned.trains and _trains(planned, name, stage)
+        }
+        for planned, stage in zip(plan.stages, stages, strict=False)
+    }
+    _check_matched(plan, stages)
+    return chosen
 
 
-def apply(plan: Plan, backbone: Backbone) -> None:
-    """Freeze what the plan says: no gradients, and evaluation mode, so that statistics rest and dropout is off."""
-    for stage, planned in zip(backbone.stages(), plan.stages, strict=True):
-        stage.train(planned.trains)
-        stage.requires_grad_(planned.trains)
+def _trains(planned: StagePlan, name: str, stage: Stage) -> bool:
+    if ".lora_" in name:
+        return bool(planned.lora)
+    full = f"{planned.stage}.{plain(name)}"
+    return any(
+        "norm" in type(stage.get_submodule(name.rpartition(".")[0])).__name__.lower()
+        if pattern == NORMS
+        else fnmatchcase(full, pattern)
+        for pattern in planned.parameters
+    )
 
 
-def digest(module: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and bytes of a module's parameters and buffers."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict(keep_vars=True).items()):
-        tensor = tensor.detach().cpu().contiguous()
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+def _check_matched(plan: Plan, stages: Sequence[Stage]) -> None:
+    training = [(p, s) for p, s in zip(plan.stages, stages, strict=False) if p.trains]
+    for pattern in dict.fromkeys(pattern for planned, _ in training for pattern in planned.parameters):
+        if any(
+            _trains(StagePlan(p.stage, True, parameters=(pattern,)), name, s)
+            for p, s in training
+            for name, _ in s.named_parameters()
+        ):
+            continue
+        if pattern == NORMS:
+            raise UsageError("The encoder has no normalisation layer to train.", "Choose another: --freeze last:1")
+        names = [f"{p.stage}.{plain(name)}" for p, s in training for name, _ in s.named_parameters()]
+        near = get_close_matches(pattern, names, 1, cutoff=0)
+        raise UsageError(
+            f"No parameter matches '{pattern}'; the nearest of the {len(names)} is '{near[0]}'."
+            if near
+            else f"No parameter matches '{pattern}': the stages that it is for own none.",
+            "See them all: graftwork freeze --backbone NAME all",
+        )
+
+
+def plain(name: str) -> str:
+    """The name that a parameter had before its layer was wrapped for low-rank updates."""
+    return name.replace(".base_layer.", ".")
+
+
+def adapt(plan: Plan, stages: Sequence[Stage]) -> None:
+    """Give the linear layers of each stage the low-rank updates of its plan (through peft); not twice.
+
+    They start as no change at all: their second factor is zero.
+
+    Raises `UsageError` when no stage of the plan has a linear layer, or peft is not installed.
+    """
+    wanted = [(planned, stage) for planned, stage in zip(plan.stages, stages, strict=False) if planned.lora]
+    if not wanted or any(_adapted(stage) for _, stage in wanted):
+        return
+    targets = [(planned.lora, stage, _linear(stage)) for planned, stage in wanted]
+    if not any(names for _, _, names in targets):
+        raise UsageError(
+            f"The freeze policy lora:r={wanted[0][0].lora} adapts linear layers, and the stages "
+            f"{', '.join(planned.stage for planned, _ in wanted)} have none.",
+            "Choose another: --freeze norm, or last:1",
+        )
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise UsageError(
+            "The freeze policy 'lora' needs the package peft, which is not installed.",
+            "Install it: pip install 'graftwork[lora]'",
+        ) from error
+    for rank, stage, names in targets:
+        if names:
+            inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), stage)
+
+
+def _adapted(stage: nn.Module) -> bool:
+    return any(".lora_" in name for name, _ in stage.named_parameters())
+
+
+def _linear(stage: Stage) -> list[str]:
+    """The linear layers, and the attention layers that hold some which they read past their forward."""
+    attention = [name for name, module in stage.named_modules() if isinstance(module, nn.MultiheadAttention)]
+    linear = [
+        name
+        for name, module in stage.named_modules()
+        if isinstance(module, nn.Linear) and not any(name.startswith(f"{owner}.") for owner in attention)
+    ]
+    return attention + linear
+
+
+def apply(plan: Plan, stages: Sequence[Stage], training: bool = True) -> None:
+    """Freeze what the plan says: no gradients, and evaluation mode, so that statistics rest and dropout is off.
+
+    In a stage of which something trains, layers with statistics whose own parameters do not train rest too. Stages
+    that are not in the plan are frozen.
+    """
+    chosen = trained(plan, stages)
+    for stage in stages:
+        names = chosen.get(stage.name, {})
+        stage.train(training and bool(names))
+        for name, parameter in stage.named_parameters():
+            parameter.requires_grad_(name in names)
+        for _, module, moves in _statistics(stage, names):
+            if not moves:
+                module.eval()
+
+
+def _statistics(stage: Stage, names: Collection[str]) -> Iterator[tuple[str, nn.Module, bool]]:
+    """The layers that keep statistics, and whether those move where the parameters `names` of the stage train: where
+    the layer's own do, or, of a layer that has none, where all of the stage do."""
+    for owner, module in stage.named_modules():
+        if getattr(module, "track_running_stats", False):
+            own = [f"{owner}.{name}" for name, _ in module.named_parameters(recurse=False)]
+            if own:
+                yield owner, module, any(name in names for name in own)
+            else:
+                yield owner, module, all(name in names for name, _ in stage.named_parameters())
+
+
+def may_move(stage: Stage, names: Collection[str]) -> set[str]:
+    """The tensors (by plain name) that training the parameters `names` changes: those, and the statistics of a layer
+    whose own parameters train."""
+    moving = {plain(name) for name in names}
+    for owner, module, moves in _statistics(stage, names):
+        if moves and names:
+            moving |= {f"{owner}.{name}" for name, _ in module.named_buffers(recurse=False)}
+    return moving
+
+
+def digests(stage: nn.Module) -> dict[str, str]:
+    """SHA-256 over type, shape and bytes of each parameter and buffer, by plain name."""
+    return {plain(name): _digest(tensor) for name, tensor in stage.state_dict(keep_vars=True).items()}
+
+
+def _digest(tensor: Tensor) -> str:
+    tensor = tensor.detach().cpu().contiguous()
+    sha = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 
-def stage_digests(backbone: Backbone) -> dict[str, str]:
-    return {stage.name: digest(stage) for stage in backbone.stages()}
+def stage_digests(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
+    """`digests` of each stage, by its name."""
+    return {stage.name: digests(stage) for stage in stages}
 
 
-def weights_digest(stages: Mapping[str, str]) -> str:
+def combined(tensors: Mapping[str, str]) -> str:
+    """One digest for a set of named ones."""
+    return hashlib.sha256(" ".join(f"{name}={tensors[name]}" for name in sorted(tensors)).encode()).hexdigest()
+
+
+def weights_digest(stages: Mapping[str, Mapping[str, str]]) -> str:
     """One digest for a whole backbone, from those of its stages."""
-    return hashlib.sha256(" ".join(f"{name}={value}" for name, value in stages.items()).encode()).hexdigest()
+    return combined({name: combined(tensors) for name, tensors in stages.items()})
 
 
-def certificate(plan: Plan, before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, Any]:
-    """The proof of what was and was not trained: `ok` is False when a frozen stage moved."""
-    moved = [name for name in before if before[name] != after[name]]
+def certificate(
+    moving: Mapping[str, Collection[str]],
+    before: Mapping[str, Mapping[str, str]],
+    after: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """The proof of what was and was not trained: `ok` is False when a tensor moved that was frozen.
+
+    moving: for each stage the tensors that may have moved (`may_move`); before, after: `stage_digests`.
+    `leaked` names the frozen tensors that moved.
+    """
+    stages, leaked = {}, []
+    for name, old in before.items():
+        new, free = after[name], moving.get(name, ())
+        still = {tensor: value for tensor, value in old.items() if tensor not in free}
+        leaked += [f"{name}.{tensor}" for tensor, value in still.items() if new.get(tensor) != value]
+        stages[name] = {
+            "before": combined(old),
+            "after": combined(new),
+            "trained": sorted(free),
+            "frozen": len(still),
+        }
     return {
-        "ok": not set(moved) & set(plan.frozen),
-        "frozen": list(plan.frozen),
-        "moved": moved,
-        "stages": {name: {"before": before[name], "after": after[name]} for name in before},
+        "ok": not leaked,
+        "frozen": [name for name, entry in stages.items() if not entry["trained"]],
+        "moved": [name for name, entry in stages.items() if entry["before"] != entry["after"]],
+        "leaked": leaked,
+        "stages": stages,
     }

@@ -1,4 +1,4 @@
-"""Folders in hub layout (config.json beside model.safetensors), read without loading a weight."""
+"""How folders are laid out: models as the hub has them (config.json beside model.safetensors), and runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from typing import Any
 from graftwork.errors import DataError
 
 WEIGHTS = "model.safetensors"
+
+
+def unfinished_folder(run: Path) -> Path:
+    """Where the checkpoints of a fit to `run` are kept until it ends."""
+    return run.with_name(f"{run.name}.unfinished")
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A reader is loaded when data are read; it may import Pillow or soundfile, never 
 from __future__ import annotations
 
 import hashlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ class Reader(ABC):
     def size(self, raw: Raw) -> int:
         """How much there is to compute, in any unit, so that examples of like size can share a batch."""
         return 1
+
+    def memory(self, value: Any) -> int:
+        """The bytes that a decoded value takes."""
+        return sys.getsizeof(value)
 
     def show(self, raw: Raw) -> str:
         """The example in a few words, for messages and predictions: its path, or the text itself."""

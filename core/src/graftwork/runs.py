@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,19 @@ from graftwork.backbone import Backbone, load_backbone
 from graftwork.card import write_card, write_report
 from graftwork.contracts import ObservedInput
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
-from graftwork.extraction import Features, Pipeline, extract
+from graftwork.examples import Examples
+from graftwork.extraction import Features, extract
 from graftwork.heads import Head
 from graftwork.listing import fold_label
 from graftwork.metrics import classification
+from graftwork.pipeline import Pipeline
+from graftwork.policies import Plan, StagePlan
 from graftwork.readers import Reader
 from graftwork.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
 from graftwork.reading import data as read_data
 from graftwork.specs import BackboneSpec, load_factory
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Run:
@@ -62,8 +65,9 @@ class Run:
     def as_json(self) -> dict[str, Any]:
         return {"run": str(self.path) if self.path else None, **self.record}
 
-    def save(self, path: str | Path) -> Path:
-        """Write the run directory: run.json, head.safetensors, README.md (the model card) and report.html.
+    def save(self, path: str | Path, logs: Iterable[Path] = ()) -> Path:
+        """Write the run directory: run.json, head.safetensors, README.md (the model card) and report.html; where stages
+        were trained also backbone.safetensors, with what of them moved. logs: files and folders that join them.
 
         It appears whole or not at all. Raises `RunError` when `path` already holds something.
         """
@@ -75,6 +79,11 @@ class Run:
             raise RunError(f"'{path}' cannot be written: {error.strerror}.", "Name another: --out RUN") from error
         try:
             save_file(self._head.state_dict(), temporary / "head.safetensors")
+            if moved := self._moved():
+                save_file(moved, temporary / "backbone.safetensors")
+            for log in logs:
+                copy = shutil.copytree if log.is_dir() else shutil.copy2
+                copy(log, temporary / log.name)
             (temporary / "run.json").write_text(json.dumps(self.record, indent=2, ensure_ascii=False), encoding="utf-8")
             write_card(self.record, temporary / "README.md")
             write_report(self.record, temporary / "report.html")
@@ -90,20 +99,64 @@ class Run:
         self.path = path
         return path
 
+    def _moved(self) -> dict[str, torch.Tensor]:
+        """The tensors of the encoder that training changed, by stage and name."""
+        stages = self.record["certificate"]["stages"]
+        if not any(stages[name]["trained"] for name in stages):
+            return {}
+        return {
+            f"{stage.name}.{name}": tensor.detach().cpu().contiguous()
+            for stage in self.backbone().stages()
+            for name, tensor in stage.state_dict().items()
+            if freezing.plain(name) in stages[stage.name]["trained"]
+        }
+
     def backbone(self) -> Backbone:
-        """The encoder, loaded once. Raises `WeightsMismatch` when its weights are not those the run was made with."""
+        """The encoder as it was trained, loaded once.
+
+        Raises `WeightsMismatch` when its weights are not those the run was made with, `RunError` when what the run
+        holds of it is damaged.
+        """
         if self._backbone is None:
             spec = self.spec
             backbone = load_backbone(spec)
             self._check_contract(backbone.spec)
-            if freezing.weights_digest(freezing.stage_digests(backbone)) != self.record["weights_digest"]:
+            if freezing.weights_digest(freezing.stage_digests(backbone.stages())) != self.record["weights_digest"]:
                 raise WeightsMismatch(
                     f"The weights of '{spec.name}' here are not those that the run was made with (digest "
                     f"{self.record['weights_digest'][:12]}…).",
                     "Install the version of its plugin that run.json names, or fit again.",
                 )
+            self._train(backbone)
             self._backbone = backbone
         return self._backbone
+
+    def _train(self, backbone: Backbone) -> None:
+        """Put what training changed in the place of what was there."""
+        stages = self.record["certificate"]["stages"]
+        if not any(stages[name]["trained"] for name in stages) or self.path is None:
+            return
+        ranks = self.record["adapted"]
+        plan = Plan(tuple(StagePlan(s.name, s.name in ranks, lora=ranks.get(s.name, 0)) for s in backbone.stages()))
+        freezing.adapt(plan, backbone.stages())
+        file = self.path / "backbone.safetensors"
+        try:
+            tensors = load_file(file)
+            with torch.no_grad():
+                for stage in backbone.stages():
+                    for name, tensor in stage.state_dict(keep_vars=True).items():
+                        if freezing.plain(name) in stages[stage.name]["trained"]:
+                            tensor.copy_(tensors[f"{stage.name}.{name}"])
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunError(f"'{file}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
+        backbone.eval().requires_grad_(False)
+        for name, found in freezing.stage_digests(backbone.stages()).items():
+            if freezing.combined(found) != stages[name]["after"]:
+                raise RunError(
+                    f"'{file}' is damaged: it does not hold the stage '{name}' as it was trained.",
+                    "Fit again, or restore it from a copy.",
+                )
 
     @cached_property
     def spec(self) -> BackboneSpec:
@@ -218,16 +271,8 @@ class Run:
         backbone = self.backbone()
         modality = registry.modality(self.record["modality"])
         pipeline = Pipeline(backbone.spec.contract, agreement, modality)
-        return extract(
-            backbone,
-            pipeline,
-            raws,
-            tap=backbone.tap(self.record["tap"]),
-            size=pipeline.reader.size,
-            precision=precision,
-            device=device,
-            long=self.record["long"]["mode"],
-        )
+        examples = Examples(backbone, pipeline, raws, long=self.record["long"]["mode"])
+        return extract(backbone, examples, tap=backbone.tap(self.record["tap"]), precision=precision, device=device)
 
     def _probabilities(self, features: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -262,8 +307,8 @@ def load(path: str | Path) -> Run:
                 "Update graftwork." if record["format"] > FORMAT else "Fit again.",
             )
         weights = load_file(path / "head.safetensors")
-        outputs, features = weights["linear.weight"].shape
-        head: Head = load_factory(registry.head(record["head"]).factory)(features, outputs)
+        build = load_factory(registry.head(record["head"]).factory)
+        head: Head = build(record["feature_dim"], len(record["labels"]))
         head.load_state_dict(weights)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

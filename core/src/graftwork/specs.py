@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graftwork.contracts import Anything, Fact, InputContract, ObservedInput, Requirement, Value
-from graftwork.errors import PluginFault
+from graftwork.errors import PluginFault, UsageError
 from graftwork.weights import Weights
 
 
@@ -44,6 +44,8 @@ class Modality:
     preparer: names `build(spec) -> prepare(values) -> State`, the modality's standard preparation.
     likeness: names a `graftwork.Likeness` subclass, which finds near duplicates.
     long: what becomes of an example that is too long for an encoder unless the user says: "truncate" or "windows".
+    augment: names `build() -> change(value, rng) -> value`, which changes a decoded example as chance may (a
+    `random.Random`) without changing its label.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Modality:
     preparer: str = ""
     likeness: str = ""
     long: str = "truncate"
+    augment: str = ""
 
     @property
     def units(self) -> dict[str, str]:
@@ -71,6 +74,25 @@ class Modality:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How an encoder is fine-tuned where the user says nothing: published settings, of AdamW with all of it training.
+
+    rate: the learning rate of the encoder; policies multiply it. head_rate: that of a fresh head.
+    batch_size: examples a step. epochs: passes over the data, more where they are few. weight_decay: of AdamW, on
+    matrices. source: where the settings come from.
+
+    The default is what Mosbach et al. 2021 (arXiv:2006.04884) find stable for BERT on small data.
+    """
+
+    rate: float = 2e-5
+    head_rate: float = 1e-3
+    batch_size: int = 16
+    epochs: int = 5
+    weight_decay: float = 0.01
+    source: str = "Mosbach et al. 2021, arXiv:2006.04884"
+
+
+@dataclass(frozen=True)
 class BackboneSpec:
     """A pretrained encoder, described.
 
@@ -82,6 +104,7 @@ class BackboneSpec:
     parameters: how many numbers the stages own.
     config: whatever else `build` needs.
     starter: whether a modality's default choice may be this one.
+    recipe: how it is fine-tuned.
     """
 
     name: str
@@ -96,6 +119,7 @@ class BackboneSpec:
     pretrained_on: str
     config: Mapping[str, Any] = field(default_factory=dict)
     starter: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
 
     @property
     def modality(self) -> str:
@@ -105,6 +129,24 @@ class BackboneSpec:
     def preparation(self) -> Mapping[str, Any]:
         """How data that meet the contract become numbers: the contract's own word on it."""
         return self.contract.preparation
+
+    def tap(self, word: str) -> int:
+        """The index of the stage that `word` means: "last", a stage's name, or its number from 0 (or back from -1).
+
+        Raises `UsageError` for anything else.
+        """
+        names = list(self.stages)
+        if word == "last":
+            return len(names) - 1
+        if word in names:
+            return names.index(word)
+        try:
+            return range(len(names))[int(word)]
+        except (ValueError, IndexError):
+            raise UsageError(
+                f"There is no tap '{word}' in '{self.name}'; its stages are 0 to {len(names) - 1}: {', '.join(names)}.",
+                "Choose one of them with --tap, or 'last'.",
+            ) from None
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -1,12 +1,13 @@
-"""Training a head on a backbone: one interface, and the engine chosen from the plan.
+"""Training a head on a backbone: one interface, and two engines chosen from the plan.
 
 The exact engine serves where nothing below the head trains and the head is convex: it solves the head from stored
-features, without epochs.
+features, without epochs. The loop trains everything else by gradient steps.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +15,11 @@ import torch
 from torch import Tensor
 
 from graftwork import solver
-from graftwork.errors import UsageError
-from graftwork.freeze import Plan
+from graftwork.backbone import Backbone
+from graftwork.examples import Examples
+from graftwork.extraction import Features
 from graftwork.heads import Head
+from graftwork.policies import FreezePolicy, Plan
 from graftwork.specs import HeadSpec, load_factory
 
 
@@ -35,57 +38,106 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Job:
+    """What there is to train.
+
+    tap: the stage whose pooled features the head reads. targets: the class number of each example that can be used,
+    by its number. parts: the numbers of those to train on, to validate and to test with. classes: how many labels.
+    features: of all usable examples, from the backbone as it was loaded, where the engine asked for them.
+    """
+
+    backbone: Backbone
+    tap: int
+    head: HeadSpec
+    policy: FreezePolicy
+    examples: Examples
+    targets: Mapping[int, int]
+    parts: Mapping[str, Sequence[int]]
+    classes: int
+    features: Features | None
+    seed: int
+
+    def part(self, *names: str) -> Part:
+        """The features and targets of one or more parts."""
+        assert self.features is not None
+        place = {number: row for row, number in enumerate(self.features.kept)}
+        numbers = [number for name in names for number in self.parts[name]]
+        rows = torch.tensor([place[number] for number in numbers], dtype=torch.long)
+        return Part(self.features.values[rows], torch.tensor([self.targets[number] for number in numbers]))
+
+
+@dataclass(frozen=True)
 class Trained:
-    """A trained head, and what the engine chose and saw on the way."""
+    """A trained head, what of each stage moved on the way, and what the engine chose and saw.
+
+    judged: the head that the validation part judges, where the other one was trained on it too.
+    moving: for each stage the names of the tensors that training may have changed.
+    adapted: the rank of the low-rank updates of each stage that has some.
+    """
 
     head: Head
     details: dict[str, Any] = field(default_factory=dict)
+    judged: Head | None = None
+    moving: Mapping[str, set[str]] = field(default_factory=dict)
+    adapted: Mapping[str, int] = field(default_factory=dict)
 
 
 class Engine(ABC):
-    """Trains a head (and whatever the plan lets train below it)."""
+    """Trains a head, and whatever the policy lets train below it.
+
+    wants_features: whether it starts from features of the backbone as it was loaded.
+    """
 
     name: str
+    wants_features: bool
 
     @abstractmethod
-    def train(self, train: Part, held: Part, classes: int) -> Trained:
-        """Train on `train`, choosing by `held`."""
-
-    @abstractmethod
-    def refit(self, trained: Trained, everything: Part, classes: int) -> Trained:
-        """Train again on all the data with what was chosen."""
+    def train(self, job: Job) -> Trained: ...
 
 
 class ExactEngine(Engine):
-    """Solves a convex head (see `graftwork.solver`); its strength is chosen by held-out loss."""
+    """Solves a convex head (see `graftwork.solver`).
+
+    Its strength is chosen by held-out loss, or given as scikit-learn's `c`. refit: solve again on all but the test
+    part with the strength that was chosen.
+    """
 
     name = "exact"
+    wants_features = True
 
-    def __init__(self, spec: HeadSpec) -> None:
-        self._build = load_factory(spec.factory)
+    def __init__(self, *, refit: bool = True, c: float | None = None) -> None:
+        self._refit = refit
+        self._c = c
 
-    def train(self, train: Part, held: Part, classes: int) -> Trained:
-        return self._head(solver.choose(train.features, train.targets, held.features, held.targets, classes))
+    def train(self, job: Job) -> Trained:
+        train, held = job.part("train"), job.part("validation")
+        if self._c is not None:
+            chosen = solver.solve(train.features, train.targets, job.classes, 1 / (len(train) * self._c))
+        else:
+            chosen = solver.choose(train.features, train.targets, held.features, held.targets, job.classes)
+        judged = solved(job.head, chosen)
+        if not self._refit or not len(held):
+            return Trained(judged, _details(chosen))
+        both = train + held
+        strength = chosen.strength if self._c is None else 1 / (len(both) * self._c)
+        final = solver.solve(both.features, both.targets, job.classes, strength)
+        return Trained(solved(job.head, final), _details(final), judged)
 
-    def refit(self, trained: Trained, everything: Part, classes: int) -> Trained:
-        strength = trained.details["strength"]
-        return self._head(solver.solve(everything.features, everything.targets, classes, strength))
 
-    def _head(self, solution: solver.Solution) -> Trained:
-        head = self._build(solution.weight.shape[1], solution.weight.shape[0])
-        with torch.no_grad():
-            head.linear.weight.copy_(solution.weight)
-            head.linear.bias.copy_(solution.bias)
-        return Trained(head.eval(), {"strength": solution.strength, "converged": solution.converged})
+def _details(solution: solver.Solution) -> dict[str, Any]:
+    return {"strength": solution.strength, "converged": solution.converged}
 
 
-def engine_for(plan: Plan, head: HeadSpec, freeze: str) -> Engine:
-    """The engine that a plan asks for. Raises `UsageError` for a plan that no engine carries out."""
-    if plan.all_frozen and head.convex:
-        return ExactEngine(head)
-    training = ", ".join(stage.stage for stage in plan.stages if stage.trains) or f"the head '{head.name}'"
-    raise UsageError(
-        f"The freeze policy '{freeze}' trains {training} by gradient steps; this version solves convex heads "
-        "on frozen stages.",
-        "Write: --freeze head",
-    )
+def solved(spec: HeadSpec, solution: solver.Solution, met: Tensor | None = None) -> Head:
+    """A head that is the solution; with `met` (features) it has taken their place and size into account before."""
+    outputs, features = solution.weight.shape
+    head: Head = load_factory(spec.factory)(features, outputs)
+    if met is not None:
+        head.meet(met)
+    head.become(solution.weight, solution.bias)
+    return head.eval()
+
+
+def exact(plans: Sequence[Plan], head: HeadSpec) -> bool:
+    """Whether the exact engine can carry out the plans of every epoch."""
+    return head.convex and all(plan.all_frozen for plan in plans)

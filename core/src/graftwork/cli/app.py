@@ -12,8 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from graftwork import processes
+from graftwork.builtin import POLICIES
 from graftwork.cli import output
 from graftwork.errors import DataError, GraftworkError, UsageError
+from graftwork.layout import unfinished_folder
 
 app = typer.Typer(
     name="graftwork",
@@ -36,6 +39,10 @@ Adapter = Annotated[
     str | None,
     typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),
 ]
+
+
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training part; left out, the encoder's recipe.")]
+Rate = Annotated[float | None, typer.Option(help="Learning rate of the encoder; left out, its recipe's.")]
 
 
 @app.command()
@@ -82,6 +89,25 @@ def check(
 
 
 @app.command()
+def freeze(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="What fit --freeze takes.")],
+    backbone: Annotated[str, typer.Option(help="The encoder.")],
+    tap: Annotated[str, typer.Option(help="The stage that the head reads: last, a name or a number.")] = "last",
+    epochs: Epochs = None,
+    lr: Rate = None,
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """What a freeze policy trains of an encoder: stages, parameters and rates, epoch by epoch."""
+    _go_offline(offline)
+    from graftwork import planning
+
+    with output.steady():
+        found = planning.explain(backbone, policy, tap=tap, epochs=epochs, lr=lr)
+    output.explained(found.as_json(), json)
+
+
+@app.command()
 def fit(
     data: Annotated[
         str,
@@ -94,7 +120,9 @@ def fit(
         str | None, typer.Option(help="The encoder, by name; left out, the modality's starter.")
     ] = None,
     task: Annotated[str, typer.Option(help="What the labels are.")] = "classify",
-    freeze: Annotated[str, typer.Option(help="Which stages train.")] = "head",
+    freeze: Annotated[
+        str, typer.Option(help=f"Which stages train: {', '.join(POLICIES)}, or several joined by +.")
+    ] = "head",
     tap: Annotated[str, typer.Option(help="The stage that the head reads: last, a name or a number.")] = "last",
     val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Chooses the part that is held out.")] = 0,
@@ -102,9 +130,27 @@ def fit(
         Path | None, typer.Option(metavar="RUN", help="A new folder for the run; left out, one below runs/.")
     ] = None,
     refit: Annotated[
-        bool, typer.Option("--refit/--no-refit", help="Solve the head again on all the data at the end.")
-    ] = True,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16 for the frozen stages.")] = "auto",
+        bool | None,
+        typer.Option("--refit/--no-refit", help="Solve the head again on all the data at the end, where it is solved."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or (training on a GPU) fp16.")] = "auto",
+    epochs: Epochs = None,
+    lr: Rate = None,
+    head_lr: Annotated[float | None, typer.Option(help="Learning rate of the head; left out, the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples a step, over all processes.")] = None,
+    accumulate: Annotated[int, typer.Option(help="Compute a step in so many parts, to need less memory.")] = 1,
+    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW, on matrices; left out, the recipe's.")] = None,
+    warmup: Annotated[float, typer.Option(help="The part of the steps over which the rates rise.")] = 0.1,
+    clip: Annotated[float, typer.Option(help="The greatest norm of a gradient; 0 does not clip.")] = 1.0,
+    label_smoothing: Annotated[float, typer.Option(help="0 to 1.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="Of pooled features before the head, 0 to 1.")] = 0.1,
+    balance: Annotated[str, typer.Option(help="For rare labels: none, weights or sampling.")] = "none",
+    patience: Annotated[int, typer.Option(help="Epochs without a better validation before it stops; 0 never.")] = 5,
+    augment: Annotated[bool, typer.Option("--augment", help="Change training examples by chance.")] = False,
+    recompute: Annotated[bool, typer.Option("--recompute", help="Need less memory and more time.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit to --out that was stopped.")] = False,
+    checkpoint_every: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 60.0,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's logs too.")] = False,
     long: Annotated[
         str | None,
         typer.Option(
@@ -137,16 +183,21 @@ def fit(
         )
     spare = reading.MOST_BAD if on_bad == "skip" else 0.0
     registry.agree_on(registry.backbone(backbone), found.observed, adapter or "", may_leave_out=spare)
-    out = out or _new_run(found.name, backbone)
+    out = out or _new_run(found.name, backbone, resume)
 
     from graftwork import fitting
 
-    with output.steady():
+    with output.steady(), output.watching() as watch:
         run = fitting.fit(
             found, backbone, task=task, freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, on_bad=on_bad,
-            precision=precision, device=device, long=long, adapter=adapter or "", out=out,
+            precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
+            epochs=epochs, lr=lr, head_lr=head_lr, batch_size=batch_size, accumulate=accumulate,
+            weight_decay=weight_decay, warmup=warmup, clip=clip, label_smoothing=label_smoothing, dropout=dropout,
+            balance=balance, patience=patience, augment=augment, recompute=recompute,
+            checkpoint_every=checkpoint_every, tensorboard=tensorboard,
         )  # fmt: skip
-    output.fitted(run.as_json(), json)
+    if processes.first():
+        output.fitted(run.as_json(), json)
 
 
 @app.command()
@@ -219,13 +270,14 @@ def _lines() -> list[str]:
     return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
 
 
-def _new_run(name: str, backbone: str) -> Path:
+def _new_run(name: str, backbone: str, resume: bool) -> Path:
+    """A path below runs/ that is free; with `resume` the first whose fit was stopped."""
     stem = (
         "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{name}-{backbone.split('/')[-1]}").strip(".-")
         or "run"
     )
     path, number = Path("runs") / stem, 2
-    while path.exists():
+    while path.exists() or (not resume and unfinished_folder(path).exists()):
         path, number = Path("runs") / f"{stem}-{number}", number + 1
     return path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,6 +71,59 @@ def steady() -> Iterator[None]:
             os.dup2(kept, 2)
             os.close(kept)
             sys.stdout, sys.stderr = stdout, stderr
+
+
+@contextmanager
+def watching() -> Iterator[Callable[[Any], None]]:
+    """Show where training by steps stands: a live line on a terminal, else a line for each epoch."""
+    live = sys.stderr.isatty()
+
+    def watch(at: Any) -> None:
+        accuracy = "" if at.accuracy is None else f", validation accuracy {at.accuracy:.4f}"
+        if at.done:
+            print(
+                ("\r\x1b[K" if live else "") + f"epoch {at.epoch}/{at.epochs}: loss {at.loss:.4f}{accuracy}",
+                file=sys.stderr,
+            )
+        elif live:
+            minutes, seconds = divmod(round(at.seconds_left), 60)
+            words = (
+                f"epoch {at.epoch}/{at.epochs}, step {at.step}/{at.steps}: loss {at.loss:.4f}{accuracy}, "
+                f"rate {at.lr:.1e}, {at.examples_per_s:.0f} examples/s, {minutes}:{seconds:02} left"
+            )
+            print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
+
+    yield watch
+
+
+def explained(found: dict[str, Any], json: bool) -> None:
+    if json:
+        document(found)
+        return
+    name, solved = found["backbone"], found["solved"]
+    if solved:
+        print(f"{found['freeze']}: no stage of {name} trains, and the head is solved exactly, without epochs.")
+    elif found["head_first"]:
+        print("The head is solved exactly on frozen features first.")
+    for phase in found["phases"]:
+        if not solved:
+            epochs = f"Epochs {phase['first']} to {phase['last']}"
+            if phase["first"] == phase["last"]:
+                epochs = f"Epoch {phase['first']}"
+            print(f"{epochs}, head at rate {phase['head_lr']:.1e}:")
+        rows = [
+            [s["stage"], f"{s['trained']:,}", f"{s['frozen']:,}", f"{s['lr']:.1e}" if s["trained"] else "-"]
+            for s in phase["stages"]
+        ]
+        trained, frozen = (sum(s[k] for s in phase["stages"]) for k in ("trained", "frozen"))
+        table(
+            ["stage", "trained", "frozen", "rate"],
+            [*rows, ["all", f"{trained:,}", f"{frozen:,}", ""]],
+            ("trained", "frozen", "rate"),
+        )
+    if not solved:
+        print(f"Peak rates, after warm-up; recipe: {found['source']}.")
+    print(f"Next: graftwork fit DATA --backbone {name} --freeze {found['freeze']}")
 
 
 def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
@@ -198,11 +251,20 @@ def fitted(record: dict[str, Any], json: bool) -> None:
     frozen = record["certificate"]
     print(
         f"{record['backbone']}, tap {record['tap']}, {record['n_train']} trained on, "
-        f"{len(frozen['frozen'])} frozen stages unchanged, "
+        f"{_trained(record)}{len(frozen['frozen'])} frozen stages unchanged, "
         f"{record['precision']['used']}, {record['timings']['total']:.1f} s. Saved: {record['run']}"
     )
     example = "'a new message'" if record["modality"] == "text" else "FILE"
     print(f"Next: graftwork predict {record['run']} {example}")
+
+
+def _trained(record: dict[str, Any]) -> str:
+    """What of training by steps is worth a word."""
+    if record["engine"] == "exact":
+        return ""
+    about = record["training"]
+    moved = len(record["certificate"]["moved"])
+    return f"{moved} stages trained for {about['history'][-1]['epoch']} epochs (best: {about['best_epoch']}), "
 
 
 def _metrics(rows: list[list[Any]]) -> None:

@@ -73,6 +73,9 @@ class AudioReader(Reader):
             peak = float(np.abs(samples).max(initial=0))
             return _facts(file, peak), Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
 
+    def memory(self, value: Clip) -> int:
+        return value.samples.nbytes
+
     def digest(self, raw: Raw) -> bytes:
         """Of the samples and their rate, so that a clip is the same in WAV and in FLAC."""
         clip = self.decode(raw)

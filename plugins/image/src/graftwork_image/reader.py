@@ -59,6 +59,9 @@ class ImageReader(Reader):
             image.load()
             return image
 
+    def memory(self, value: Image.Image) -> int:
+        return value.width * value.height * len(value.getbands())
+
     def digest(self, raw: Raw) -> bytes:
         if raw.value is None or isinstance(raw.value, bytes):
             return super().digest(raw)

@@ -1,0 +1,132 @@
+"""Where a fit that is under way keeps what it needs to go on: whole files only, the last two of them.
+
+`RUN.unfinished/` beside the run's folder holds what was asked, the log, and the checkpoints; it goes when the run is
+there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from graftwork.errors import RunError
+from graftwork.layout import unfinished_folder
+
+KEPT = 2
+
+
+class Checkpoint(NamedTuple):
+    """The state after a step: numbers and words, and tensors by name."""
+
+    state: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+class Unfinished:
+    """The folder of a fit that is under way.
+
+    notes: sentences on what was found when it was opened.
+    """
+
+    def __init__(self, run: str | Path) -> None:
+        self.folder = unfinished_folder(Path(run))
+        self.notes: list[str] = []
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.csv"
+
+    def exists(self) -> bool:
+        return (self.folder / "request.json").is_file()
+
+    def begin(self, request: Mapping[str, Any]) -> None:
+        """Make the folder and write down what is asked. Raises `RunError` when it cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_whole(self.folder / "request.json", json.dumps(request, ensure_ascii=False).encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def check(self, request: Mapping[str, Any]) -> None:
+        """Raises `RunError` naming the first thing that is asked otherwise than when the fit began."""
+        asked = json.loads((self.folder / "request.json").read_text(encoding="utf-8"))
+        for item, now in json.loads(json.dumps(request)).items():
+            was = asked.get(item)
+            if was == now:
+                continue
+            words = f"its {item} changed" if item in ("data",) else f"its {item} was {_say(was)}; now it is {_say(now)}"
+            raise RunError(
+                f"The fit in '{self.folder}' cannot go on: {words}.",
+                "Ask for the same again, or start anew: delete that folder, or name another --out",
+            )
+
+    def save(self, step: int, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Write a checkpoint, whole or not at all, and drop those before the last two.
+
+        Raises `RunError` when it cannot be written (a full disk); those before it stay.
+        """
+        path = self.folder / f"step-{step:08d}.safetensors"
+        temporary = self.folder / f".{path.name}.part"
+        try:
+            save_file(dict(tensors), temporary, metadata={"state": json.dumps(state)})
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except (OSError, SafetensorError) as error:  # the latter is what a full disk is to safetensors
+            temporary.unlink(missing_ok=True)
+            raise self._unwritable(error) from error
+        for old in self._files()[:-KEPT]:
+            old.unlink(missing_ok=True)
+
+    def last(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole; one that is not is named in `notes`. None when there is none."""
+        for path in reversed(self._files()):
+            try:
+                with safe_open(path, "pt") as file:
+                    names = file.keys()
+                    state = json.loads(file.metadata()["state"])
+                    return Checkpoint(state, {name: file.get_tensor(name).clone() for name in names})
+            except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                self.notes.append(f"The checkpoint '{path.name}' is damaged ({reason}); the one before it is taken.")
+        return None
+
+    def logs(self) -> list[Path]:
+        """What of it belongs to the run: the log, and TensorBoard's where it was asked for."""
+        return [path for path in (self.log, self.folder / "tensorboard") if path.exists()]
+
+    def finish(self) -> None:
+        """The run is there: nothing of this is needed any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def _unwritable(self, error: Exception) -> RunError:
+        reason = getattr(error, "strerror", None) or error
+        held = self._files()
+        kept = f"; the last one is of step {int(held[-1].stem.split('-')[1])}" if held else ""
+        return RunError(
+            f"A checkpoint cannot be written to '{self.folder}': {reason}{kept}.",
+            "Make room, then go on: graftwork fit ... --resume",
+        )
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _say(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return f"'{value}'" if isinstance(value, str) else str(value)

@@ -1,0 +1,250 @@
+"""Examples on their way to a stage: read once, kept while memory lasts, prepared into batches."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graftwork.backbone import Backbone
+from graftwork.contracts import show
+from graftwork.errors import Unreadable, UsageError
+from graftwork.parallel import ahead
+from graftwork.pipeline import Pipeline
+from graftwork.readers import Raw, Window
+from graftwork.reading import Bad
+from graftwork.stages import State
+
+MOST_ROWS = 512
+
+Augmentation = Callable[[Any, random.Random], Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples by number, and the state of their rows before stage `begin`.
+
+    A row is an example, or a window of one: then `owners` `(R,)` are the places in `examples` that rows belong to and
+    `shares` `(R,)` their weights; else both are None.
+    """
+
+    examples: list[int]
+    state: State
+    begin: int = 0
+    owners: Tensor | None = None
+    shares: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def to(self, device: torch.device, layout: torch.memory_format = torch.preserve_format) -> Batch:
+        hidden = self.state.hidden
+        state = State(hidden.to(device, memory_format=layout) if hidden.ndim == 4 else hidden, self.state.mask)
+        moved = [None if t is None else t.to(device) for t in (self.owners, self.shares)]
+        return Batch(self.examples, state.to(device), self.begin, *moved)
+
+
+@dataclass(frozen=True)
+class Example:
+    """The parts of an example that are read, with their shares, and how much of it is not read (0 to 1)."""
+
+    parts: list[Window]
+    unread: float
+
+
+@dataclass(frozen=True)
+class Long:
+    """What became of the examples that are too long for the encoder: cut ("truncate") or read in windows ("windows").
+
+    examples: how many they are; windows: in how many parts they were read; unread: the mean part of them that was not.
+    """
+
+    mode: str
+    examples: int = 0
+    windows: int = 0
+    unread: float = 0.0
+
+    @classmethod
+    def of(cls, mode: str, seen: Sequence[tuple[int, float]]) -> Long:
+        """From the number of parts, and the part that was not read, of each example."""
+        long_ones = [(parts, unread) for parts, unread in seen if unread > 0 or parts > 1]
+        count = len(long_ones)
+        lost = sum(unread for _, unread in long_ones)
+        return cls(mode, count, sum(parts for parts, _ in long_ones), round(lost / count, 4) if count else 0.0)
+
+    def warnings(self, total: int, items: str) -> tuple[str, ...]:
+        if not self.examples:
+            return ()
+        which = f"{show(self.examples)} of {show(total)} {items}: longer than the encoder reads at once, so "
+        if self.mode == "truncate":
+            return (f"{which}cut; {self.unread:.0%} of their length is not read. Read all of it: --long windows",)
+        return (f"{which}read in {show(self.windows)} windows whose features are averaged",)
+
+
+def check_long(word: str) -> None:
+    """Raises `UsageError` for a way with long examples that is not known."""
+    if word not in ("truncate", "windows"):
+        raise UsageError(f"--long {word} is not known; truncate and windows are.", "Write: --long windows")
+
+
+class Examples:
+    """The examples of a fit or a prediction, by number.
+
+    long: "truncate" reads the first window of an example that has several, "windows" all of them.
+    keep: how many bytes of decoded examples may stay in memory after they were read.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        pipeline: Pipeline,
+        raws: Sequence[Raw],
+        *,
+        long: str = "truncate",
+        keep: int = 0,
+    ) -> None:
+        check_long(long)
+        self.backbone = backbone
+        self.raws = raws
+        self.long = long
+        self._pipeline = pipeline
+        self._room = keep
+        self._kept: dict[int, Example] = {}
+        self.sizes = [pipeline.reader.size(raw) for raw in raws]
+
+    def __len__(self) -> int:
+        return len(self.raws)
+
+    def name(self, number: int) -> str:
+        return self._pipeline.reader.show(self.raws[number])
+
+    def read(self, number: int) -> Example:
+        """Raises `Unreadable`."""
+        if number in self._kept:
+            return self._kept[number]
+        windows = self._pipeline(self.raws[number])
+        if self.long == "truncate":
+            # What the encoder itself can cut stays whole: `prepare` cuts it as the encoder's own library does.
+            first = windows[0]
+            share = first.share * self.backbone.windows(first.value)[0].share
+            found = Example([Window(first.value, share)], 1 - share)
+        else:
+            inner = [(self.backbone.windows(window.value), window.share) for window in windows]
+            found = Example([Window(part.value, part.share * share) for parts, share in inner for part in parts], 0.0)
+        if self._room > 0:
+            # Threads may take a little more than there is room for, which does no harm.
+            self._room -= sum(self._pipeline.memory(part.value) for part in found.parts)
+            self._kept[number] = found
+        return found
+
+    def survey(self) -> tuple[list[int], list[tuple[int, Bad]], Long]:
+        """Read everything once: the numbers that can be used, those that cannot and why, and what is too long."""
+
+        def one(number: int) -> tuple[int, float] | Bad:
+            try:
+                found = self.read(number)
+            except Unreadable as error:
+                return Bad(self.raws[number].name, str(error))
+            return len(found.parts), found.unread
+
+        kept, bad, seen = [], [], []
+        for number, found in enumerate(ahead(one, range(len(self)))):
+            if isinstance(found, Bad):
+                bad.append((number, found))
+            else:
+                kept.append(number)
+                seen.append(found)
+        return kept, bad, Long.of(self.long, seen)
+
+    def batch(self, numbers: Sequence[int], change: Augmentation | None = None, seed: str = "") -> Batch:
+        """Prepare examples as one batch; `change` augments each by chance, which `seed` and its number fix."""
+        rows: list[tuple[int, Window]] = []
+        for place, number in enumerate(numbers):
+            for part in self.read(number).parts:
+                value = change(part.value, random.Random(f"{seed} {number}")) if change else part.value
+                rows.append((place, Window(value, part.share)))
+        state = self.backbone.prepare([part.value for _, part in rows])
+        return assemble(list(numbers), state, [(place, part.share) for place, part in rows])
+
+
+class Boundary:
+    """The states of examples after the stages that never train, kept in memory, so that those run once."""
+
+    def __init__(self, begin: int, states: dict[int, list[tuple[Tensor, float]]]) -> None:
+        self._begin = begin
+        self._states = states
+
+    def batch(self, numbers: Sequence[int]) -> Batch:
+        rows = [(place, *row) for place, number in enumerate(numbers) for row in self._states[number]]
+        hidden = [state for _, state, _ in rows]
+        alike = len({state.shape for state in hidden}) == 1
+        state = State(torch.stack(hidden)) if alike else pad(hidden)
+        return assemble(list(numbers), state, [(place, share) for place, _, share in rows], self._begin)
+
+
+def hold(
+    examples: Examples,
+    numbers: Sequence[int],
+    begin: int,
+    room: int,
+    run: Callable[[Batch], State],
+) -> Boundary | None:
+    """Run the first `begin` stages over the examples once; None where the states would take more than `room` bytes.
+
+    run: takes a batch and returns its state before stage `begin`.
+    """
+    groups = [
+        [numbers[i] for i in group]
+        for group in batches([examples.sizes[n] for n in numbers], examples.backbone.batch_size)
+    ]
+    states: dict[int, list[tuple[Tensor, float]]] = {}
+    total = sum(examples.sizes[number] for number in numbers)
+    for group in groups:
+        batch = examples.batch(group)
+        state = run(batch)
+        lengths = [len(row) for row in state.hidden] if state.mask is None else state.mask.sum(1).tolist()
+        owners = range(len(state.hidden)) if batch.owners is None else batch.owners.tolist()
+        shares = [1.0] * len(state.hidden) if batch.shares is None else batch.shares.tolist()
+        for row, (owner, length, share) in enumerate(zip(owners, lengths, shares, strict=True)):
+            states.setdefault(batch.examples[owner], []).append((state.hidden[row, :length].clone(), share))
+        if group is groups[0]:
+            taken = sum(row.nbytes for rows in states.values() for row, _ in rows)
+            if taken * total / sum(examples.sizes[number] for number in group) > room:
+                return None
+    return Boundary(begin, states)
+
+
+def pad(rows: Sequence[Tensor]) -> State:
+    """Sequences `(T, D)` of many lengths as one state, zeros behind the shorter ones."""
+    lengths = torch.tensor([len(row) for row in rows])
+    hidden = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    mask = torch.arange(hidden.shape[1]) < lengths[:, None]
+    return State(hidden, None if bool(mask.all()) else mask)
+
+
+def assemble(numbers: list[int], state: State, rows: Sequence[tuple[int, float]], begin: int = 0) -> Batch:
+    """A batch of rows, each with the place of its example and its share of what is read of that example."""
+    if len(rows) == len(numbers):
+        return Batch(numbers, state, begin)
+    read = [0.0] * len(numbers)
+    for place, share in rows:
+        read[place] += share
+    owners = torch.tensor([place for place, _ in rows])
+    return Batch(numbers, state, begin, owners, torch.tensor([share / read[place] for place, share in rows]))
+
+
+def batches(sizes: Sequence[float], budget: int) -> list[list[int]]:
+    """Indices, the largest example first, cut so that the padded size of a batch stays within `budget`."""
+    order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], i))
+    made: list[list[int]] = []
+    for index in order:
+        rows = len(made[-1]) if made else 0
+        if rows and rows < MOST_ROWS and (rows + 1) * sizes[made[-1][0]] <= budget:
+            made[-1].append(index)
+        else:
+            made.append([index])
+    return made

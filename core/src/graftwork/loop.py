@@ -1,0 +1,515 @@
+"""The loop: gradient steps on accelerate, under a freeze policy, and able to go on after any kill as if there was none.
+
+Everything that chance decides follows from the seed and the number of the step, so nothing of it has to be kept: the
+order of the examples from the seed and the epoch, dropout from the seed and the step, augmentation from the seed, the
+epoch and the example.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from graftwork import freeze, processes, solver
+from graftwork.checkpoints import Unfinished
+from graftwork.errors import Diverged, OutOfMemory, UsageError
+from graftwork.examples import Augmentation, Batch, Boundary, batches, hold
+from graftwork.extraction import extract, fast_bf16
+from graftwork.heads import Head
+from graftwork.logs import Log
+from graftwork.metrics import classification
+from graftwork.model import Grafted
+from graftwork.parallel import ahead
+from graftwork.policies import Plan
+from graftwork.sampling import Part, divide, example_weights, order
+from graftwork.settings import Settings, decide, factor
+from graftwork.specs import load_factory
+from graftwork.stages import State
+from graftwork.trainer import Engine, Job, Trained, solved
+
+MET = 512
+"""How many training examples a fresh head meets before it trains."""
+
+EXPLODED = 5.0
+"""A running loss of more than this many times the first one, or that of guessing, has exploded."""
+
+SMOOTH = 0.9
+"""What of the running loss stays with each step."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fit by steps stands. accuracy: of the last validation, None before it. done: whether an epoch ended."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    examples_per_s: float
+    seconds_left: float
+    accuracy: float | None
+    done: bool = False
+
+
+@dataclass
+class Standing:
+    """What a fit by steps knows of itself besides tensors.
+
+    step: how many were taken. first: the first loss. running: the smoothed one. seen: examples of this epoch, and the
+    sum of their losses. waited: epochs since the best one. history: a row for each validation.
+    """
+
+    step: int = 0
+    first: float = 0.0
+    running: float = 0.0
+    seen: int = 0
+    loss: float = 0.0
+    waited: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class LoopEngine(Engine):
+    """Trains by gradient steps.
+
+    change: augments a training example. precision: "auto", "fp32", "bf16" or "fp16". unfinished: where checkpoints go;
+    resume: go on from the last of them. room: bytes for states of the stages that never train.
+    """
+
+    name = "loop"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        wants_features: bool,
+        device: torch.device,
+        precision: str = "auto",
+        change: Augmentation | None = None,
+        unfinished: Unfinished | None = None,
+        resume: bool = False,
+        room: int = 0,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.wants_features = wants_features
+        self.device = device
+        self.precision = training_precision(precision, device)
+        self.change = change
+        self.unfinished = unfinished
+        self.resume = resume
+        self.room = room
+        self.watch = watch
+
+    def train(self, job: Job) -> Trained:
+        with accelerated(self.device, self.precision) as accelerator:
+            return _Fit(self, job, accelerator).run()
+
+
+def training_precision(word: str, device: torch.device) -> str:
+    """What "auto" means on a device. Raises `UsageError` for a precision that it cannot train in."""
+    if word not in ("auto", "fp32", "bf16", "fp16"):
+        raise UsageError(f"--precision {word} is not known; auto, fp32, bf16 and fp16 are.", "Write: --precision auto")
+    if word == "fp16" and device.type != "cuda":
+        raise UsageError("--precision fp16 trains on a GPU only; there is none here.", "Write: --precision auto")
+    if word == "auto":
+        return "bf16" if fast_bf16(device) else "fp32"
+    return word
+
+
+@contextlib.contextmanager
+def accelerated(device: torch.device, precision: str) -> Iterator[Accelerator]:
+    """An accelerator of one fit's own: the library keeps one state for the whole process, which ends here."""
+    AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]  there is no public way
+    try:
+        yield Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
+    finally:
+        AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
+
+
+class _Fit:
+    """One training: its model, its optimizer, and where it stands."""
+
+    def __init__(self, engine: LoopEngine, job: Job, accelerator: Accelerator) -> None:
+        self.engine, self.job, self.accelerator = engine, job, accelerator
+        self.settings = settings = engine.settings
+        self.numbers = list(job.parts["train"])
+        self.decided = decide(settings, job.backbone.spec.recipe, len(self.numbers))
+        weights = example_weights([job.targets[number] for number in self.numbers], settings.balance)
+        self.weights = dict(zip(self.numbers, weights, strict=True))
+        self.layout = torch.channels_last if job.backbone.channels_last else torch.preserve_format
+        torch.manual_seed(job.seed)
+        model = Grafted(job.backbone, self._head(), job.tap, settings.dropout, recompute=settings.recompute)
+        self.model = model.to(engine.device)
+        self.plans = [job.policy.plan([s.name for s in model.stages], e) for e in range(self.decided.epochs)]
+        self.wrapped: nn.Module = self.model
+        self.optimizer: Any = None
+        self.moving: dict[str, set[str]] = {}
+        self.best: dict[str, Tensor] = {}
+        self.at = Standing()
+        self.saved = time.monotonic()
+        self.boundary = self._boundary()
+
+    def run(self) -> Trained:
+        self._restore()
+        unfinished = self.engine.unfinished if processes.first() else None
+        board = unfinished.folder / "tensorboard" if unfinished and self.settings.tensorboard else None
+        self.log = Log(unfinished.log if unfinished else None, self.at.step, board)
+        try:
+            if not self.at.history and self.job.policy.head_first:
+                self._judge(0)
+            per_epoch = self.decided.steps_per_epoch
+            while self.at.step < self.decided.steps and not self._waited_enough():
+                self._follow(self.at.step // per_epoch)
+                self._epoch(self.at.step // per_epoch)
+        finally:
+            self.log.close()
+        self._put(self.best)
+        return Trained(
+            self.model.head.cpu().eval(),
+            self._details(),
+            moving=self.moving,
+            adapted={entry.stage: entry.lora for entry in self.plans[0].stages if entry.lora},
+        )
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            **self.decided._asdict(),
+            "steps": self.at.step,
+            "best_epoch": int(self.at.best["epoch"]),
+            "precision": self.engine.precision,
+            "processes": processes.count(),
+            "states_kept": self.boundary is not None,
+            "history": self.at.history,
+        }
+
+    def _waited_enough(self) -> bool:
+        return 0 < self.settings.patience <= self.at.waited
+
+    # What there is at the start.
+
+    def _head(self) -> Head:
+        """Solved on the features of the encoder as it is, or fresh; either has met some of them."""
+        job = self.job
+        if job.policy.head_first and job.head.convex:
+            train, held = job.part("train"), job.part("validation")
+            found = solver.choose(train.features, train.targets, held.features, held.targets, job.classes)
+            return solved(job.head, found, met=train.features)
+        head: Head = load_factory(job.head.factory)(job.backbone.feature_dim(job.tap), job.classes)
+        some = sorted(random.Random(f"met {job.seed}").sample(self.numbers, min(MET, len(self.numbers))))
+        place = self.engine.device
+        head.meet(extract(job.backbone, job.examples, tap=job.tap, precision="fp32", device=place, numbers=some).values)
+        return head
+
+    def _boundary(self) -> Boundary | None:
+        """States after the stages that no epoch trains, where there are such and memory has room for them."""
+        for plan in self.plans:
+            self._note(plan)
+        stages = self.model.stages
+        begin = next((i for i, stage in enumerate(stages) if self.moving[stage.name]), len(stages))
+        self.moving = {}
+        if not begin or self.engine.change or processes.count() > 1:
+            return None
+        self.model.eval()
+
+        def run(batch: Batch) -> State:
+            state = batch.to(self.engine.device, self.layout).state
+            with torch.no_grad(), self.accelerator.autocast():
+                for stage in stages[:begin]:
+                    state = stage(state)
+            return state.to("cpu")
+
+        numbers = [*self.numbers, *self.job.parts["validation"]]
+        return hold(self.job.examples, numbers, begin, self.engine.room, run)
+
+    def _batch(self, numbers: Sequence[int], change: Augmentation | None = None, seed: str = "") -> Batch:
+        if self.boundary is not None:
+            return self.boundary.batch(numbers)
+        return self.job.examples.batch(numbers, change, seed)
+
+    # Plans, and what trains by them.
+
+    def _note(self, plan: Plan) -> dict[str, dict[str, nn.Parameter]]:
+        """Follow a plan, and add what it moves to `moving`."""
+        chosen = self.model.follow(plan)
+        for stage in self.model.stages:
+            self.moving.setdefault(stage.name, set()).update(freeze.may_move(stage, chosen[stage.name]))
+        return chosen
+
+    def _follow(self, epoch: int) -> None:
+        """Train by the plan of an epoch: the optimizer holds exactly what trains, and forgets nothing that goes on."""
+        plan = self.plans[epoch]
+        if self.optimizer is not None and epoch and plan == self.plans[epoch - 1]:
+            return
+        chosen = self._note(plan)
+        lr, decay = self.decided.lr, self.decided.weight_decay
+        groups = []
+        for entry in plan.stages:
+            groups += _groups(entry.stage, chosen[entry.stage], lr * entry.rate, decay)
+        groups += _groups(
+            "head", dict(self.model.head.named_parameters()), self.decided.head_lr * plan.head_rate, decay
+        )
+        old = {} if self.optimizer is None else self.optimizer.state
+        optimizer = torch.optim.AdamW(groups, fused=True)
+        optimizer.state.update({p: old[p] for group in groups for p in group["params"] if p in old})
+        self.accelerator.free_memory()
+        model = self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
+        self.wrapped, self.optimizer = self.accelerator.prepare(model, optimizer)
+
+    # Steps.
+
+    def _epoch(self, epoch: int) -> None:
+        seed = f"{self.job.seed} {epoch}"
+        examples, per_epoch = self.job.examples, self.decided.steps_per_epoch
+        size, balance = self.decided.batch_size, self.settings.balance
+        steps = order(self.numbers, self.job.targets, examples.sizes, size, balance, seed)
+
+        def load(numbers: list[int]) -> tuple[list[int], list[tuple[Part, Batch]]]:
+            parts = divide(numbers, self.weights, self.settings.accumulate)
+            return numbers, [(part, self._batch(part.numbers, self.engine.change, seed)) for part in parts]
+
+        self.model.train()
+        begun = time.perf_counter()
+        for numbers, parts in ahead(load, steps[self.at.step - epoch * per_epoch :]):
+            loss, norm = self._step(numbers, parts)
+            took = time.perf_counter() - begun
+            self._report(epoch, loss, norm, len(numbers), took)
+            if self.at.step == (epoch + 1) * per_epoch:
+                self._judge(epoch + 1)
+            self._save()
+            begun = time.perf_counter()
+
+    def _step(self, numbers: list[int], parts: list[tuple[Part, Batch]]) -> tuple[float, float]:
+        """Compute and take a step. Returns its loss and the norm of its gradient."""
+        _seed(self.job.seed, self.at.step)
+        share = factor(self.at.step, self.decided.steps, self.settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+        loss = torch.zeros((), device=self.engine.device)
+        for place, (part, batch) in enumerate(parts):
+            last = place == len(parts) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                loss += self._backward(part, batch)
+        whole = float(self.accelerator.reduce(loss, "sum"))  # pyright: ignore[reportArgumentType]
+        self._check(whole, numbers)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = self.accelerator.clip_grad_norm_(parameters, self.settings.clip or math.inf)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.at.step += 1
+        return whole, float(norm if norm is not None else math.nan)
+
+    def _backward(self, part: Part, batch: Batch) -> Tensor:
+        """Add the gradients of a part of a step. Raises `OutOfMemory` with the size that would fit."""
+        try:
+            return self._gradients(batch, part.weights)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+        count = len(part.numbers)
+        while count > 1:
+            count //= 2
+            with contextlib.suppress(torch.OutOfMemoryError, RuntimeError):
+                self._gradients(self._batch(part.numbers[-count:]), part.weights[-count:])
+                parts = math.ceil(self.decided.batch_size / processes.count() / count)
+                raise OutOfMemory(
+                    f"A batch of {len(part.numbers)} does not fit in memory; one of {count} does.",
+                    f"Write: --accumulate {parts}, which gives the same result in {parts} parts a step, or add "
+                    "--recompute",
+                )
+        raise OutOfMemory("Not even a batch of 1 fits in memory.", "Write: --recompute, or train less: --freeze last:1")
+
+    def _gradients(self, batch: Batch, weights: Sequence[float]) -> Tensor:
+        device = self.engine.device
+        with self.accelerator.autocast():
+            logits = self.wrapped(batch.to(device, self.layout))
+        targets = torch.tensor([self.job.targets[number] for number in batch.examples], device=device)
+        losses = self.model.head.loss(logits.float(), targets, self.settings.label_smoothing)
+        loss = (losses * torch.tensor(weights, device=device)).sum()
+        # Processes average their gradients; here they are summed, since the weights of all of them sum to 1.
+        self.accelerator.backward(loss * processes.count())
+        return loss.detach()
+
+    def _check(self, loss: float, numbers: Sequence[int]) -> None:
+        """Raises `Diverged` for a loss that is not finite or has exploded."""
+        at = self.at
+        if at.step == 0:
+            at.first = at.running = loss
+        at.running = SMOOTH * at.running + (1 - SMOOTH) * loss
+        most = EXPLODED * max(at.first, math.log(max(2, self.job.classes)))
+        if math.isfinite(loss) and at.running <= most:
+            return
+        names = [self.job.examples.name(number) for number in numbers]
+        shown = ", ".join(f"'{name}'" for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        became = f"rose to {loss:.1f} (it began at {at.first:.1f})" if math.isfinite(loss) else f"became {loss}"
+        lower = f"--lr {self.decided.lr / 10:.1g} --head-lr {self.decided.head_lr / 10:.1g}"
+        raise Diverged(
+            f"The loss {became} at step {at.step + 1}, whose batch is {shown}{more}.",
+            f"Look at these examples, or lower the rates: {lower}"
+            + ("" if self.engine.precision == "fp32" else " --precision fp32"),
+        )
+
+    # Validation, and the best so far.
+
+    def _judge(self, epoch: int) -> None:
+        """Validate, and keep what is better than all before: by accuracy, and by log loss where that is even."""
+        numbers = list(self.job.parts["validation"])
+        probabilities = self._probabilities(numbers)
+        found = classification(probabilities, np.array([self.job.targets[number] for number in numbers]))
+        at = self.at
+        row = {"epoch": epoch, "accuracy": found["accuracy"], "log_loss": found["log_loss"]}
+        if at.seen:
+            row["loss"] = at.loss / at.seen
+        at.history.append(row)
+        at.seen, at.loss = 0, 0.0
+        at.waited += 1
+        if not at.best or (row["accuracy"], -row["log_loss"]) > (at.best["accuracy"], -at.best["log_loss"]):
+            at.best, at.waited = dict(row), 0
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self._moving().items()}
+        self.log(step=at.step, epoch=epoch, val_accuracy=row["accuracy"], val_log_loss=row["log_loss"])
+        if self.engine.watch and processes.first() and epoch:
+            self.engine.watch(self._progress(epoch - 1, row["loss"], 0.0, 0, done=True))
+
+    def _probabilities(self, numbers: Sequence[int]) -> np.ndarray:
+        """`(N, K)` for these examples, each process computing a part."""
+        examples = self.job.examples
+        groups = batches([examples.sizes[number] for number in numbers], examples.backbone.batch_size)
+        groups = [[numbers[place] for place in group] for group in groups]
+        self.model.eval()
+        found: dict[int, np.ndarray] = {}
+        with torch.no_grad(), self.accelerator.autocast():
+            for batch in ahead(self._batch, processes.part(groups)):
+                logits = self.model(batch.to(self.engine.device, self.layout))
+                rows = self.model.head.decode(logits.float()).cpu().numpy()
+                found.update(zip(batch.examples, rows, strict=True))
+        self.model.train()
+        together = {number: row for part in processes.gather(found) for number, row in part.items()}
+        return np.stack([together[number] for number in numbers])
+
+    # Saying where it stands.
+
+    def _report(self, epoch: int, loss: float, norm: float, size: int, took: float) -> None:
+        at = self.at
+        at.seen += size
+        at.loss += loss * size
+        lr = self.decided.lr * factor(at.step - 1, self.decided.steps, self.settings.warmup)
+        per_second = size / took
+        self.log(step=at.step, epoch=epoch + 1, loss=loss, lr=lr, grad_norm=norm, examples_per_s=per_second)
+        if self.engine.watch and processes.first():
+            self.engine.watch(self._progress(epoch, at.running, lr, per_second))
+
+    def _progress(self, epoch: int, loss: float, lr: float, per_second: float, done: bool = False) -> Progress:
+        left = (self.decided.steps - self.at.step) * self.decided.batch_size
+        accuracy = self.at.history[-1]["accuracy"] if self.at.history else None
+        return Progress(
+            epoch + 1, self.decided.epochs, self.at.step, self.decided.steps, loss, lr, per_second,
+            left / per_second if per_second else 0.0, accuracy, done,
+        )  # fmt: skip
+
+    # Checkpoints.
+
+    def _moving(self) -> dict[str, Tensor]:
+        """Every tensor that training changes, by stage and name, and those of the head."""
+        found = {
+            f"{stage.name}.{name}": tensor
+            for stage in self.model.stages
+            for name, tensor in stage.state_dict(keep_vars=True).items()
+            if freeze.plain(name) in self.moving.get(stage.name, ())
+        }
+        return found | {f"head.{name}": t for name, t in self.model.head.state_dict(keep_vars=True).items()}
+
+    @torch.no_grad()
+    def _put(self, tensors: Mapping[str, Tensor]) -> None:
+        now = self._moving()
+        for name, tensor in tensors.items():
+            now[name].copy_(tensor)
+
+    def _save(self) -> None:
+        """Write a checkpoint where the last is old enough."""
+        unfinished = self.engine.unfinished
+        if unfinished is None or not processes.first():
+            return
+        if time.monotonic() - self.saved < self.settings.checkpoint_every:
+            return
+        tensors = {f"now/{name}": tensor.detach().cpu().contiguous() for name, tensor in self._moving().items()}
+        tensors |= {f"best/{name}": tensor.contiguous() for name, tensor in self.best.items()}
+        for name, parameter in self._named().items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{key}/{name}"] = value.detach().cpu().contiguous()
+        scaler = self.accelerator.scaler
+        state = {**asdict(self.at), "scaler": scaler.state_dict() if scaler is not None else None}
+        unfinished.save(self.at.step, state, tensors)
+        self.saved = time.monotonic()
+
+    def _named(self) -> dict[str, nn.Parameter]:
+        """The parameters in the optimizer, by group and name."""
+        groups = self.optimizer.param_groups
+        return {name: p for group in groups for name, p in zip(group["names"], group["params"], strict=True)}
+
+    def _restore(self) -> None:
+        """Go on from the last checkpoint, where one is asked for and there is one."""
+        unfinished = self.engine.unfinished
+        found = unfinished.last() if unfinished is not None and self.engine.resume else None
+        if found is None:
+            return
+        scaler = found.state.pop("scaler")
+        self.at = Standing(**found.state)
+        per_epoch = self.decided.steps_per_epoch
+        for epoch in range(min(math.ceil(self.at.step / per_epoch), self.decided.epochs)):
+            self._follow(epoch)
+        kinds: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
+        for name, tensor in found.tensors.items():
+            kind, _, rest = name.partition("/")
+            kinds[kind][rest] = tensor
+        self._put(kinds["now"])
+        self.best = kinds["best"]
+        named = self._named()
+        for name, tensor in kinds["optimizer"].items():
+            key, _, parameter = name.partition("/")
+            self.optimizer.state[named[parameter]][key] = tensor.to(self.engine.device)
+        if scaler is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(scaler)
+
+
+def _groups(owner: str, trained: Mapping[str, nn.Parameter], lr: float, decay: float) -> list[dict[str, Any]]:
+    """The optimizer's groups for what trains of one owner: matrices with weight decay, the rest (biases, norms)
+    without, as in the published recipes."""
+    made = []
+    for matrices, amount in ((True, decay), (False, 0.0)):
+        chosen = {f"{owner}.{name}": p for name, p in trained.items() if (p.ndim > 1) == matrices}
+        if chosen:
+            group = {
+                "params": list(chosen.values()),
+                "names": list(chosen),
+                "lr": lr,
+                "peak": lr,
+                "weight_decay": amount,
+            }
+            made.append(group)
+    return made
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "t allocate memory" in str(error)
+
+
+def _seed(seed: int, step: int) -> None:
+    """What chance decides in a step, on this process."""
+    number = hash((seed, step, processes.rank())) % 2**32
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
