@@ -131,7 +131,7 @@ def test_the_run_directory_holds_no_pickle_and_reads_as_documented(messages, tin
         "README.md",
         "report.html",
     }
-    assert set(load_file(tmp_path / "run/head.safetensors")) == {"linear.weight", "linear.bias"}
+    assert set(load_file(tmp_path / "run/head.safetensors")) == {"linear.weight", "linear.bias", "mean", "size"}
     assert "100.0% of 8 held-out examples are right" in (tmp_path / "run/report.html").read_text()
     assert f"| Encoder | {tiny}, tapped after block2 |" in (tmp_path / "run/README.md").read_text()
 

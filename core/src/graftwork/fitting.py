@@ -112,7 +112,7 @@ def fit(
     _meet(place)
 
     with clock("load"):
-        model = load_backbone(spec)
+        model = load_backbone(spec).requires_grad_(False)
         before = freezing.stage_digests(model.stages())
         pipeline = Pipeline(spec.contract, agreement, data.modality)
         room = 0 if exactly else memory() // 4
@@ -158,6 +158,7 @@ def fit(
     job = Job(model, tapped, head_spec, policy, examples, targets, parts, len(labels), features, seed)
     with clock("train"):
         trained = engine.train(job)
+        model.eval().requires_grad_(False)
     if unfinished:
         warnings = [*unfinished.notes, *warnings]
     certificate = freezing.certificate(trained.moving, before, freezing.stage_digests(model.stages()))

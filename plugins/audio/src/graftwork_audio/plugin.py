@@ -16,6 +16,7 @@ from graftwork import (
     Modality,
     OneOf,
     Preferably,
+    Recipe,
     Requirement,
     Resolver,
     Value,
@@ -40,6 +41,10 @@ FACTS = (
     Fact("channels", "the header"),
     Fact("sampling_rate", "the header", "Hz", headline=True),
     Fact("duration", "the header", "s"),
+)
+
+RECIPE = Recipe(
+    rate=3e-5, batch_size=32, epochs=5, source="transformers' audio classification example, wav2vec2-base on SUPERB"
 )
 
 LONGEST = 15.625
@@ -98,6 +103,7 @@ def graftwork_modalities() -> Iterator[Modality]:
         features=("Audio",),
         preparer="graftwork_audio.prepare:build",
         long="windows",
+        augment="graftwork_audio.augment:build",
     )
 
 
@@ -172,6 +178,7 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         license="Apache-2.0",
         source="https://huggingface.co/facebook/wav2vec2-base (Baevski et al. 2020, arXiv:2006.11477)",
         pretrained_on="LibriSpeech, 960 hours of read English, without labels",
+        recipe=RECIPE,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from graftwork import BackboneSpec, DataError, FolderWeights
 from graftwork.layout import read_json
-from graftwork_audio.plugin import reads
+from graftwork_audio.plugin import RECIPE, reads
 
 # What config.json leaves out has these values (transformers' Wav2Vec2Config; a test compares).
 DEFAULTS: Mapping[str, Any] = {
@@ -57,6 +57,7 @@ def wav2vec2(name: str, folder: Path) -> BackboneSpec:
         source=str(folder),
         pretrained_on="as its owner states",
         config={"folder": str(folder)},
+        recipe=RECIPE,
     )
 
 

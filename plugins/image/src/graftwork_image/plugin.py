@@ -15,6 +15,7 @@ from graftwork import (
     Modality,
     OneOf,
     Preferably,
+    Recipe,
     Requirement,
     UrlWeights,
     Value,
@@ -92,6 +93,7 @@ def graftwork_modalities():
         features=("Image",),
         preparer="graftwork_image.prepare:build",
         likeness="graftwork_image.likeness:ImageLikeness",
+        augment="graftwork_image.augment:build",
     )  # fmt: skip
 
 
@@ -134,6 +136,17 @@ def graftwork_converters():
     )
 
 
+CONVOLUTIONAL = Recipe(
+    rate=1e-4,
+    batch_size=32,
+    epochs=5,
+    source="fastai's fine_tune, the middle of its 1e-5 to 1e-3",
+)
+TRANSFORMER = Recipe(
+    rate=2e-5, batch_size=16, epochs=5, source="transformers' image classification example, ViT on beans"
+)
+
+
 def _torchvision(
     name: str,
     file: str,
@@ -143,6 +156,7 @@ def _torchvision(
     parameters: int,
     resize: int,
     crop: int = 224,
+    recipe: Recipe = CONVOLUTIONAL,
 ) -> BackboneSpec:
     return BackboneSpec(
         name=f"image/{name}",
@@ -158,6 +172,7 @@ def _torchvision(
         source="torchvision",
         pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
         config={"model": name.replace("-", "_")},
+        recipe=recipe,
     )
 
 
@@ -167,7 +182,8 @@ def graftwork_backbones():
     yield _torchvision("resnet18", "resnet18-f37072fd", 46_830_571, layers, 512, 11_176_512, 256)
     yield _torchvision("resnet50", "resnet50-11ad3fa6", 102_540_417, layers, 2048, 23_508_032, 232)
     blocks = tuple(f"block{i + 1}" for i in range(12))
-    yield _torchvision("vit-b-16", "vit_b_16-c867db91", 346_328_529, ("stem", *blocks, "norm"), 768, 85_798_656, 256)
+    stages = ("stem", *blocks, "norm")
+    yield _torchvision("vit-b-16", "vit_b_16-c867db91", 346_328_529, stages, 768, 85_798_656, 256, recipe=TRANSFORMER)
     blocks = (*blocks[:5], "fc6", "fc7")
     yield _torchvision("vgg16", "vgg16-397923af", 553_433_881, blocks, 4096, 134_260_544, 256)
     blocks = ("stem", "mixed5b", "mixed5c", "mixed5d", "mixed6a", "mixed6b", "mixed6c", "mixed6d", "mixed6e", "mixed7a")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from graftwork import BackboneSpec, FolderWeights
 from graftwork.layout import WEIGHTS, count_parameters, read_json, want_files
-from graftwork_text.plugin import reads, stages
+from graftwork_text.plugin import reads, recipe, stages
 from graftwork_text.tokenizer import digest, lowers
 
 
@@ -34,6 +34,7 @@ def resolve(name: str, folder: Path) -> BackboneSpec:
         license="as its owner states",
         source=str(folder),
         pretrained_on="as its owner states",
+        recipe=recipe(2e-5 if config["hidden_size"] >= 768 else 5e-5),
         config={
             "unit_length": (folder / "2_Normalize").is_dir(),
             "pooling": "first" if pooling.get("pooling_mode_cls_token") else "mean",

@@ -16,6 +16,7 @@ from graftwork import (
     Modality,
     OneOf,
     PackagedWeights,
+    Recipe,
     Requirement,
     Resolver,
     Value,
@@ -54,6 +55,11 @@ def reads(scripts: tuple[str, ...] = (), *, lower: bool, **preparation: object) 
     return InputContract("text", facts, preparation)
 
 
+def recipe(rate: float) -> Recipe:
+    """Devlin et al. 2019 (arXiv:1810.04805), appendix A.3: rates 2e-5 to 5e-5, batches of 16 or 32, 2 to 4 epochs."""
+    return Recipe(rate=rate, batch_size=16, epochs=4, source="Devlin et al. 2019, arXiv:1810.04805, appendix A.3")
+
+
 def stages(layers: int) -> tuple[str, ...]:
     return ("embeddings", *(f"block{i + 1}" for i in range(layers)))
 
@@ -68,6 +74,7 @@ def graftwork_modalities():
         extensions=(".txt",),
         inline=True,
         likeness="graftwork_text.likeness:TextLikeness",
+        augment="graftwork_text.augment:build",
     )
 
 
@@ -113,6 +120,7 @@ def graftwork_backbones():
         pretrained_on="1 billion English sentence pairs",
         config={"unit_length": True, "model": {"intermediate_size": 1536}},
         starter=True,
+        recipe=recipe(5e-5),
     )
     yield BackboneSpec(
         name="text/bert-base",
@@ -129,6 +137,7 @@ def graftwork_backbones():
         license="Apache-2.0",
         source="google-bert/bert-base-uncased",
         pretrained_on="English Wikipedia and BookCorpus, lower-cased",
+        recipe=recipe(2e-5),
     )
 
 
