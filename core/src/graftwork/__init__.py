@@ -92,6 +92,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sklearn":
+        return importlib.import_module("graftwork.sklearn")
     if name in _LATER:
         return getattr(importlib.import_module(f"graftwork.{_LATER[name]}"), name)
     raise AttributeError(f"module 'graftwork' has no attribute '{name}'")

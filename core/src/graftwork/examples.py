@@ -119,6 +119,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.raws)
 
+    def digest(self, number: int) -> bytes:
+        """What is the same for two examples that hold the same."""
+        return self._pipeline.reader.digest(self.raws[number])
+
     def name(self, number: int) -> str:
         return self._pipeline.reader.show(self.raws[number])
 

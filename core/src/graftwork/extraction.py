@@ -31,7 +31,7 @@ class Features:
     """values `(M, D)` float32 for the examples at `kept`; `bad` are the others, by index.
 
     precision: "bf16" or "fp32", what was computed in; cosine: the least one between both on the first batch, where
-    bf16 was tried.
+    bf16 was tried. seen: of each row how many parts of the example were read, and how much of it was not.
     """
 
     values: Tensor
@@ -40,6 +40,7 @@ class Features:
     precision: str
     cosine: float | None
     long: Long
+    seen: list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,9 @@ def extract(
     back = sorted(range(len(order)), key=order.__getitem__)
     about = Long.of(examples.long, seen)
     # Outside inference mode, so that a head can be trained on them.
-    return Features(
-        values[back].clone(), [order[i] for i in back], sorted(bad, key=lambda item: item[0]), used, cosine, about
-    )
+    bad.sort(key=lambda item: item[0])
+    seen = [seen[i] for i in back]
+    return Features(values[back].clone(), [order[i] for i in back], bad, used, cosine, about, seen)
 
 
 def check_precision(precision: str) -> None:

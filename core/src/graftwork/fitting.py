@@ -27,6 +27,7 @@ from graftwork.examples import Augmentation, Examples, check_long
 from graftwork.extraction import check_precision, extract
 from graftwork.heads import Head
 from graftwork.logs import check_tensorboard
+from graftwork.memo import Memo
 from graftwork.metrics import classification
 from graftwork.parallel import ahead
 from graftwork.pipeline import Pipeline
@@ -61,6 +62,7 @@ def fit(
     resume: bool = False,
     c: float | None = None,
     watch: Callable[[Progress], None] | None = None,
+    memo: Memo | None = None,
     **settings: Unpack[Options],
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
@@ -74,7 +76,8 @@ def fit(
     longer than the encoder reads at once; None leaves it to the modality. adapter: the name of one that makes examples
     of the encoder's modality out of the data's (`audio:image-logmel`).
     resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
-    step. settings: how to train by gradient steps, see `graftwork.Settings`.
+    step. memo: keeps features and the encoder for other fits of this process, in fp32 and where no stage trains.
+    settings: how to train by gradient steps, see `graftwork.Settings`.
 
     Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`,
     `UsageError`, `RunError`, `Diverged` and `OutOfMemory`.
@@ -112,8 +115,12 @@ def fit(
     _meet(place)
 
     with clock("load"):
-        model = load_backbone(spec).requires_grad_(False)
-        before = freezing.stage_digests(model.stages())
+        memo = memo if exactly and precision == "fp32" else None
+        if memo is not None:
+            model, before = memo.backbone(spec)
+        else:
+            model = load_backbone(spec).requires_grad_(False)
+            before = freezing.stage_digests(model.stages())
         pipeline = Pipeline(spec.contract, agreement, data.modality)
         room = 0 if exactly else memory() // 4
         examples = Examples(model, pipeline, data.raws, long=mode, keep=room)
@@ -145,9 +152,16 @@ def fit(
         )
     with clock("extract"):
         features = None
-        if engine.wants_features:
+        hits = memo.hits if memo else 0
+        if memo is not None:
+            steps = agreement.as_json()["steps"]
+            how = {"weights": digest, "contract": model.spec.contract.as_json(), "agreement": steps}
+            features = memo.extract(model, examples, how, tap=tapped, device=place)
+        elif engine.wants_features:
             used = "fp32" if precision == "fp16" else precision
             features = extract(model, examples, tap=tapped, precision=used, device=place)
+        hits = memo.hits - hits if memo else 0
+        if features is not None:
             kept, bad, about = features.kept, features.bad, features.long
         else:
             kept, bad, about = examples.survey()
@@ -213,11 +227,11 @@ def fit(
         "precision": {"used": features.precision, "asked": precision, "cosine": features.cosine},
         "weights_digest": digest,
         "certificate": certificate,
-        "cache": {"hits": 0, "misses": len(kept) if engine.wants_features else 0},
+        "cache": {"hits": hits, "misses": len(kept) - hits if engine.wants_features else 0},
         "timings": clock.seconds(),
         "versions": versions(),
     }
-    run = Run(record, trained.head, model)
+    run = Run(record, trained.head, model, memo=memo)
     if out is not None and processes.first():
         run.save(out, logs=unfinished.logs() if unfinished else ())
         if unfinished:

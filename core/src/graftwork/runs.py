@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from graftwork.examples import Examples
 from graftwork.extraction import Features, extract
 from graftwork.heads import Head
 from graftwork.listing import fold_label
+from graftwork.memo import Memo
 from graftwork.metrics import classification
 from graftwork.pipeline import Pipeline
 from graftwork.policies import Plan, StagePlan
@@ -43,12 +44,18 @@ class Run:
     """
 
     def __init__(
-        self, record: dict[str, Any], head: Head, backbone: Backbone | None = None, path: Path | None = None
+        self,
+        record: dict[str, Any],
+        head: Head,
+        backbone: Backbone | None = None,
+        path: Path | None = None,
+        memo: Memo | None = None,
     ) -> None:
         self.record = record
         self.path = path
         self._head = head
         self._backbone = backbone
+        self._memo = memo
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -65,10 +72,11 @@ class Run:
     def as_json(self) -> dict[str, Any]:
         return {"run": str(self.path) if self.path else None, **self.record}
 
-    def save(self, path: str | Path, logs: Iterable[Path] = ()) -> Path:
+    def save(self, path: str | Path, logs: Iterable[Path] = (), files: Mapping[str, str] | None = None) -> Path:
         """Write the run directory: run.json, head.safetensors, README.md (the model card) and report.html; where stages
-        were trained also backbone.safetensors, with what of them moved. logs: files and folders that join them.
+        were trained also backbone.safetensors, with what of them moved.
 
+        logs: files and folders that join them; files: texts that do, by name.
         It appears whole or not at all. Raises `RunError` when `path` already holds something.
         """
         path = check_free(path)
@@ -81,6 +89,8 @@ class Run:
             save_file(self._head.state_dict(), temporary / "head.safetensors")
             if moved := self._moved():
                 save_file(moved, temporary / "backbone.safetensors")
+            for name, text in (files or {}).items():
+                (temporary / name).write_text(text, encoding="utf-8")
             for log in logs:
                 copy = shutil.copytree if log.is_dir() else shutil.copy2
                 copy(log, temporary / log.name)
@@ -272,7 +282,12 @@ class Run:
         modality = registry.modality(self.record["modality"])
         pipeline = Pipeline(backbone.spec.contract, agreement, modality)
         examples = Examples(backbone, pipeline, raws, long=self.record["long"]["mode"])
-        return extract(backbone, examples, tap=backbone.tap(self.record["tap"]), precision=precision, device=device)
+        tap = backbone.tap(self.record["tap"])
+        if self._memo is not None and precision == "fp32":
+            steps = agreement.as_json()["steps"]
+            how = {"weights": self.record["weights_digest"], "contract": self.record["contract"], "agreement": steps}
+            return self._memo.extract(backbone, examples, how, tap=tap, device=device)
+        return extract(backbone, examples, tap=tap, precision=precision, device=device)
 
     def _probabilities(self, features: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

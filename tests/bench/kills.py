@@ -1,0 +1,129 @@
+"""Kills fits with SIGKILL at random times, goes on with each to its end, and compares with one that was never killed.
+
+usage: kills.py [COUNT]    Prints how many of COUNT (50) end with the weights, the history and the metrics of the unbroken
+fit, bit for bit. Children are forked from a process that has loaded everything and computed nothing, so that a kill
+falls into the fit and not into imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+POLICIES = ["all", "lpft", "gradual:1", "last:1", "bitfit+norm"]
+
+
+def encoder(folder: Path) -> str:
+    """A BERT of 2 layers with random weights."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    words = [
+        "where",
+        "is",
+        "my",
+        "card",
+        "parcel",
+        "refund",
+        "the",
+        "lost",
+        "order",
+        "please",
+        "help",
+        "money",
+        "back",
+        "i",
+    ]
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=19, **shape), add_pooling_layer=False).save_pretrained(folder)
+    rows = [f"where is my parcel {word},delivery\ni lost my card {word},card" for word in words * 2]
+    (folder.parent / "messages.csv").write_text("\n".join(["text,label", *rows]))
+    return f"local:{folder}"
+
+
+def child(work: Path, name: str, out: Path, policy: str, resume: bool) -> int:
+    """Fork a fit; returns its process id."""
+    number = os.fork()
+    if number:
+        return number
+    import graftwork as gw
+
+    try:
+        gw.fit(
+            work / "messages.csv", name, freeze=policy, out=out, resume=resume, epochs=4, batch_size=4, patience=0,
+            checkpoint_every=0.0, augment=True, balance="sampling",
+        )  # fmt: skip
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", flush=True)
+        os._exit(1)
+    os._exit(0)
+
+
+def result(out: Path) -> tuple:
+    record = json.loads((out / "run.json").read_text())
+    files = [(out / f"{file}.safetensors").read_bytes() for file in ("head", "backbone")]
+    return files, record["training"]["history"], record["metrics"], record["certificate"]["stages"]
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    import graftwork_text.bert  # noqa: F401  loaded here, so that the children need not
+
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        maker = os.fork()
+        if not maker:
+            encoder(work / "encoder")
+            os._exit(0)
+        os.waitpid(maker, 0)
+        name = f"local:{work / 'encoder'}"
+        whole, seconds = {}, {}
+        for policy in POLICIES:
+            begun = time.perf_counter()
+            os.waitpid(child(work, name, work / f"whole-{policy}", policy, False), 0)
+            seconds[policy] = time.perf_counter() - begun
+            whole[policy] = result(work / f"whole-{policy}")
+        equal = kills = into = 0
+        for trial in range(count):
+            policy, out, resume = POLICIES[trial % len(POLICIES)], work / f"run{trial}", False
+            while True:
+                process = child(work, name, out, policy, resume)
+                # The first time it is killed for certain; when it goes on, it may be again.
+                if not resume or rng.random() < 0.3:
+                    time.sleep(rng.uniform(0, seconds[policy]))
+                    os.kill(process, signal.SIGKILL)
+                _, status = os.waitpid(process, 0)
+                if os.WIFSIGNALED(status):
+                    kills += 1
+                    unfinished = out.with_name(f"{out.name}.unfinished")
+                    into += any(unfinished.glob("step-*"))
+                    resume = True
+                    continue
+                break
+            same = out.exists() and result(out) == whole[policy]
+            equal += same
+            if not same:
+                print(f"trial {trial} ({policy}) differs", flush=True)
+            shutil.rmtree(out, ignore_errors=True)
+        print(
+            f"{equal} of {count} fits equal the unbroken one bit for bit, after {kills} kills, {into} with checkpoints"
+        )
+
+
+if __name__ == "__main__":
+    main()
