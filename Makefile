@@ -1,7 +1,7 @@
 # Each target does its own set-up. `make setup` makes .venv with everything, editable.
 PY := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
-PACKAGES := core plugins/image plugins/text[starter] plugins/audio examples/plugins/efficientnet-lite
+PACKAGES := core[lora,tensorboard] plugins/image plugins/text[starter] plugins/audio examples/plugins/efficientnet-lite
 PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 
 .PHONY: setup demo test check format bench docs wheels
@@ -39,6 +39,10 @@ bench: setup
 	@$(PY) tests/bench/text_fit.py
 	@$(PY) tests/bench/photo_fit.py
 	@$(PY) tests/bench/check_speed.py
+	@$(PY) tests/bench/policies.py
+	@$(PY) tests/bench/against_trainer.py
+	@$(PY) tests/bench/boundary.py
+	@$(PY) tests/bench/kills.py
 
 docs: setup
 	@$(UV) pip install -q --python $(PY) -c constraints.txt mkdocs

@@ -28,7 +28,7 @@ MESSAGES = BENCH.parents[1] / "plugins" / "text" / "src" / "graftwork_text" / "d
 MAIN = ["head", "all", "lpft"]
 OTHERS = ["last:2", "gradual:1", "layerwise:0.8", "lpft+layerwise:0.8", "bitfit", "norm", "lora:r=8"]
 BACKBONES = {"text": "text/minilm", "image": "image/efficientnet-lite0", "audio": "audio/moonshine-tiny"}
-EPOCHS = {"text": 10, "image": 5, "audio": 10}
+EPOCHS = {"text": 6, "image": 4, "audio": 10}
 
 
 def write(modality: str, seed: int, folder: Path) -> Path:
@@ -54,8 +54,8 @@ def texts(rng: random.Random) -> Iterator[tuple[str, str, str]]:
 
 
 def photos(rng: random.Random) -> Iterator[tuple[str, str, str]]:
-    """CIFAR-10: 20 images a class to train on, 50 to test on."""
-    for part, count in (("train", 20), ("test", 50)):
+    """CIFAR-10: 16 images a class to train on, 30 to test on."""
+    for part, count in (("train", 16), ("test", 30)):
         for folder in sorted((DATA / "cifar10_subset" / part).iterdir()):
             for file in rng.sample(sorted(folder.iterdir()), count):
                 yield str(file), folder.name, part

@@ -228,6 +228,14 @@ def test_options_that_cannot_be_met_are_answered_before_anything_is_loaded(
     assert sentence in str(raised.value)
 
 
+def test_a_launcher_that_divides_the_weights_is_refused(messages, tiny, monkeypatch) -> None:
+    from accelerate.utils import DistributedType
+
+    monkeypatch.setattr(loop.Accelerator, "distributed_type", DistributedType.FSDP)
+    with pytest.raises(UsageError, match="The launcher is configured for FSDP, which divides the weights; here each"):
+        gw.fit(messages, tiny, freeze="all", **FAST)
+
+
 # Batches.
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
 from torch import Tensor, nn
 
 from graftwork import freeze, processes, solver
@@ -43,6 +44,9 @@ MET = 512
 
 EXPLODED = 5.0
 """A running loss of more than this many times the first one, or that of guessing, has exploded."""
+
+WHOLE = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+"""The ways of working with several processes in which each of them holds all weights."""
 
 SMOOTH = 0.9
 """What of the running loss stays with each step."""
@@ -135,7 +139,14 @@ def accelerated(device: torch.device, precision: str) -> Iterator[Accelerator]:
     """An accelerator of one fit's own: the library keeps one state for the whole process, which ends here."""
     AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]  there is no public way
     try:
-        yield Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
+        made = Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
+        if made.distributed_type not in WHOLE:
+            raise UsageError(
+                f"The launcher is configured for {made.distributed_type.value}, which divides the weights; here each "
+                "process holds them whole.",
+                "Launch without it: accelerate launch --multi_gpu -m graftwork fit ...",
+            )
+        yield made
     finally:
         AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
 

@@ -1,0 +1,109 @@
+"""Augmentation: what it may change, and that the seed of an example fixes it, in any thread."""
+
+from __future__ import annotations
+
+import random
+import types
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import graftwork as gw
+from graftwork.registry import modalities
+from graftwork.specs import load_factory
+
+
+def build(name: str):
+    return load_factory(next(m for m in modalities() if m.name == name).augment)()
+
+
+def test_every_modality_of_ours_brings_an_augmentation() -> None:
+    assert {m.name for m in modalities() if m.augment} >= {"image", "text", "audio"}
+
+
+@given(st.text(alphabet="ab \n", max_size=40), st.integers(0, 99))
+def test_a_text_keeps_some_of_its_words_in_order(text, seed) -> None:
+    changed = build("text")(text, random.Random(seed))
+    assert not text.split() or changed.split()
+    words = iter(text.split())
+    assert all(word in words for word in changed.split())
+
+
+def test_a_tenth_of_the_words_is_dropped() -> None:
+    text = " ".join(["word"] * 2000)
+    assert len(build("text")(text, random.Random(0)).split()) == pytest.approx(1800, abs=60)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_an_image_stays_an_image_of_a_part_of_it(width, height, seed) -> None:
+    image = Image.new("RGB", (width, height), (200, 30, 30))
+    changed = build("image")(image, random.Random(seed))
+    assert changed.mode == "RGB"
+    assert changed.size == (min(width, height),) * 2
+    red, green, _ = np.asarray(changed).reshape(-1, 3).mean(0)
+    assert red > 2 * green
+
+
+def test_a_clip_keeps_its_length_and_scale_and_loses_bands() -> None:
+    from graftwork_audio.clip import Clip
+
+    rng = np.random.default_rng(0)
+    clip = Clip((0.1 * rng.standard_normal((1, 16_000))).astype(np.float32), 16_000)
+    changed = build("audio")(clip, random.Random(1))
+    assert (changed.rate, changed.samples.shape, changed.samples.dtype) == (16_000, (1, 16_000), np.float32)
+    assert np.abs(changed.samples).max() <= 1
+    assert not np.allclose(changed.samples, clip.samples, atol=1e-3)
+    spectrum = np.abs(np.fft.rfft(changed.samples[0]))
+    bands = spectrum[: len(spectrum) // 80 * 80].reshape(80, -1).mean(1)
+    assert bands.min() < 0.2 * np.median(bands)
+    short = Clip(np.full((1, 100), 0.5, np.float32), 16_000)
+    assert build("audio")(short, random.Random(0)).samples.shape == (1, 100)
+
+
+def test_the_same_chance_gives_the_same_in_many_threads_and_leaves_torchs_own_alone() -> None:
+    image = Image.fromarray(np.arange(3 * 40 * 50, dtype=np.uint8).reshape(40, 50, 3))
+    change = build("image")
+    alone = [np.asarray(change(image, random.Random(seed))) for seed in range(16)]
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda seed: np.asarray(change(image, random.Random(seed))), range(16)))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert len({one.tobytes() for one in alone}) == 16
+
+
+def test_only_training_examples_are_changed_and_each_epoch_differently(messages, tiny_bert, monkeypatch) -> None:
+    from graftwork.examples import Examples
+
+    seen = []
+    original = Examples.batch
+
+    def spy(self, numbers, change=None, seed=""):
+        seen.append((change is not None, seed))
+        return original(self, numbers, change, seed)
+
+    monkeypatch.setattr(Examples, "batch", spy)
+    gw.fit(messages, f"local:{tiny_bert}", freeze="last:1", augment=True, epochs=2, batch_size=8)
+    assert {seed for changed, seed in seen if changed} == {"0 0", "0 1"}
+    assert {seed for changed, seed in seen if not changed} == {""}
+
+
+def test_a_modality_without_augmentation_says_so(messages, tiny_bert, plugins) -> None:
+    import dataclasses
+
+    import graftwork_text.plugin as text
+
+    bare = types.ModuleType("bare")
+    bare.__dict__.update({k: v for k, v in vars(text).items() if k.startswith("graftwork_") or k == "api_version"})
+    plain = [dataclasses.replace(m, augment="") for m in text.graftwork_modalities()]
+    bare.__dict__["graftwork_modalities"] = gw.hookimpl(lambda: plain, specname="graftwork_modalities")
+    plugins(bare)
+    with pytest.raises(gw.UsageError, match="The modality 'text' brings no augmentation. Leave out --augment"):
+        gw.fit(messages, f"local:{tiny_bert}", freeze="all", augment=True)
