@@ -340,6 +340,41 @@ def test_the_best_weights_are_kept_and_waiting_for_better_ones_ends(messages, ti
     assert len(worse.record["training"]["history"]) == 3
 
 
+@pytest.mark.parametrize("freeze", ["lpft", "gradual:1"])
+def test_where_later_epochs_did_harm_all_of_the_better_weights_come_back(messages, tiny, freeze, monkeypatch) -> None:
+    original = loop._Fit._epoch
+
+    def harmful(self, epoch):
+        original(self, epoch)
+        if epoch:
+            with torch.no_grad():
+                for parameter in self.model.backbone.parameters():
+                    if parameter.requires_grad:
+                        parameter.zero_()
+
+    monkeypatch.setattr(loop._Fit, "_epoch", harmful)
+    options = {**FAST, "head_lr": 0.1, "lr": 1e-3 if freeze == "gradual:1" else 10.0}
+    run = gw.fit(messages, tiny, freeze=freeze, **options)
+    history = run.record["training"]["history"]
+    best = next(row for row in history if row["epoch"] == run.record["training"]["best_epoch"])
+    assert best["epoch"] < 2
+    assert run.metrics["log_loss"] == pytest.approx(best["log_loss"], rel=1e-3)
+    if freeze == "lpft" and best["epoch"] == 0:
+        assert run.record["certificate"]["moved"] == []
+
+
+def test_what_fails_for_good_leaves_no_folder_that_would_stand_in_the_way(messages, tiny, tmp_path) -> None:
+    for options in ({"lr": float("inf")}, {"freeze": "params:nothing.*"}):
+        with pytest.raises(gw.GraftworkError):
+            gw.fit(messages, tiny, out=tmp_path / "run", **{**FAST, "freeze": "all", **options})
+        assert not list(tmp_path.glob("run*"))
+    with pytest.raises(Killed):
+        gw.fit(
+            messages, tiny, out=tmp_path / "run", watch=stop_at(1), freeze="all", **{**FAST, "checkpoint_every": 1e6}
+        )
+    assert not list(tmp_path.glob("run*"))
+
+
 def test_the_start_of_lpft_is_the_solved_head(messages, tiny) -> None:
     head = gw.fit(messages, tiny, freeze="head", refit=False)
     start = gw.fit(messages, tiny, freeze="lpft", **FAST).record["training"]["history"][0]

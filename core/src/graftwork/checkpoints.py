@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from graftwork.errors import RunError
+from graftwork import processes
+from graftwork.errors import GraftworkError, RunError
 from graftwork.layout import unfinished_folder
 
 KEPT = 2
@@ -31,12 +33,13 @@ class Checkpoint(NamedTuple):
 
 
 class Unfinished:
-    """The folder of a fit that is under way.
+    """The folder of a fit to `run` that is under way.
 
-    notes: sentences on what was found when it was opened.
+    request: what is asked of it. notes: sentences on what was found in it.
     """
 
-    def __init__(self, run: str | Path) -> None:
+    def __init__(self, run: str | Path, request: Mapping[str, Any]) -> None:
+        self.request = request
         self.folder = unfinished_folder(Path(run))
         self.notes: list[str] = []
 
@@ -47,18 +50,34 @@ class Unfinished:
     def exists(self) -> bool:
         return (self.folder / "request.json").is_file()
 
-    def begin(self, request: Mapping[str, Any]) -> None:
-        """Make the folder and write down what is asked. Raises `RunError` when it cannot be written."""
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Make the folder and write down what is asked, by the first process. It goes again where training fails in a
+        way that going on would not mend, or before there is a checkpoint.
+
+        Raises `RunError` when it cannot be written.
+        """
+        if not processes.first():
+            yield
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _write_whole(self.folder / "request.json", json.dumps(request, ensure_ascii=False).encode())
+            _write_whole(self.folder / "request.json", json.dumps(self.request, ensure_ascii=False).encode())
         except OSError as error:
             raise self._unwritable(error) from error
+        try:
+            yield
+        except RunError:
+            raise
+        except BaseException as error:
+            if isinstance(error, GraftworkError) or not self._files():
+                self.finish()
+            raise
 
-    def check(self, request: Mapping[str, Any]) -> None:
+    def check(self) -> None:
         """Raises `RunError` naming the first thing that is asked otherwise than when the fit began."""
         asked = json.loads((self.folder / "request.json").read_text(encoding="utf-8"))
-        for item, now in json.loads(json.dumps(request)).items():
+        for item, now in json.loads(json.dumps(self.request)).items():
             was = asked.get(item)
             if was == now:
                 continue

@@ -9,7 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -138,7 +138,7 @@ def fit(
             "adapter": adapter, "on_bad": on_bad, "processes": processes.count(),
             **{name: value for name, value in asdict(said).items() if name not in ("checkpoint_every", "tensorboard")},
         }  # fmt: skip
-        unfinished = _unfinished(out, resume, data, asked)
+        unfinished = None if out is None else _unfinished(out, resume, {"data": fingerprint(data), **asked})
         engine = LoopEngine(
             said,
             wants_features=policy.head_first,
@@ -170,7 +170,7 @@ def fit(
         warnings += about.warnings(len(data), data.observed.items)
     labels, targets, parts = _parts(data, kept, splits)
     job = Job(model, tapped, head_spec, policy, examples, targets, parts, len(labels), features, seed)
-    with clock("train"):
+    with clock("train"), unfinished.under_way() if unfinished else nullcontext():
         trained = engine.train(job)
         model.eval().requires_grad_(False)
     if unfinished:
@@ -264,21 +264,16 @@ def _check_settings(
         check_tensorboard()
 
 
-def _unfinished(out: str | Path | None, resume: bool, data: Data, asked: dict[str, Any]) -> Unfinished | None:
+def _unfinished(out: str | Path, resume: bool, request: dict[str, Any]) -> Unfinished:
     """Where checkpoints of a fit to `out` go; checked against what was asked when it began.
 
     Raises `RunError` where there is one already that is not to be gone on with, or that was asked otherwise.
     """
-    if out is None:
-        return None
-    unfinished = Unfinished(out)
-    if not processes.first():
+    unfinished = Unfinished(out, request)
+    if not processes.first() or not unfinished.exists():
         return unfinished
-    request = {"data": fingerprint(data), **asked}
-    if not unfinished.exists():
-        unfinished.begin(request)
-    elif resume:
-        unfinished.check(request)
+    if resume:
+        unfinished.check()
     else:
         raise RunError(
             f"A fit to '{out}' was stopped before its end; '{unfinished.folder}' holds its checkpoints.",

@@ -169,6 +169,7 @@ class _Fit:
         self.wrapped: nn.Module = self.model
         self.optimizer: Any = None
         self.moving: dict[str, set[str]] = {}
+        self.ever: dict[str, set[str]] = {}
         self.best: dict[str, Tensor] = {}
         self.at = Standing()
         self.saved = time.monotonic()
@@ -231,7 +232,7 @@ class _Fit:
             self._note(plan)
         stages = self.model.stages
         begin = next((i for i, stage in enumerate(stages) if self.moving[stage.name]), len(stages))
-        self.moving = {}
+        self.ever, self.moving = self.moving, {}
         if not begin or self.engine.change or processes.count() > 1:
             return None
         self.model.eval()
@@ -254,7 +255,7 @@ class _Fit:
     # Plans, and what trains by them.
 
     def _note(self, plan: Plan) -> dict[str, dict[str, nn.Parameter]]:
-        """Follow a plan, and add what it moves to `moving`."""
+        """Follow a plan, and add the tensors that it moves to `moving`."""
         chosen = self.model.follow(plan)
         for stage in self.model.stages:
             self.moving.setdefault(stage.name, set()).update(freeze.may_move(stage, chosen[stage.name]))
@@ -434,12 +435,12 @@ class _Fit:
     # Checkpoints.
 
     def _moving(self) -> dict[str, Tensor]:
-        """Every tensor that training changes, by stage and name, and those of the head."""
+        """Every tensor that training changes in any epoch, by stage and name, and those of the head."""
         found = {
             f"{stage.name}.{name}": tensor
             for stage in self.model.stages
             for name, tensor in stage.state_dict(keep_vars=True).items()
-            if freeze.plain(name) in self.moving.get(stage.name, ())
+            if freeze.plain(name) in self.ever[stage.name]
         }
         return found | {f"head.{name}": t for name, t in self.model.head.state_dict(keep_vars=True).items()}
 

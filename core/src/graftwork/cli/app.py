@@ -305,7 +305,8 @@ def _run(arguments: list[str], *, json: bool) -> int:
         output.failed("UsageError", output.sentence(error.format_message()), f"See: {command} --help", json)
         return 2
     except (typer.Abort, KeyboardInterrupt):
-        output.failed("Interrupted", "Interrupted.", "Nothing half-done was left behind.", json)
+        hint = "Nothing half-written was left behind; a fit that trains by steps goes on with --resume."
+        output.failed("Interrupted", "Interrupted.", hint, json)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,6 +9,8 @@ from graftwork.layout import WEIGHTS, count_parameters, read_json, want_files
 from graftwork_text.plugin import reads, recipe, stages
 from graftwork_text.tokenizer import digest, lowers
 
+SHAPE = ("vocab_size", "intermediate_size", "num_attention_heads", "max_position_embeddings", "type_vocab_size")
+
 
 def resolve(name: str, folder: Path) -> BackboneSpec:
     """The spec of a BERT encoder in `folder`, with sentence-transformers' pooling where it says so.
@@ -36,6 +38,8 @@ def resolve(name: str, folder: Path) -> BackboneSpec:
         pretrained_on="as its owner states",
         recipe=recipe(2e-5 if config["hidden_size"] >= 768 else 5e-5),
         config={
+            # What a model without these weights is built from.
+            "model": {name: config[name] for name in SHAPE if name in config},
             "unit_length": (folder / "2_Normalize").is_dir(),
             "pooling": "first" if pooling.get("pooling_mode_cls_token") else "mean",
         },
