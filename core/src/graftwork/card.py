@@ -29,10 +29,35 @@ def write_report(record: dict[str, Any], path: Path) -> None:
     body = f"""<p class="lead">{record["metrics"]["accuracy"]:.1%} of {record["n_val"]} held-out examples are right,
 {gain * 100:+.1f} points against always guessing the most frequent label.</p>
 <h2>Measured</h2>{rows(_figures(record))}
-<h2>Made of</h2>{rows(_facts(record))}
+{_epochs(record)}<h2>Made of</h2>{rows(_facts(record))}
 <h2>Warnings</h2><ul>{notes}</ul>"""
     title = f"{record['data']['name']}: {record['task']} with {record['backbone']}"
     path.write_text(page(title, body), encoding="utf-8")
+
+
+def _epochs(record: dict[str, Any]) -> str:
+    """What each validation of a training by steps gave."""
+    if record["engine"] == "exact":
+        return ""
+    found = []
+    for row in record["training"]["history"]:
+        name = f"epoch {row['epoch']}" if row["epoch"] else "solved head, before any step"
+        best = " (kept)" if row["epoch"] == record["training"]["best_epoch"] else ""
+        loss = f"loss {row['loss']:.4f}, " if "loss" in row else ""
+        found.append((name, f"{loss}validation accuracy {row['accuracy']:.4f}, log loss {row['log_loss']:.4f}{best}"))
+    return f"<h2>Epochs</h2>{rows(found)}"
+
+
+def _steps(record: dict[str, Any]) -> list[tuple[str, str]]:
+    if record["engine"] == "exact":
+        return []
+    about, trained = record["training"], record["certificate"]["stages"]
+    count = sum(len(entry["trained"]) for entry in trained.values())
+    words = (
+        f"{about['steps']} steps of {about['batch_size']} examples, rate {about['lr']:g}, head {about['head_lr']:g}, "
+        f"{about['precision']}; {count} tensors of the encoder trained"
+    )
+    return [("Steps", words)]
 
 
 def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -46,6 +71,7 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("Conversions", "; ".join(steps) or "none needed"),
         *([("Adapter", record["adapter"])] if record["adapter"] else []),
         ("Trained", f"{record['head']} head by the {record['engine']} engine, freeze policy {record['freeze']}"),
+        *_steps(record),
         (
             "Frozen stages",
             f"{len(frozen['frozen'])}, {'none moved' if frozen['ok'] else 'MOVED'} (digests in run.json)",
