@@ -8,7 +8,7 @@ import platform
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ import torch
 
 from graftwork import freeze as freezing
 from graftwork import policies, processes, registry
-from graftwork.backbone import load_backbone
+from graftwork.backbone import Backbone, load_backbone
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import DataError, GraftworkError, RunError, UsageError
 from graftwork.examples import Augmentation, Examples, check_long
@@ -37,7 +37,7 @@ from graftwork.runs import FORMAT, Run, check_free
 from graftwork.settings import Options, Settings, decide
 from graftwork.specs import Modality, load_factory
 from graftwork.splits import stratified
-from graftwork.trainer import Engine, ExactEngine, Job, Part, exact
+from graftwork.trainer import Engine, ExactEngine, Job, Part, Trained, exact
 
 if TYPE_CHECKING:
     from graftwork.loop import Progress
@@ -173,16 +173,9 @@ def fit(
     with clock("train"), unfinished.under_way() if unfinished else nullcontext():
         trained = engine.train(job)
         model.eval().requires_grad_(False)
+        certificate = _certified(trained, before, model, freeze)
     if unfinished:
         warnings = [*unfinished.notes, *warnings]
-    certificate = freezing.certificate(trained.moving, before, freezing.stage_digests(model.stages()))
-    if not certificate["ok"]:
-        leaked = certificate["leaked"]
-        more = f" and {len(leaked) - 1} more" if len(leaked) > 1 else ""
-        raise GraftworkError(
-            f"'{leaked[0]}'{more} was frozen by the policy '{freeze}' and changed during the run.",
-            f"This is a fault of the plugin that brings '{spec.name}'; report it.",
-        )
     with clock("train"):
         if not exactly:
             used = "fp32" if precision == "fp16" else precision
@@ -237,6 +230,21 @@ def fit(
         if unfinished:
             unfinished.finish()
     return run
+
+
+def _certified(
+    trained: Trained, before: Mapping[str, Mapping[str, str]], model: Backbone, freeze: str
+) -> dict[str, Any]:
+    """The certificate. Raises `GraftworkError` when a frozen tensor moved."""
+    found = freezing.certificate(trained.moving, before, freezing.stage_digests(model.stages()))
+    if found["ok"]:
+        return found
+    leaked = found["leaked"]
+    more = f" and {len(leaked) - 1} more" if len(leaked) > 1 else ""
+    raise GraftworkError(
+        f"'{leaked[0]}'{more} was frozen by the policy '{freeze}' and changed during the run.",
+        f"This is a fault of the plugin that brings '{model.spec.name}'; report it.",
+    )
 
 
 def _check_settings(
