@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("modalities", nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--few", type=int, default=2)
+    parser.add_argument("--only", nargs="*", help="policies; left out, all")
     parser.add_argument("--one", nargs=4)
     asked = parser.parse_args()
     if asked.one:
@@ -135,7 +136,8 @@ def main() -> None:
         for seed in range(asked.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 table = write(modality, seed, Path(folder))
-                for policy in MAIN + (OTHERS if seed < asked.few else []):
+                chosen = MAIN + (OTHERS if seed < asked.few else [])
+                for policy in [policy for policy in chosen if not asked.only or policy in asked.only]:
                     command = [sys.executable, __file__, "--one", modality, str(table), policy, str(seed)]
                     done = subprocess.run(command, capture_output=True, text=True, check=False)
                     if done.returncode:

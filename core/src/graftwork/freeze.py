@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
@@ -116,10 +116,11 @@ def _linear(stage: Stage) -> list[str]:
 
 
 def apply(plan: Plan, stages: Sequence[Stage], training: bool = True) -> None:
-    """Freeze what the plan says: no gradients, and evaluation mode, so that statistics rest and dropout is off.
+    """Freeze what the plan says: no gradients, and evaluation mode, so that dropout is off and statistics rest.
 
-    In a stage of which something trains, layers with statistics whose own parameters do not train rest too. Stages
-    that are not in the plan are frozen.
+    Stages that are not in the plan are frozen. In those that train, layers that keep statistics (batch norms) go on
+    using those of pretraining: a small batch has worse ones, and with them an example's output would depend on its
+    neighbours. Their own parameters train as any.
     """
     chosen = trained(plan, stages)
     for stage in stages:
@@ -127,31 +128,14 @@ def apply(plan: Plan, stages: Sequence[Stage], training: bool = True) -> None:
         stage.train(training and bool(names))
         for name, parameter in stage.named_parameters():
             parameter.requires_grad_(name in names)
-        for _, module, moves in _statistics(stage, names):
-            if not moves:
+        for module in stage.modules():
+            if getattr(module, "track_running_stats", False):
                 module.eval()
 
 
-def _statistics(stage: Stage, names: Collection[str]) -> Iterator[tuple[str, nn.Module, bool]]:
-    """The layers that keep statistics, and whether those move where the parameters `names` of the stage train: where
-    the layer's own do, or, of a layer that has none, where all of the stage do."""
-    for owner, module in stage.named_modules():
-        if getattr(module, "track_running_stats", False):
-            own = [f"{owner}.{name}" for name, _ in module.named_parameters(recurse=False)]
-            if own:
-                yield owner, module, any(name in names for name in own)
-            else:
-                yield owner, module, all(name in names for name, _ in stage.named_parameters())
-
-
-def may_move(stage: Stage, names: Collection[str]) -> set[str]:
-    """The tensors (by plain name) that training the parameters `names` changes: those, and the statistics of a layer
-    whose own parameters train."""
-    moving = {plain(name) for name in names}
-    for owner, module, moves in _statistics(stage, names):
-        if moves and names:
-            moving |= {f"{owner}.{name}" for name, _ in module.named_buffers(recurse=False)}
-    return moving
+def may_move(names: Collection[str]) -> set[str]:
+    """The tensors (by plain name) that training the parameters `names` of a stage changes: those, and no buffer."""
+    return {plain(name) for name in names}
 
 
 def digests(stage: nn.Module) -> dict[str, str]:

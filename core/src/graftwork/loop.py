@@ -258,7 +258,7 @@ class _Fit:
         """Follow a plan, and add the tensors that it moves to `moving`."""
         chosen = self.model.follow(plan)
         for stage in self.model.stages:
-            self.moving.setdefault(stage.name, set()).update(freeze.may_move(stage, chosen[stage.name]))
+            self.moving.setdefault(stage.name, set()).update(freeze.may_move(chosen[stage.name]))
         return chosen
 
     def _follow(self, epoch: int) -> None:
