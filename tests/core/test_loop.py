@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import graftwork as gw
-from graftwork import RunError, UsageError, loop, processes, sampling
+from graftwork import RunError, UsageError, accelerating, loop, processes, sampling
 from graftwork.settings import Settings, decide, factor
+from graftwork.standing import Progress
 
 FAST: dict[str, Any] = {"epochs": 3, "batch_size": 8, "checkpoint_every": 0.0, "patience": 0}
 
@@ -231,7 +232,7 @@ def test_options_that_cannot_be_met_are_answered_before_anything_is_loaded(
 def test_a_launcher_that_divides_the_weights_is_refused(messages, tiny, monkeypatch) -> None:
     from accelerate.utils import DistributedType
 
-    monkeypatch.setattr(loop.Accelerator, "distributed_type", DistributedType.FSDP)
+    monkeypatch.setattr(accelerating.Accelerator, "distributed_type", DistributedType.FSDP)
     with pytest.raises(UsageError, match="The launcher is configured for FSDP, which divides the weights; here each"):
         gw.fit(messages, tiny, freeze="all", **FAST)
 
@@ -437,7 +438,7 @@ class Killed(BaseException):
 
 
 def stop_at(step: int):
-    def watch(at: loop.Progress) -> None:
+    def watch(at: Progress) -> None:
         if at.step == step and not at.done:
             raise Killed
 

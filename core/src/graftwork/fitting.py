@@ -40,7 +40,7 @@ from graftwork.splits import stratified
 from graftwork.trainer import Engine, ExactEngine, Job, Part, Trained, exact
 
 if TYPE_CHECKING:
-    from graftwork.loop import Progress
+    from graftwork.standing import Progress
 
 
 def fit(
@@ -108,7 +108,7 @@ def fit(
     if exactly:
         check_precision(precision)
     else:
-        from graftwork.loop import training_precision
+        from graftwork.accelerating import training_precision
 
         training_precision(precision, place)
     _seed(seed)

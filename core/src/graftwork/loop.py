@@ -11,22 +11,21 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType
 from torch import Tensor, nn
 
 from graftwork import freeze, processes, solver
+from graftwork.accelerating import accelerated, training_precision
 from graftwork.checkpoints import Unfinished
-from graftwork.errors import Diverged, OutOfMemory, UsageError
+from graftwork.errors import Diverged, OutOfMemory
 from graftwork.examples import Augmentation, Batch, Boundary, batches, hold
-from graftwork.extraction import extract, fast_bf16
+from graftwork.extraction import extract
 from graftwork.heads import Head
 from graftwork.logs import Log
 from graftwork.metrics import classification
@@ -37,53 +36,11 @@ from graftwork.sampling import Part, divide, example_weights, order
 from graftwork.settings import Settings, decide, factor
 from graftwork.specs import load_factory
 from graftwork.stages import State
+from graftwork.standing import Progress, Standing
 from graftwork.trainer import Engine, Job, Trained, solved
 
 MET = 512
 """How many training examples a fresh head meets before it trains."""
-
-EXPLODED = 5.0
-"""A running loss of more than this many times the first one, or that of guessing, has exploded."""
-
-WHOLE = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-"""The ways of working with several processes in which each of them holds all weights."""
-
-SMOOTH = 0.9
-"""What of the running loss stays with each step."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a fit by steps stands. accuracy: of the last validation, None before it. done: whether an epoch ended."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    lr: float
-    examples_per_s: float
-    seconds_left: float
-    accuracy: float | None
-    done: bool = False
-
-
-@dataclass
-class Standing:
-    """What a fit by steps knows of itself besides tensors.
-
-    step: how many were taken. first: the first loss. running: the smoothed one. seen: examples of this epoch, and the
-    sum of their losses. waited: epochs since the best one. history: a row for each validation.
-    """
-
-    step: int = 0
-    first: float = 0.0
-    running: float = 0.0
-    seen: int = 0
-    loss: float = 0.0
-    waited: int = 0
-    best: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class LoopEngine(Engine):
@@ -121,34 +78,6 @@ class LoopEngine(Engine):
     def train(self, job: Job) -> Trained:
         with accelerated(self.device, self.precision) as accelerator:
             return _Fit(self, job, accelerator).run()
-
-
-def training_precision(word: str, device: torch.device) -> str:
-    """What "auto" means on a device. Raises `UsageError` for a precision that it cannot train in."""
-    if word not in ("auto", "fp32", "bf16", "fp16"):
-        raise UsageError(f"--precision {word} is not known; auto, fp32, bf16 and fp16 are.", "Write: --precision auto")
-    if word == "fp16" and device.type != "cuda":
-        raise UsageError("--precision fp16 trains on a GPU only; there is none here.", "Write: --precision auto")
-    if word == "auto":
-        return "bf16" if fast_bf16(device) else "fp32"
-    return word
-
-
-@contextlib.contextmanager
-def accelerated(device: torch.device, precision: str) -> Iterator[Accelerator]:
-    """An accelerator of one fit's own: the library keeps one state for the whole process, which ends here."""
-    AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]  there is no public way
-    try:
-        made = Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=device.type == "cpu")
-        if made.distributed_type not in WHOLE:
-            raise UsageError(
-                f"The launcher is configured for {made.distributed_type.value}, which divides the weights; here each "
-                "process holds them whole.",
-                "Launch without it: accelerate launch --multi_gpu -m graftwork fit ...",
-            )
-        yield made
-    finally:
-        AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
 
 
 class _Fit:
@@ -357,20 +286,15 @@ class _Fit:
 
     def _check(self, loss: float, numbers: Sequence[int]) -> None:
         """Raises `Diverged` for a loss that is not finite or has exploded."""
-        at = self.at
-        if at.step == 0:
-            at.first = at.running = loss
-        at.running = SMOOTH * at.running + (1 - SMOOTH) * loss
-        most = EXPLODED * max(at.first, math.log(max(2, self.job.classes)))
-        if math.isfinite(loss) and at.running <= most:
+        if self.at.note(loss, self.job.classes):
             return
         names = [self.job.examples.name(number) for number in numbers]
         shown = ", ".join(f"'{name}'" for name in names[:5])
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        became = f"rose to {loss:.1f} (it began at {at.first:.1f})" if math.isfinite(loss) else f"became {loss}"
+        became = f"rose to {loss:.1f} (it began at {self.at.first:.1f})" if math.isfinite(loss) else f"became {loss}"
         lower = f"--lr {self.decided.lr / 10:.1g} --head-lr {self.decided.head_lr / 10:.1g}"
         raise Diverged(
-            f"The loss {became} at step {at.step + 1}, whose batch is {shown}{more}.",
+            f"The loss {became} at step {self.at.step + 1}, whose batch is {shown}{more}.",
             f"Look at these examples, or lower the rates: {lower}"
             + ("" if self.engine.precision == "fp32" else " --precision fp32"),
         )
@@ -378,21 +302,14 @@ class _Fit:
     # Validation, and the best so far.
 
     def _judge(self, epoch: int) -> None:
-        """Validate, and keep what is better than all before: by accuracy, and by log loss where that is even."""
+        """Validate, and keep the weights that are better than all before."""
         numbers = list(self.job.parts["validation"])
         probabilities = self._probabilities(numbers)
         found = classification(probabilities, np.array([self.job.targets[number] for number in numbers]))
-        at = self.at
         row = {"epoch": epoch, "accuracy": found["accuracy"], "log_loss": found["log_loss"]}
-        if at.seen:
-            row["loss"] = at.loss / at.seen
-        at.history.append(row)
-        at.seen, at.loss = 0, 0.0
-        at.waited += 1
-        if not at.best or (row["accuracy"], -row["log_loss"]) > (at.best["accuracy"], -at.best["log_loss"]):
-            at.best, at.waited = dict(row), 0
+        if self.at.judge(row):
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self._moving().items()}
-        self.log(step=at.step, epoch=epoch, val_accuracy=row["accuracy"], val_log_loss=row["log_loss"])
+        self.log(step=self.at.step, epoch=epoch, val_accuracy=row["accuracy"], val_log_loss=row["log_loss"])
         if self.engine.watch and processes.first() and epoch:
             self.engine.watch(self._progress(epoch - 1, row["loss"], 0.0, 0, done=True))
 
