@@ -393,6 +393,16 @@ def test_a_head_starts_from_features_of_any_place_and_size() -> None:
     assert torch.allclose(head(features), features @ weight.T + bias, atol=0.05)
 
 
+def test_a_head_that_is_declared_convex_and_cannot_be_solved_is_a_fault_of_its_plugin() -> None:
+    from graftwork.heads import Head, LinearHead
+
+    class Odd(LinearHead):
+        become = Head.become
+
+    with pytest.raises(gw.PluginFault, match="The head Odd is declared convex and cannot take on a solution"):
+        Odd(2, 2).become(torch.zeros(2, 2), torch.zeros(2))
+
+
 # Logs, and the seed.
 
 

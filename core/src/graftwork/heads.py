@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from graftwork.errors import PluginFault
+
 
 class Head(nn.Module, ABC):
     """Maps pooled features `(B, D)` to outputs; built as `Head(features, outputs)`."""
@@ -28,8 +30,14 @@ class Head(nn.Module, ABC):
         head can take their place and size into account."""
 
     def become(self, weight: Tensor, bias: Tensor) -> None:
-        """Be the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`; convex heads can."""
-        raise NotImplementedError
+        """Be the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`, as a convex head must be able to.
+
+        Raises `PluginFault` in a head that is not.
+        """
+        raise PluginFault(
+            f"The head {type(self).__name__} is declared convex and cannot take on a solution.",
+            "Its plugin must give it 'become', or declare it not convex.",
+        )
 
 
 class LinearHead(Head):
