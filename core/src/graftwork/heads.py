@@ -30,7 +30,7 @@ class Head(nn.Module, ABC):
         head can take their place and size into account."""
 
     def become(self, weight: Tensor, bias: Tensor) -> None:
-        """Be the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`, as a convex head must be able to.
+        """Be the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`; convex heads can.
 
         Raises `PluginFault` in a head that is not.
         """
