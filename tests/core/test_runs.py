@@ -295,10 +295,20 @@ def test_bf16_is_not_tried_where_the_machine_is_slow_at_it(messages, tiny, monke
         gw.fit(messages, tiny, precision="fp8")
 
 
-def test_a_plugin_that_cannot_build_its_backbone_is_named(messages, tiny_bert, tmp_path) -> None:
+def test_a_plugin_that_cannot_build_its_backbone_is_named(messages, tiny_bert, monkeypatch) -> None:
+    def build(spec, weights):
+        raise ValueError("no such layer.")
+
+    monkeypatch.setattr("graftwork_text.bert.build", build)
+    sentence = r"^Backbone 'local:.*' cannot be built from the folder '.*': no such layer\. If the weights are damaged"
+    with pytest.raises(gw.PluginFault, match=sentence):
+        gw.fit(messages, f"local:{tiny_bert}")
+
+
+def test_weights_that_are_damaged_are_named(messages, tiny_bert, tmp_path) -> None:
     import shutil
 
     folder = shutil.copytree(tiny_bert, tmp_path / "encoder")
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-50])
-    with pytest.raises(gw.PluginFault, match=r"^Backbone 'local:.*' cannot be built from the folder '.*encoder': "):
+    with pytest.raises(gw.WeightsMismatch, match=r"model.safetensors' does not hold the weights of 'local:"):
         gw.fit(messages, f"local:{folder}")

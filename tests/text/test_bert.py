@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertModel
 
 import graftwork as gw
-from graftwork import DataError, registry
+from graftwork import DataError, PluginFault, WeightsMismatch, registry
+from graftwork_text import tokenizer
 
 TEXTS = ["where is my card", "refund", "please help i lost the order money back please"]
 WORDS = st.lists(st.sampled_from(["where", "card", "lost", "unheard", "money"]), min_size=1, max_size=20).map(" ".join)
@@ -30,6 +36,76 @@ def test_folding_equals_the_librarys_forward(backbone, tiny_bert) -> None:
         state = backbone(backbone.prepare(TEXTS))
     real = encoded["attention_mask"].bool()
     assert (state.hidden - theirs)[real].abs().max() < 1e-5
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(st.text(min_size=1), min_size=1, max_size=3), cased=st.booleans())
+def test_tokens_are_those_of_transformers(tiny_bert, tmp_path_factory, texts, cased) -> None:
+    folder = tmp_path_factory.mktemp("rules")
+    shutil.copytree(tiny_bert, folder, dirs_exist_ok=True)
+    rules = folder / "tokenizer_config.json"
+    rules.write_text(json.dumps({**json.loads(rules.read_text()), "do_lower_case": not cased, "strip_accents": cased}))
+    theirs = AutoTokenizer.from_pretrained(folder)(texts, padding=True, truncation=True, max_length=16)
+    ours = tokenizer.load(folder, 16).encode_batch(texts)
+    assert [row.ids for row in ours] == theirs["input_ids"]
+    assert [row.attention_mask for row in ours] == theirs["attention_mask"]
+
+
+def test_a_vocabulary_alone_is_a_tokenizer(tiny_bert, tmp_path) -> None:
+    shutil.copy(tiny_bert / "vocab.txt", tmp_path)
+    alone, whole = tokenizer.load(tmp_path, 16), tokenizer.load(tiny_bert, 16)
+    assert [row.ids for row in alone.encode_batch(TEXTS)] == [row.ids for row in whole.encode_batch(TEXTS)]
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(DataError, match=r"The tokenizer in '.*' cannot be loaded: .*\.$"):
+        tokenizer.load(tmp_path, 16)
+
+
+def test_weights_under_their_first_names_are_read_too(tiny_bert, tmp_path) -> None:
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    words = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    old = load_file(tiny_bert / "model.safetensors")
+    for now, then in words.items():
+        old = {name.replace(now, then): tensor for name, tensor in old.items()}
+    save_file({f"bert.{name}": tensor for name, tensor in old.items()}, tmp_path / "model.safetensors")
+    fresh, known = (gw.load_backbone(registry.backbone(f"local:{folder}")) for folder in (tmp_path, tiny_bert))
+    for name, tensor in known.state_dict().items():
+        assert torch.equal(fresh.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize("change", ["missing", "shape", "torn"])
+def test_weights_of_another_model_are_refused_by_name(tiny_bert, tmp_path, change) -> None:
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    spec = registry.backbone(f"local:{tmp_path}")
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    if change == "missing":
+        del tensors["encoder.layer.1.output.dense.bias"]
+    if change == "shape":
+        tensors["encoder.layer.1.output.dense.bias"] = torch.zeros(3)
+    save_file(tensors, file)
+    if change == "torn":
+        file.write_bytes(file.read_bytes()[:-8])
+    reason = {"missing": "it has no 'encoder.layer.1.output.dense.bias'", "shape": "size mismatch for down.bias"}
+    with pytest.raises(
+        WeightsMismatch, match=f"model.safetensors' does not hold the weights of .*{reason.get(change, '')}"
+    ):
+        gw.load_backbone(spec)
+
+
+def test_another_kind_of_bert_is_refused(tiny_bert, tmp_path) -> None:
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "position_embedding_type": "relative_key"}))
+    with pytest.raises(PluginFault, match="positions relative_key; absolute positions and gelu, "):
+        gw.load_backbone(registry.backbone(f"local:{tmp_path}"))
+
+
+def test_reading_texts_does_not_load_transformers() -> None:
+    code = (
+        "import sys, graftwork as gw; from graftwork import registry; gw.load_backbone(registry.backbone('text/minilm'));"
+        "assert 'torch' in sys.modules and 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_minilm_is_sentence_transformers_own_embedding() -> None:

@@ -1,13 +1,17 @@
-"""What a tokenizer is, told by its files: the digest of its vocabulary and rules, without loading the library."""
+"""What a tokenizer is, told by its files: the digest of its vocabulary and rules; and the tokenizer itself."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from graftwork import DataError
 from graftwork.layout import read_json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PARTS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "model")
 """What of tokenizer.json decides which numbers a text becomes; lengths and padding are set by who uses it."""
@@ -38,3 +42,37 @@ def lowers(folder: Path) -> bool:
         parts = normalizer.get("normalizers", [normalizer])
         return any(part.get("lowercase") or part.get("type") == "Lowercase" for part in parts)
     return bool(rule)
+
+
+def load(folder: Path, longest: int) -> Tokenizer:
+    """The tokenizer of a folder as transformers would load it, from tokenizer.json or, where there is none, vocab.txt:
+    the rules in tokenizer_config.json hold. It pads to the longest of a batch and cuts at `longest` tokens.
+
+    Raises `DataError` when the files are not those of a tokenizer.
+    """
+    from tokenizers import BertWordPieceTokenizer, Tokenizer
+    from tokenizers.normalizers import BertNormalizer
+
+    settings = read_json(folder / "tokenizer_config.json")
+    file = folder / "tokenizer.json"
+    try:
+        if file.is_file():
+            made = Tokenizer.from_file(str(file))
+        else:
+            made = Tokenizer.from_str(BertWordPieceTokenizer(str(folder / "vocab.txt")).to_str())
+    except Exception as error:  # the library raises bare exceptions of its own
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise DataError(
+            f"The tokenizer in '{folder}' cannot be loaded: {reason}.", "Save or fetch the model again."
+        ) from error
+    if any(settings.get(rule) is not None for rule in RULES) and isinstance(made.normalizer, BertNormalizer | None):
+        made.normalizer = BertNormalizer(  # pyright: ignore[reportAttributeAccessIssue]
+            lowercase=settings.get("do_lower_case", True),
+            strip_accents=settings.get("strip_accents"),
+            handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+        )
+    pad = settings.get("pad_token") or "[PAD]"
+    pad = pad["content"] if isinstance(pad, dict) else pad
+    made.enable_padding(pad_id=made.token_to_id(pad) or 0, pad_token=pad)
+    made.enable_truncation(longest)
+    return made
