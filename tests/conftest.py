@@ -32,6 +32,14 @@ WORDS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A feature store for each test alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("GRAFTWORK_CACHE", str(folder))
+    return folder / "features"
+
+
 @pytest.fixture
 def plugins() -> Iterator[Callable[..., object]]:
     """Give this process only the plugin objects named: `plugins(module, ...)`; the real ones come back afterwards."""

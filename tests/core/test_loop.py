@@ -223,7 +223,7 @@ def test_options_that_cannot_be_met_are_answered_before_anything_is_loaded(
 ) -> None:
     from graftwork import fitting
 
-    monkeypatch.setattr(fitting, "load_backbone", lambda spec: pytest.fail("loaded"))
+    monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("loaded"))
     with pytest.raises(UsageError) as raised:
         gw.fit(messages, tiny, **options)
     assert sentence in str(raised.value)

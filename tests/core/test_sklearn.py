@@ -14,7 +14,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks
 
 import graftwork as gw
-from graftwork.sklearn import MEMO, TransferClassifier
+from graftwork.sklearn import TransferClassifier
+from graftwork.store import Store
 
 X = [f"where is my parcel please {n}" for n in ["where", "is", "the", "card"] * 5]
 X += [f"i lost my card help {n}" for n in ["money", "back", "order", "refund"] * 5]
@@ -74,36 +75,24 @@ def test_it_works_in_a_pipeline_and_cross_validation(tiny) -> None:
 
 
 def test_a_grid_over_c_and_freeze_computes_each_example_once_where_nothing_trains(tiny) -> None:
-    before = MEMO.misses
     texts = [f"{text} please" for text in X]
     grid = GridSearchCV(TransferClassifier(tiny), {"C": [0.1, 1.0, 10.0]}, cv=3).fit(texts, Y)
     assert grid.best_score_ > 0.9
-    assert MEMO.misses - before == len(set(texts))
+    with Store() as store:
+        assert store.size()["rows"] == len(set(texts))
     stepwise = TransferClassifier(tiny, training={"epochs": 1, "batch_size": 8})
     both = GridSearchCV(stepwise, {"freeze": ["last:1", "bitfit"]}, cv=2).fit(texts, Y)
     assert set(both.cv_results_["param_freeze"]) == {"last:1", "bitfit"}
-    assert MEMO.misses - before == len(set(texts))
+    with Store() as store:
+        assert store.size()["rows"] == len(set(texts))
 
 
 def test_what_is_kept_is_never_taken_for_another_encoder_or_tap(tiny, tmp_path) -> None:
     last = TransferClassifier(tiny).fit(X, Y).predict_proba(X)
     early = TransferClassifier(tiny, tap="0").fit(X, Y).predict_proba(X)
     assert not np.allclose(last, early)
-    MEMO.__init__()
-    assert np.allclose(TransferClassifier(tiny, tap="0").fit(X, Y).predict_proba(X), early)
-
-
-def test_the_memo_forgets_the_least_recently_used_beyond_its_size(messages, tiny) -> None:
-    from graftwork.memo import Memo
-
-    row = 4 * 16
-    memo = Memo(most=10 * row)
-    gw.fit(messages, tiny, precision="fp32", memo=memo)
-    assert (memo.misses, memo._bytes) == (28, 10 * row)
-    run = gw.fit(messages, tiny, precision="fp32", memo=Memo())
-    again = gw.fit(messages, tiny, precision="fp32", memo=run._memo)
-    assert again.record["cache"] == {"hits": 40, "misses": 0}
-    assert again.metrics == run.metrics
+    uncached = TransferClassifier(tiny, tap="0", cache=False)
+    assert np.array_equal(uncached.fit(X, Y).predict_proba(X), early)
 
 
 def test_saving_writes_no_pickle_and_loading_gives_the_same_classifier(tiny, tmp_path) -> None:

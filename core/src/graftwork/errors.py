@@ -70,6 +70,10 @@ class RunError(GraftworkError):
     """A run directory that cannot be written, read or used."""
 
 
+class StoreError(GraftworkError):
+    """The feature store cannot be opened or written."""
+
+
 class Diverged(GraftworkError):
     """Training went wrong: the loss is not a number, or has grown far beyond where it began."""
 

@@ -15,11 +15,14 @@ from graftwork.contracts import show
 from graftwork.errors import Unreadable, UsageError
 from graftwork.parallel import ahead
 from graftwork.pipeline import Pipeline
+from graftwork.provenance import core, made_by
 from graftwork.readers import Raw, Window
 from graftwork.reading import Bad
 from graftwork.stages import State
 
 MOST_ROWS = 512
+CHUNK = 64
+"""How many examples a thread identifies at a time."""
 
 Augmentation = Callable[[Any, random.Random], Any]
 
@@ -119,9 +122,27 @@ class Examples:
     def __len__(self) -> int:
         return len(self.raws)
 
-    def digest(self, number: int) -> bytes:
-        """What is the same for two examples that hold the same."""
-        return self._pipeline.reader.digest(self.raws[number])
+    def identities(self, numbers: Sequence[int]) -> list[bytes | Bad]:
+        """What tells apart whatever may be read otherwise, for each of these examples, or why it cannot be read."""
+
+        def some(chunk: Sequence[int]) -> list[bytes | Bad]:
+            found: list[bytes | Bad] = []
+            for number in chunk:
+                try:
+                    found.append(self._pipeline.identity(self.raws[number]))
+                except Unreadable as error:
+                    found.append(Bad(self.raws[number].name, str(error)))
+            return found
+
+        chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
+        return [item for chunk in ahead(some, chunks) for item in chunk]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What decides the features besides the examples, the weights and the rounding, as JSON can say it."""
+        spec = self.backbone.spec
+        made = {"backbone": made_by(spec.factory), "core": core(), **self._pipeline.about}
+        return {"contract": spec.contract.as_json(), "config": repr(spec.config), "long": self.long, "code": made}
 
     def name(self, number: int) -> str:
         return self._pipeline.reader.show(self.raws[number])

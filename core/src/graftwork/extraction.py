@@ -1,37 +1,50 @@
 """Running the frozen part once over every example: read, convert, prepare, fold, pool.
 
-Examples of like size share a batch, so little padding is computed; reading goes on beside computing.
+Examples of like size share a batch, so little padding is computed; reading goes on beside computing. With a store, what
+any process computed before is found, and what this one computes is kept: pooled features after every stage that ran.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from graftwork import processes
 from graftwork.backbone import Backbone
-from graftwork.errors import Unreadable, UsageError
+from graftwork.errors import StoreError, Unreadable, UsageError
 from graftwork.examples import Examples, Long, batches
 from graftwork.parallel import ahead
 from graftwork.progress import track
 from graftwork.readers import Window
 from graftwork.reading import Bad
 from graftwork.stages import State
+from graftwork.store import Row, Space, Store
 
 AGREES = 0.999
 """The least cosine between bf16 and fp32 features of the first batch for bf16 to be used."""
+
+IN_MEMORY = 64 * 2**20
+"""Bytes of features from which on they lie in a file of their own, whose pages the system may take back."""
+
+WAIT = 0.05
+"""Seconds between looks for what other processes compute."""
 
 
 @dataclass(frozen=True)
 class Features:
     """values `(M, D)` float32 for the examples at `kept`; `bad` are the others, by index.
 
-    precision: "bf16" or "fp32", what was computed in; cosine: the least one between both on the first batch, where
+    precision: "bf16" or "fp32", what was computed in; cosine: the least one between both on a first batch, where
     bf16 was tried. seen: of each row how many parts of the example were read, and how much of it was not.
+    hits, misses: examples whose features were found, and that were computed. notes: what went wrong with the store.
     """
 
     values: Tensor
@@ -41,17 +54,17 @@ class Features:
     cosine: float | None
     long: Long
     seen: list[tuple[int, float]]
+    hits: int = 0
+    misses: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """A batch that was read: for each example its number, how many parts of it are read and how much of it is not; and
-    for each prepared state the examples (by their place in the batch) that its rows belong to, with their weights."""
+class Cache:
+    """A store, and what decides features besides the examples: the digest of the encoder's weights."""
 
-    ready: list[int]
-    seen: list[tuple[int, float]]
-    states: list[tuple[State, list[int], list[float]]]
-    bad: list[tuple[int, Bad]]
+    store: Store
+    weights: str
 
 
 def extract(
@@ -62,6 +75,7 @@ def extract(
     precision: str = "auto",
     device: torch.device | str = "cpu",
     numbers: Sequence[int] | None = None,
+    cache: Cache | None = None,
 ) -> Features:
     """Pooled features after stage `tap` of the examples with these numbers; of all where it is None.
 
@@ -70,72 +84,324 @@ def extract(
     bf16 runs on a copy. Of several processes each computes a part, and all get the whole.
     """
     check_precision(precision)
-    layout = torch.channels_last if backbone.channels_last else torch.preserve_format
-    runner = backbone.to(device).eval()
-    runner.to(memory_format=layout)  # pyright: ignore[reportCallIssue]  torch's stubs want a device too
-    used, cosine = "fp32", None
-    chunks: list[Tensor] = []
-    order: list[int] = []
-    seen: list[tuple[int, float]] = []
-    bad: list[tuple[int, Bad]] = []
     chosen = list(range(len(examples))) if numbers is None else list(numbers)
+    return _Extraction(backbone, examples, chosen, tap, precision, torch.device(device), cache).run()
 
-    def load(batch: Sequence[int]) -> _Batch:
-        found = _Batch([], [], [], [])
-        rows: list[tuple[int, Window, float]] = []
-        for place in batch:
-            number = chosen[place]
-            try:
-                example = examples.read(number)
-            except Unreadable as error:
-                found.bad.append((number, Bad(examples.raws[number].name, str(error))))
+
+@dataclass(frozen=True)
+class _Read:
+    """A batch that was read: its places among the chosen examples, and for each prepared state the rows' owners (by
+    position in `places`) and weights."""
+
+    places: list[int]
+    seen: list[tuple[int, float]]
+    states: list[tuple[State, list[int], list[float]]]
+    bad: list[tuple[int, str]]
+
+
+class _Extraction:
+    """One call of `extract`. `places` are positions among the chosen examples; each has a row of `values`."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        examples: Examples,
+        chosen: list[int],
+        tap: int,
+        precision: str,
+        device: torch.device,
+        cache: Cache | None,
+    ) -> None:
+        self.backbone, self.examples, self.chosen, self.tap, self.device = backbone, examples, chosen, tap, device
+        self.layout = torch.channels_last if backbone.channels_last else torch.preserve_format
+        self.exact = backbone.to(device).eval()
+        self.exact.to(memory_format=self.layout)  # pyright: ignore[reportCallIssue]  torch's stubs want a device too
+        self.runner = self.exact
+        self.used, self.cosine = "fp32", None
+        self.try_bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
+        self.cache = cache
+        self.notes: list[str] = []
+        self.values = _matrix(len(chosen), backbone.feature_dim(tap))
+        self.parts = np.zeros(len(chosen), np.int32)  # 0 where there is nothing yet
+        self.unread = np.zeros(len(chosen))
+        self.reasons: dict[int, str] = {}
+        self.digests: list[bytes] = []
+        self.space: Space | None = None
+        self.misses = 0
+
+    def run(self) -> Features:
+        everything = list(range(len(self.chosen)))
+        todo = everything if self.cache is None else self._identified(everything)
+        todo = self._settled(todo)
+        found = set(everything) - set(todo) - set(self.reasons)
+        todo = self._others_found(todo, found)
+        mine = processes.part(self._groups(todo))
+        if self.space is None:
+            self._compute(mine, len(mine))
+        else:
+            self._compute_claimed([place for group in mine for place in group])
+        self._exchange(todo, found)
+        return self._features()
+
+    # What is there already.
+
+    def _identified(self, places: list[int]) -> list[int]:
+        identities = self.examples.identities([self.chosen[place] for place in places])
+        self.reasons = {p: item.reason for p, item in zip(places, identities, strict=True) if isinstance(item, Bad)}
+        self.digests = [b"" if isinstance(item, Bad) else item for item in identities]
+        return [place for place in places if place not in self.reasons]
+
+    def _settled(self, todo: list[int]) -> list[int]:
+        """Settle the precision, and the space that belongs to it; returns what is not in it."""
+        if self.try_bf16:
+            space = self._space("bf16")
+            missing = self._take(space, todo)
+            known = space.note.get("cosine") if space else None
+            cosine = self._compare(missing) if missing else known
+            # Where there is nothing to compute it was fit to be kept before. All processes do as the first does.
+            self.cosine, agrees = processes.told((cosine, not missing or (cosine or 0.0) >= AGREES))
+            if agrees:
+                self.used, self.space = "bf16", space
+                self.runner = copy.deepcopy(self.exact).to(torch.bfloat16)
+                if space and missing and self.cosine is not None:
+                    space.remember(cosine=min(self.cosine, 1.0 if known is None else known))
+                return missing
+            self.parts[:] = 0
+        self.space = self._space("fp32")
+        return self._take(self.space, todo)
+
+    def _space(self, precision: str) -> Space | None:
+        if self.cache is None:
+            return None
+        about = {
+            "backbone": self.backbone.spec.name,
+            "kind": "features",
+            "precision": precision,
+            "weights": self.cache.weights,
+            "rounding": rounding(self.device),
+            **self.examples.about,
+        }
+        return self.cache.store.space(about)
+
+    def _take(self, space: Space | None, places: list[int]) -> list[int]:
+        """Take the features of these examples from a space; returns those that are not there."""
+        if space is None:
+            return places
+        missing: list[int] = []
+        damaged: list[bytes] = []
+        found = space.find([self.digests[place] for place in places])
+        for place, where in zip(places, found, strict=True):
+            if where["shard"] < 0 or where["segments"] <= self.tap:
+                missing.append(place)
                 continue
-            place = len(found.ready)
-            found.ready.append(number)
+            stored = space.read(self.digests[place], where, [self.tap])
+            if stored is None:
+                missing.append(place)
+                damaged.append(self.digests[place])
+                continue
+            self.values[place] = torch.frombuffer(bytearray(stored[0]), dtype=torch.float32)
+            self.parts[place], self.unread[place] = where["parts"], where["unread"]
+        space.forget(damaged)
+        return missing
+
+    # Computing the rest.
+
+    def _groups(self, places: Sequence[int]) -> list[list[int]]:
+        sizes = [self.examples.sizes[self.chosen[place]] for place in places]
+        return [[places[i] for i in group] for group in batches(sizes, self.backbone.batch_size)]
+
+    def _compute_claimed(self, todo: list[int]) -> None:
+        """Compute what no living process has claimed, and wait for what others have."""
+        space = self.space
+        assert space is not None
+        wanted: dict[bytes, list[int]] = {}
+        for place in todo:
+            wanted.setdefault(self.digests[place], []).append(place)
+
+        def unclaimed(groups: list[list[int]]) -> Iterator[list[int]]:
+            for group in groups:
+                mine = space.claim([self.digests[place] for place in group], self.tap + 1)
+                if mine:
+                    yield [place for place in group if self.digests[place] in mine]
+
+        while wanted:
+            groups = self._groups([same[0] for same in wanted.values()])
+            try:
+                self._compute(unclaimed(groups), len(groups))
+            except StoreError as error:
+                self._give_up_store(error)
+                groups = self._groups([p for same in wanted.values() for p in same if not self._done(p)])
+                self._compute(groups, len(groups))
+                return
+            for first, *twins in [wanted.pop(digest) for digest in list(wanted) if self._done(wanted[digest][0])]:
+                for twin in twins:
+                    self._copy(first, twin)
+            begun = time.perf_counter()
+            left = set(self._take(space, [place for same in wanted.values() for place in same]))
+            wanted = {digest: same for digest, same in wanted.items() if left.intersection(same)}
+            if wanted:
+                time.sleep(max(WAIT, 2 * (time.perf_counter() - begun)))
+
+    def _done(self, place: int) -> bool:
+        return bool(self.parts[place]) or place in self.reasons
+
+    def _give_up_store(self, error: StoreError) -> None:
+        """Go on without it, and let nobody wait for what will not be written."""
+        if self.cache is not None:
+            self.cache.store.resign()
+        self.space = None
+        self.notes.append(f"{error.message} What was computed since is not kept. {error.hint}")
+
+    def _copy(self, first: int, twin: int) -> None:
+        self.values[twin] = self.values[first]
+        self.parts[twin], self.unread[twin] = self.parts[first], self.unread[first]
+        if first in self.reasons:
+            self.reasons[twin] = self.reasons[first]
+
+    @torch.inference_mode()
+    def _compute(self, groups: Iterable[list[int]], count: int) -> None:
+        """Compute `count` groups of examples and keep their features; with a store, after every stage that runs."""
+        for batch in track(ahead(self._read, groups), "Extracting features", count):
+            for place, reason in batch.bad:
+                self.reasons[place] = reason
+            if self.space is not None and batch.bad:
+                self.space.release([self.digests[place] for place, _ in batch.bad])
+            if not batch.places:
+                continue
+            every = self.space is not None
+            pooled = self._pooled(batch, every)
+            self.values[batch.places] = pooled[-1]
+            self.misses += len(batch.places)
+            for place, (parts, unread) in zip(batch.places, batch.seen, strict=True):
+                self.parts[place], self.unread[place] = parts, unread
+            if self.space is not None:
+                arrays = [taps.numpy() for taps in pooled]
+                rows = [
+                    Row(self.digests[place], [array[row].tobytes() for array in arrays], *batch.seen[row])
+                    for row, place in enumerate(batch.places)
+                ]
+                self.space.write(rows)
+
+    def _read(self, places: Sequence[int]) -> _Read:
+        """Read and prepare a batch, in a thread."""
+        found = _Read([], [], [], [])
+        rows: list[tuple[int, Window, float]] = []
+        for place in places:
+            number = self.chosen[place]
+            try:
+                example = self.examples.read(number)
+            except Unreadable as error:
+                found.bad.append((place, str(error)))
+                continue
+            owner = len(found.places)
+            found.places.append(place)
             found.seen.append((len(example.parts), example.unread))
             whole = sum(part.share for part in example.parts)
-            rows += [(place, part, part.share / whole) for part in example.parts]
+            rows += [(owner, part, part.share / whole) for part in example.parts]
         # Windows of one long example may be more than a batch holds.
-        sizes = [examples.sizes[found.ready[place]] * part.share for place, part, _ in rows]
-        for group in batches(sizes, backbone.batch_size):
-            state = backbone.prepare([rows[row][1].value for row in group])
+        sizes = [self.examples.sizes[self.chosen[found.places[owner]]] * part.share for owner, part, _ in rows]
+        for group in batches(sizes, self.backbone.batch_size):
+            state = self.backbone.prepare([rows[row][1].value for row in group])
             found.states.append((state, [rows[row][0] for row in group], [rows[row][2] for row in group]))
         return found
 
-    planned = batches([examples.sizes[number] for number in chosen], backbone.batch_size)
-    planned = processes.part(planned)
-    with torch.inference_mode():
-        first = True
-        for batch in track(ahead(load, planned), "Extracting features", len(planned)):
-            bad += batch.bad
-            total = torch.zeros(len(batch.ready), backbone.feature_dim(tap))
-            for state, places, weights in batch.states:
-                state = State(state.hidden.to(device, memory_format=layout), state.mask).to(device)
-                if first and (precision == "bf16" or (precision == "auto" and fast_bf16(device))):
-                    reduced = copy.deepcopy(backbone).to(torch.bfloat16)
-                    exact = runner.features(state, tap)
-                    cosine = _least_cosine(exact, reduced.features(state.to(dtype=torch.bfloat16), tap))
-                    if cosine >= AGREES:
-                        runner, used = reduced, "bf16"
-                first = False
-                dtype = torch.bfloat16 if used == "bf16" else torch.float32
-                features = runner.features(state.to(dtype=dtype), tap).float().cpu()
-                total.index_add_(0, torch.tensor(places), features * torch.tensor(weights)[:, None])
-            chunks.append(total)
-            order += batch.ready
-            seen += batch.seen
-    values = torch.cat(chunks) if chunks else torch.empty(0, backbone.feature_dim(tap))
-    together = processes.gather((values.numpy(), order, seen, bad))
-    values = torch.cat([torch.from_numpy(found) for found, _, _, _ in together])
-    order = [number for _, found, _, _ in together for number in found]
-    seen = [item for _, _, found, _ in together for item in found]
-    bad = [item for _, _, _, found in together for item in found]
-    back = sorted(range(len(order)), key=order.__getitem__)
-    about = Long.of(examples.long, seen)
-    # Outside inference mode, so that a head can be trained on them.
-    bad.sort(key=lambda item: item[0])
-    seen = [seen[i] for i in back]
-    return Features(values[back].clone(), [order[i] for i in back], bad, used, cosine, about, seen)
+    def _pooled(self, batch: _Read, every: bool) -> list[Tensor]:
+        """Pooled features `(B, D)` float32 after each stage up to the tap, or after the tap alone."""
+        taps = range(self.tap + 1) if every else [self.tap]
+        total = [torch.zeros(len(batch.places), self.backbone.feature_dim(tap)) for tap in taps]
+        for state, owners, weights in batch.states:
+            alone = len(batch.states) == 1 and owners == list(range(len(batch.places)))
+            for place, features in enumerate(self._folded(self.runner, state, every)):
+                if alone:
+                    total[place] = features
+                else:
+                    total[place].index_add_(0, torch.tensor(owners), features * torch.tensor(weights)[:, None])
+        return total
+
+    def _folded(self, runner: Backbone, state: State, every: bool) -> Iterator[Tensor]:
+        dtype = torch.float32 if runner is self.exact else torch.bfloat16
+        state = State(state.hidden.to(self.device, memory_format=self.layout), state.mask).to(self.device, dtype)
+        for number, stage in enumerate(runner.stages()[: self.tap + 1]):
+            state = stage(state)
+            if every or number == self.tap:
+                yield runner.pool(state).float().cpu()
+
+    @torch.inference_mode()
+    def _compare(self, places: list[int]) -> float | None:
+        """The least cosine between the features of a batch in bf16 and in fp32; None where none of it can be read."""
+        reduced = copy.deepcopy(self.exact).to(torch.bfloat16)
+        for group in self._groups(places):
+            for state, _, _ in self._read(group).states:
+                exact, other = (next(self._folded(runner, state, False)) for runner in (self.exact, reduced))
+                return _least_cosine(exact, other)
+        return None
+
+    # Several processes.
+
+    def _others_found(self, todo: list[int], found: set[int]) -> list[int]:
+        """What no process has; each may have a store of its own."""
+        if processes.count() == 1:
+            return todo
+        anywhere = set().union(*processes.gather(found))
+        return [place for place in todo if place not in anywhere]
+
+    def _exchange(self, todo: list[int], found: set[int]) -> None:
+        """Give the others what this process computed or found, and they did not, and get theirs."""
+        if processes.count() == 1:
+            return
+        common = set.intersection(*processes.gather(found))
+        have = [int(p) for p in np.flatnonzero(self.parts) if p not in common]
+        given = (have, self.values[have].numpy(), self.parts[have], self.unread[have], self.reasons)
+        for places, values, parts, unread, reasons in processes.gather(given):
+            self.values[places] = torch.from_numpy(values)
+            self.parts[places], self.unread[places] = parts, unread
+            self.reasons.update(reasons)
+        self.misses = sum(processes.gather(self.misses))
+
+    # The end.
+
+    def _features(self) -> Features:
+        examples, chosen = self.examples, self.chosen
+        bad = [(chosen[p], Bad(examples.raws[chosen[p]].name, self.reasons[p])) for p in sorted(self.reasons)]
+        places = [place for place in range(len(chosen)) if place not in self.reasons]
+        values = self.values
+        if bad:
+            values = _matrix(len(places), values.shape[1])
+            for row, place in enumerate(places):
+                values[row] = self.values[place]
+        # Not in the order of the numbers when they were not given so.
+        order = sorted(range(len(places)), key=lambda row: chosen[places[row]])
+        if order != list(range(len(places))):
+            values, places = values[order], [places[row] for row in order]
+        seen = [(int(self.parts[place]), float(self.unread[place])) for place in places]
+        return Features(
+            values, [chosen[place] for place in places], sorted(bad, key=lambda item: item[0]), self.used, self.cosine,
+            Long.of(examples.long, seen), seen, len(places) - self.misses, self.misses, tuple(self.notes),
+        )  # fmt: skip
+
+
+def _matrix(rows: int, columns: int) -> Tensor:
+    """An empty float32 matrix: in memory, or in a file that goes with it where it is large."""
+    if rows * columns * 4 <= IN_MEMORY:
+        return torch.empty(rows, columns)
+    with tempfile.NamedTemporaryFile(prefix="graftwork-") as file:
+        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(rows, columns)))
+
+
+def rounding(device: torch.device) -> Mapping[str, Any]:
+    """All that decides how torch rounds on a device."""
+    found = {
+        "torch": torch.__version__,
+        "device": device.type,
+        "matmul": torch.get_float32_matmul_precision(),
+        "mkldnn": torch.backends.mkldnn.enabled,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+    if device.type == "cuda":
+        found["processor"] = torch.cuda.get_device_name(device)
+        found["cuda"] = [torch.version.cuda, torch.backends.cudnn.version(), torch.backends.cudnn.allow_tf32]
+    return found
 
 
 def check_precision(precision: str) -> None:

@@ -20,14 +20,14 @@ import torch
 
 from graftwork import freeze as freezing
 from graftwork import policies, processes, registry
-from graftwork.backbone import Backbone, load_backbone
+from graftwork.backbone import Backbone
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import DataError, GraftworkError, RunError, UsageError
 from graftwork.examples import Augmentation, Examples, check_long
-from graftwork.extraction import check_precision, extract
+from graftwork.extraction import Cache, check_precision, extract
 from graftwork.heads import Head
 from graftwork.logs import check_tensorboard
-from graftwork.memo import Memo
+from graftwork.memo import Memo, load_frozen
 from graftwork.metrics import classification
 from graftwork.parallel import ahead
 from graftwork.pipeline import Pipeline
@@ -37,10 +37,14 @@ from graftwork.runs import FORMAT, Run, check_free
 from graftwork.settings import Options, Settings, decide
 from graftwork.specs import Modality, load_factory
 from graftwork.splits import stratified
+from graftwork.store import opened
 from graftwork.trainer import Engine, ExactEngine, Job, Part, Trained, exact
 
 if TYPE_CHECKING:
     from graftwork.standing import Progress
+
+FREE = ("checkpoint_every", "tensorboard")
+"""Settings that a fit may go on with otherwise than it began."""
 
 
 def fit(
@@ -62,6 +66,7 @@ def fit(
     resume: bool = False,
     c: float | None = None,
     watch: Callable[[Progress], None] | None = None,
+    cache: bool = True,
     memo: Memo | None = None,
     **settings: Unpack[Options],
 ) -> Run:
@@ -76,7 +81,8 @@ def fit(
     longer than the encoder reads at once; None leaves it to the modality. adapter: the name of one that makes examples
     of the encoder's modality out of the data's (`audio:image-logmel`).
     resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
-    step. memo: keeps features and the encoder for other fits of this process, in fp32 and where no stage trains.
+    step. cache: find what frozen stages made of examples before in the feature store, and keep it there.
+    memo: keeps the encoder for other fits of this process, where no stage trains.
     settings: how to train by gradient steps, see `graftwork.Settings`.
 
     Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`,
@@ -114,78 +120,69 @@ def fit(
     _seed(seed)
     _meet(place)
 
-    with clock("load"):
-        memo = memo if exactly and precision == "fp32" else None
-        if memo is not None:
-            model, before = memo.backbone(spec)
+    with opened(cache, warnings) as store:
+        with clock("load"):
+            model, before = memo(spec) if memo is not None and exactly else load_frozen(spec)
+            pipeline = Pipeline(spec.contract, agreement, data.modality)
+            room = 0 if exactly else memory() // 4
+            examples = Examples(model, pipeline, data.raws, long=mode, keep=room)
+            digest = freezing.weights_digest(before)
+        engine: Engine
+        unfinished = None
+        if exactly:
+            engine = ExactEngine(refit=refit is not False, c=c)
         else:
-            model = load_backbone(spec).requires_grad_(False)
-            before = freezing.stage_digests(model.stages())
-        pipeline = Pipeline(spec.contract, agreement, data.modality)
-        room = 0 if exactly else memory() // 4
-        examples = Examples(model, pipeline, data.raws, long=mode, keep=room)
-        digest = freezing.weights_digest(before)
-    engine: Engine
-    unfinished = None
-    if exactly:
-        engine = ExactEngine(refit=refit is not False, c=c)
-    else:
-        from graftwork.loop import LoopEngine
+            from graftwork.loop import LoopEngine
 
-        asked = {
-            "backbone": spec.name, "weights": digest, "contract": model.spec.contract.as_json(), "freeze": freeze,
-            "tap": spec.stages[tapped], "val": val, "seed": seed, "precision": precision, "long": mode,
-            "adapter": adapter, "on_bad": on_bad, "processes": processes.count(),
-            **{name: value for name, value in asdict(said).items() if name not in ("checkpoint_every", "tensorboard")},
-        }  # fmt: skip
-        unfinished = None if out is None else _unfinished(out, resume, {"data": fingerprint(data), **asked})
-        engine = LoopEngine(
-            said,
-            wants_features=policy.head_first,
-            device=place,
-            precision=precision,
-            change=change,
-            unfinished=unfinished,
-            resume=resume,
-            room=room,
-            watch=watch,
-        )
-    with clock("extract"):
-        features = None
-        hits = memo.hits if memo else 0
-        if memo is not None:
-            steps = agreement.as_json()["steps"]
-            how = {"weights": digest, "contract": model.spec.contract.as_json(), "agreement": steps}
-            features = memo.extract(model, examples, how, tap=tapped, device=place)
-        elif engine.wants_features:
+            asked = {
+                "backbone": spec.name, "weights": digest, "contract": model.spec.contract.as_json(), "freeze": freeze,
+                "tap": spec.stages[tapped], "val": val, "seed": seed, "precision": precision, "long": mode,
+                "adapter": adapter, "on_bad": on_bad, "processes": processes.count(),
+                **{name: value for name, value in asdict(said).items() if name not in FREE},
+            }  # fmt: skip
+            unfinished = None if out is None else _unfinished(out, resume, {"data": fingerprint(data), **asked})
+            engine = LoopEngine(
+                said,
+                wants_features=policy.head_first,
+                device=place,
+                precision=precision,
+                change=change,
+                unfinished=unfinished,
+                resume=resume,
+                room=room,
+                watch=watch,
+            )
+        with clock("extract"):
+            known = None if store is None else Cache(store, digest)
+            frozen = None
             used = "fp32" if precision == "fp16" else precision
-            features = extract(model, examples, tap=tapped, precision=used, device=place)
-        hits = memo.hits - hits if memo else 0
-        if features is not None:
-            kept, bad, about = features.kept, features.bad, features.long
-        else:
-            kept, bad, about = examples.survey()
-        left_out = [*data.bad, *(item for _, item in bad)]
-        warnings = [*allow_bad(left_out, total, on_bad), *warnings]
-        warnings += about.warnings(len(data), data.observed.items)
-    labels, targets, parts = _parts(data, kept, splits)
-    job = Job(model, tapped, head_spec, policy, examples, targets, parts, len(labels), features, seed)
-    with clock("train"), unfinished.under_way() if unfinished else nullcontext():
-        trained = engine.train(job)
-        model.eval().requires_grad_(False)
-        certificate = _certified(trained, before, model, freeze)
-    if unfinished:
-        warnings = [*unfinished.notes, *warnings]
-    with clock("train"):
-        if not exactly:
-            used = "fp32" if precision == "fp16" else precision
-            chosen = [number for part in ("validation", "test") for number in parts[part]]
-            features = extract(model, examples, tap=tapped, precision=used, device=place, numbers=chosen)
-            job = replace(job, features=features)
-        assert features is not None
-        metrics: dict[str, Any] = judge(trained.judged or trained.head, job.part("validation"))
-        if parts["test"]:
-            metrics["test"] = judge(trained.head, job.part("test"))
+            if engine.wants_features:
+                frozen = extract(model, examples, tap=tapped, precision=used, device=place, cache=known)
+                warnings += frozen.notes
+                kept, bad, about = frozen.kept, frozen.bad, frozen.long
+            else:
+                kept, bad, about = examples.survey()
+            left_out = [*data.bad, *(item for _, item in bad)]
+            warnings = [*allow_bad(left_out, total, on_bad), *warnings]
+            warnings += about.warnings(len(data), data.observed.items)
+        labels, targets, parts = _parts(data, kept, splits)
+        job = Job(model, tapped, head_spec, policy, examples, targets, parts, len(labels), frozen, seed, known)
+        with clock("train"), unfinished.under_way() if unfinished else nullcontext():
+            trained = engine.train(job)
+            model.eval().requires_grad_(False)
+            certificate = _certified(trained, before, model, freeze)
+        if unfinished:
+            warnings = [*unfinished.notes, *warnings]
+        with clock("train"):
+            features = frozen
+            if not exactly:
+                chosen = [number for part in ("validation", "test") for number in parts[part]]
+                features = extract(model, examples, tap=tapped, precision=used, device=place, numbers=chosen)
+                job = replace(job, features=features)
+            assert features is not None
+            metrics: dict[str, Any] = judge(trained.judged or trained.head, job.part("validation"))
+            if parts["test"]:
+                metrics["test"] = judge(trained.head, job.part("test"))
 
     record = {
         "format": FORMAT,
@@ -220,11 +217,11 @@ def fit(
         "precision": {"used": features.precision, "asked": precision, "cosine": features.cosine},
         "weights_digest": digest,
         "certificate": certificate,
-        "cache": {"hits": hits, "misses": len(kept) - hits if engine.wants_features else 0},
+        "cache": {"hits": frozen.hits if frozen else 0, "misses": frozen.misses if frozen else 0},
         "timings": clock.seconds(),
         "versions": versions(),
     }
-    run = Run(record, trained.head, model, memo=memo)
+    run = Run(record, trained.head, model)
     if out is not None and processes.first():
         run.save(out, logs=unfinished.logs() if unfinished else ())
         if unfinished:

@@ -151,8 +151,11 @@ class _Fit:
             return solved(job.head, found, met=train.features)
         head: Head = load_factory(job.head.factory)(job.backbone.feature_dim(job.tap), job.classes)
         some = sorted(random.Random(f"met {job.seed}").sample(self.numbers, min(MET, len(self.numbers))))
-        place = self.engine.device
-        head.meet(extract(job.backbone, job.examples, tap=job.tap, precision="fp32", device=place, numbers=some).values)
+        found = extract(
+            job.backbone, job.examples, tap=job.tap, precision="fp32", device=self.engine.device, numbers=some,
+            cache=job.cache,
+        )  # fmt: skip
+        head.meet(found.values)
         return head
 
     def _boundary(self) -> Boundary | None:

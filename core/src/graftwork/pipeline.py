@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from graftwork.agreement import Agreement
 from graftwork.contracts import InputContract, Value
 from graftwork.errors import Unreadable
+from graftwork.provenance import made_by
 from graftwork.readers import Raw, Reader, Window
 from graftwork.registry import adapter, converter
 from graftwork.registry import modality as find_modality
 from graftwork.specs import Modality, load_factory
+
+
+class _Conversion(NamedTuple):
+    """What turns a value of a fact into another; identity: what names it and the code that does it."""
+
+    convert: Callable[..., Any]
+    to: Value
+    splits: bool
+    identity: bytes
 
 
 class Pipeline:
@@ -20,11 +31,14 @@ class Pipeline:
 
     def __init__(self, contract: InputContract, agreement: Agreement, modality: Modality) -> None:
         self.reader: Reader = load_factory(modality.reader)()
+        self._reads = modality.reader
+        self._adapts = ""
         self._adapter: Callable[[Any], Any] | None = None
         self._after: Pipeline | None = None
         if agreement.adapter and agreement.then is not None:
             chosen = adapter(agreement.adapter)
             self._adapter = load_factory(chosen.factory)
+            self._adapts = f"{agreement.adapter} {made_by(chosen.factory)}"
             self._after = Pipeline(contract, agreement.then, find_modality(chosen.target))
             contract = chosen.contract
         # In the order that the modality declares, which no contract and no plugin can change.
@@ -32,10 +46,34 @@ class Pipeline:
         demanded = [(fact, wanted) for fact, wanted in contract.facts.items() if wanted.demands]
         self._facts = sorted(demanded, key=lambda item: order.get(item[0], len(order)))
         self._left_out = {(item.fact, item.seen): item for item in agreement.left_out}
-        self._steps: dict[tuple[str, Value], tuple[Callable[..., Any], Value, bool]] = {}
+        self._steps: dict[tuple[str, Value], _Conversion] = {}
         for key, step in agreement.conversions.items():
             spec = converter(modality.name, step.converter)
-            self._steps[key] = (load_factory(spec.factory), step.to, spec.splits)
+            words = f"{step.converter} {made_by(spec.factory)} {key!r} {step.to!r}"
+            self._steps[key] = _Conversion(load_factory(spec.factory), step.to, spec.splits, words.encode())
+
+    def identity(self, raw: Raw) -> bytes:
+        """A digest of the example as it was given and of what is done to it on the way to `prepare`.
+
+        Raises `Unreadable`.
+        """
+        sha = hashlib.blake2b(self.reader.exact(raw), digest_size=16)
+        if self._steps:
+            facts = self.reader.facts(raw)
+            for fact, wanted in self._facts:
+                step = self._steps.get((fact, facts[fact]))
+                if step is not None and not wanted.allows(facts[fact]):
+                    sha.update(step.identity)
+        return sha.digest()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What decides the result besides the example and what `identity` tells, as JSON can say it."""
+        found: dict[str, Any] = {"reader": made_by(self._reads)}
+        if self._after is not None:
+            steps = sorted(step.identity.hex() for step in self._after._steps.values())
+            found |= {"adapter": self._adapts, "then": self._after.about, "steps": steps}
+        return found
 
     def memory(self, value: Any) -> int:
         """The bytes that a value takes which came out of this."""
@@ -56,7 +94,7 @@ class Pipeline:
                 raise Unreadable(replace(self._left_out[fact, seen], example=self.reader.show(raw)).sentence)
             if (fact, seen) not in self._steps:
                 raise Unreadable(f"'{self.reader.show(raw)}' changed while it was used: its {fact} is now {seen}.")
-            convert, to, splits = self._steps[fact, seen]
+            convert, to, splits, _ = self._steps[fact, seen]
             made = [(convert(window.value, seen, to), window.share) for window in windows]
             if splits:
                 windows = [Window(part.value, part.share * share) for parts, share in made for part in parts]

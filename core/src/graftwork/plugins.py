@@ -82,6 +82,15 @@ class Plugins:
             raise PluginConflict(self.conflicts[kind, name], "Uninstall one of them; see: graftwork plugins")
         return self.registered[kind].get(name)
 
+    def distribution(self, package: str) -> str | None:
+        """The distribution of the plugin whose registrations name code in `package`."""
+        for (kind, name), report in self._owners.items():
+            spec = self.registered[kind].get(name)
+            code = getattr(spec, "factory", None) or getattr(spec, "reader", "")
+            if code.partition(":")[0].partition(".")[0] == package:
+                return report.distribution
+        return None
+
     def load(self, plugin: object, report: PluginReport) -> None:
         """Register one plugin module (or object) and gather what its hooks yield into `report`."""
         self.reports.append(report)

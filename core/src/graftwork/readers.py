@@ -76,6 +76,14 @@ class Reader(ABC):
         """What is the same for two examples that hold the same: of the encoded bytes, unless a reader knows better."""
         return hashlib.blake2b(raw.content(), digest_size=16).digest()
 
+    def exact(self, raw: Raw) -> bytes:
+        """What differs wherever anything of an example as it was given does, even what makes no difference."""
+        if isinstance(raw.value, str):
+            return hashlib.blake2b(raw.value.encode("utf-8", "surrogatepass"), digest_size=16, person=b"text").digest()
+        if raw.value is None or isinstance(raw.value, bytes):
+            return hashlib.blake2b(raw.content(), digest_size=16).digest()
+        return self.digest(raw)
+
     def picture(self, raw: Raw) -> bytes | None:
         """The example as a small PNG or JPEG for a page; None where its words show it."""
         return None

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,9 @@ from graftwork.card import write_card, write_report
 from graftwork.contracts import ObservedInput
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
 from graftwork.examples import Examples
-from graftwork.extraction import Features, extract
+from graftwork.extraction import Cache, Features, extract
 from graftwork.heads import Head
 from graftwork.listing import fold_label
-from graftwork.memo import Memo
 from graftwork.metrics import classification
 from graftwork.pipeline import Pipeline
 from graftwork.policies import Plan, StagePlan
@@ -33,6 +33,7 @@ from graftwork.readers import Reader
 from graftwork.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
 from graftwork.reading import data as read_data
 from graftwork.specs import BackboneSpec, load_factory
+from graftwork.store import opened
 
 FORMAT = 3
 
@@ -49,13 +50,11 @@ class Run:
         head: Head,
         backbone: Backbone | None = None,
         path: Path | None = None,
-        memo: Memo | None = None,
     ) -> None:
         self.record = record
         self.path = path
         self._head = head
         self._backbone = backbone
-        self._memo = memo
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -186,11 +185,14 @@ class Run:
                 "Install the version of its plugin that run.json names, restore the encoder's files, or fit again.",
             )
 
-    def predict(self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu") -> list[dict[str, Any]]:
+    def predict(
+        self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu", cache: bool = False
+    ) -> list[dict[str, Any]]:
         """For each input `{input, label, probabilities}`: paths, texts, encoded bytes or decoded objects.
 
         The same contract and conversions as in training. An input that cannot be read gets `label` None and an `error`.
         Computed in fp32 by default, so that an answer does not depend on what else is asked.
+        cache: find features in the feature store, and keep them there, as `fit` does.
 
         Raises `InputMismatch` when the inputs are not what the encoder reads.
         """
@@ -205,7 +207,7 @@ class Run:
             seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Bad)]
             observed = modality.observed("the input", seen, reader.items)
             agreement = self._agree(observed, may_leave_out=1.0)
-            found = self._features([raws[i] for i in good], agreement, precision, device)
+            found = self._features([raws[i] for i in good], agreement, precision, device, cache)
             kept = [good[i] for i in found.kept]
             rows = dict(zip(kept, self._probabilities(found.values).tolist(), strict=True))
             errors.update((good[i], bad.reason) for i, bad in found.bad)
@@ -224,10 +226,14 @@ class Run:
             )
         return answers
 
-    def evaluate(self, data: Data | Any, *, on_bad: str = "skip", device: str = "cpu") -> dict[str, Any]:
+    def evaluate(
+        self, data: Data | Any, *, on_bad: str = "skip", device: str = "cpu", cache: bool = True
+    ) -> dict[str, Any]:
         """Metrics on labelled data (their test split where they bring one), in the precision of the run.
 
-        Returns `{metrics, on, n, warnings, agreement}`, `on` being "test split" or "all".
+        cache: find features in the feature store, and keep them there.
+
+        Returns `{metrics, on, n, warnings, agreement, cache}`, `on` being "test split" or "all".
 
         Raises `DataError` for labels that the run never saw, naming them.
         """
@@ -254,7 +260,9 @@ class Run:
                 f"{hint}, or fit again with them.",
             )
         warnings = [*data.notes, *allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings]
-        found = self._features([data.raws[i] for i in chosen], agreement, self.record["precision"]["used"], device)
+        used = self.record["precision"]["used"]
+        found = self._features([data.raws[i] for i in chosen], agreement, used, device, cache)
+        warnings += found.notes
         warnings += allow_bad([bad for _, bad in found.bad], len(chosen), on_bad)
         warnings += found.long.warnings(len(chosen), data.observed.items)
         targets = torch.tensor([self.labels.index(data.labels[chosen[i]]) for i in found.kept])
@@ -265,6 +273,7 @@ class Run:
             "n": len(targets),
             "warnings": warnings,
             "agreement": agreement.as_json(),
+            "cache": {"hits": found.hits, "misses": found.misses},
         }
 
     def _agree(self, observed: ObservedInput, *, may_leave_out: float) -> Agreement:
@@ -277,17 +286,21 @@ class Run:
             prefer=[step["converter"] for step in self.record["agreement"]["steps"]],
         )
 
-    def _features(self, raws: Sequence[Any], agreement: Agreement, precision: str, device: str) -> Features:
+    def _features(
+        self, raws: Sequence[Any], agreement: Agreement, precision: str, device: str, cache: bool
+    ) -> Features:
         backbone = self.backbone()
         modality = registry.modality(self.record["modality"])
         pipeline = Pipeline(backbone.spec.contract, agreement, modality)
         examples = Examples(backbone, pipeline, raws, long=self.record["long"]["mode"])
         tap = backbone.tap(self.record["tap"])
-        if self._memo is not None and precision == "fp32":
-            steps = agreement.as_json()["steps"]
-            how = {"weights": self.record["weights_digest"], "contract": self.record["contract"], "agreement": steps}
-            return self._memo.extract(backbone, examples, how, tap=tap, device=device)
-        return extract(backbone, examples, tap=tap, precision=precision, device=device)
+        # Weights that were trained are of this run alone.
+        trained = any(stage["trained"] for stage in self.record["certificate"]["stages"].values())
+        notes: list[str] = []
+        with opened(cache and not trained, notes) as store:
+            known = Cache(store, self.record["weights_digest"]) if store else None
+            found = extract(backbone, examples, tap=tap, precision=precision, device=device, cache=known)
+        return replace(found, notes=(*notes, *found.notes))
 
     def _probabilities(self, features: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

@@ -22,7 +22,7 @@ from graftwork.reading import files_among, observe
 CLASSES = "classes.json"
 
 MEMO = Memo()
-"""What the classifiers of this process share."""
+"""The encoder that the classifiers of this process share."""
 
 
 class TransferClassifier(ClassifierMixin, BaseEstimator):
@@ -34,11 +34,11 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     backbone: the encoder's name. freeze, tap, val: as in `graftwork.fit`. C: scikit-learn's inverse strength of the
     penalty of a head that is solved exactly, of features scaled to a mean squared norm of 1; None chooses it by a
     held-out part. random_state: chooses that part, and what chance decides in training; None is 0.
-    training: fields of `graftwork.Settings` for policies that train by steps. on_bad, long, precision, device: as in
-    `graftwork.fit`.
+    training: fields of `graftwork.Settings` for policies that train by steps.
+    on_bad, long, precision, device, cache: as in `graftwork.fit`.
 
-    Features of one example under one encoder are computed once a process, so that grids over `C` and folds cost
-    little where nothing below the head trains.
+    Features of one example under one encoder are computed once, so that grids over `C` and folds cost little where
+    nothing below the head trains.
 
     Attributes: `classes_` `(K,)`, `run_` (the `graftwork.Run`).
     """
@@ -57,6 +57,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         long: str | None = None,
         precision: str = "fp32",
         device: str = "cpu",
+        cache: bool = True,
     ) -> None:
         self.backbone = backbone
         self.freeze = freeze
@@ -69,6 +70,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.long = long
         self.precision = precision
         self.device = device
+        self.cache = cache
 
     def fit(self, X: Sequence[Any], y: Sequence[Any]) -> TransferClassifier:
         """Raises what `graftwork.fit` raises; `DataError` for X and y of different lengths."""
@@ -94,7 +96,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         words = [str(number) for number in numbers]
         listing = Listing("examples", "X", modality, files_among(inputs, modality), words, None, Path())
         options: dict[str, Any] = {**(self.training or {}), "c": self.C, "seed": self.random_state or 0, "memo": MEMO}
-        for name in ("freeze", "tap", "val", "on_bad", "long", "precision", "device"):
+        for name in ("freeze", "tap", "val", "on_bad", "long", "precision", "device", "cache"):
             options[name] = getattr(self, name)
         self.run_ = fit(observe(listing), self.backbone, **options)
         return self
@@ -102,7 +104,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Sequence[Any]) -> np.ndarray:
         """`(N, K)`, columns as in `classes_`. Raises `DataError` for an example that cannot be read."""
         check_is_fitted(self, "run_")
-        answers = self.run_.predict(list(X), precision=self.precision, device=self.device)
+        answers = self.run_.predict(list(X), precision=self.precision, device=self.device, cache=self.cache)
         for answer in answers:
             if answer["label"] is None:
                 raise DataError(answer["error"], "Give examples that can be read.")

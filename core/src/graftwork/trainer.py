@@ -17,7 +17,7 @@ from torch import Tensor
 from graftwork import solver
 from graftwork.backbone import Backbone
 from graftwork.examples import Examples
-from graftwork.extraction import Features
+from graftwork.extraction import Cache, Features
 from graftwork.heads import Head
 from graftwork.policies import FreezePolicy, Plan
 from graftwork.specs import HeadSpec, load_factory
@@ -44,6 +44,7 @@ class Job:
     tap: the stage whose pooled features the head reads. targets: the class number of each example that can be used,
     by its number. parts: the numbers of those to train on, to validate and to test with. classes: how many labels.
     features: of all usable examples, from the backbone as it was loaded, where the engine asked for them.
+    cache: where what frozen stages make of the examples is kept.
     """
 
     backbone: Backbone
@@ -56,6 +57,7 @@ class Job:
     classes: int
     features: Features | None
     seed: int
+    cache: Cache | None = None
 
     def part(self, *names: str) -> Part:
         """The features and targets of one or more parts."""

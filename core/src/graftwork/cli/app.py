@@ -39,7 +39,7 @@ Adapter = Annotated[
     str | None,
     typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),
 ]
-
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the feature store.")]
 
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training part; left out, the encoder's recipe.")]
 Rate = Annotated[float | None, typer.Option(help="Learning rate of the encoder; left out, its recipe's.")]
@@ -161,6 +161,7 @@ def fit(
     input: Input = None,
     label: Label = None,
     on_bad: OnBad = "skip",
+    no_cache: NoCache = False,
     device: Device = "auto",
     offline: Offline = False,
     json: Json = False,
@@ -194,7 +195,7 @@ def fit(
             epochs=epochs, lr=lr, head_lr=head_lr, batch_size=batch_size, accumulate=accumulate,
             weight_decay=weight_decay, warmup=warmup, clip=clip, label_smoothing=label_smoothing, dropout=dropout,
             balance=balance, patience=patience, augment=augment, recompute=recompute,
-            checkpoint_every=checkpoint_every, tensorboard=tensorboard,
+            checkpoint_every=checkpoint_every, tensorboard=tensorboard, cache=not no_cache,
         )  # fmt: skip
     if processes.first():
         output.fitted(run.as_json(), json)
@@ -209,6 +210,7 @@ def evaluate(
     input: Input = None,
     label: Label = None,
     on_bad: OnBad = "skip",
+    no_cache: NoCache = False,
     device: Device = "cpu",
     offline: Offline = False,
     json: Json = False,
@@ -219,7 +221,8 @@ def evaluate(
 
     loaded = runs.load(run)
     with output.steady():
-        result = loaded.evaluate(reading.data(data, input=input, label=label), on_bad=on_bad, device=device)
+        found = reading.data(data, input=input, label=label)
+        result = loaded.evaluate(found, on_bad=on_bad, device=device, cache=not no_cache)
     output.evaluated({"run": str(run), **result}, json)
 
 
@@ -251,6 +254,46 @@ def predict(
     if all(answer["label"] is None for answer in answers):
         raise DataError(answers[0]["error"], "Give a file or text that can be read.")
     output.predicted(answers, json)
+
+
+store = typer.Typer(no_args_is_help=True, help="The feature store: what frozen stages made of examples, kept on disk.")
+app.add_typer(store, name="cache")
+
+
+@store.command("list")
+def list_cache(json: Json = False) -> None:
+    """What it holds: for each encoder and way of computing the examples, their bytes and the last use."""
+    from graftwork.store import Store
+
+    with Store() as found:
+        output.cached(found.list(), json)
+
+
+@store.command("size")
+def size_cache(json: Json = False) -> None:
+    """Where it is, and how much it holds and may hold."""
+    from graftwork.store import Store
+
+    with Store() as found:
+        output.cache_size(found.size(), json)
+
+
+@store.command("verify")
+def verify_cache(json: Json = False) -> None:
+    """Read all of it, and forget what is damaged, so that it is computed again."""
+    from graftwork.store import Store
+
+    with Store() as found:
+        output.cache_verified(found.verify(), json)
+
+
+@store.command("clear")
+def clear_cache(json: Json = False) -> None:
+    """Forget everything."""
+    from graftwork.store import Store
+
+    with Store() as found:
+        output.cache_cleared(found.clear(), json)
 
 
 @app.command()

@@ -337,3 +337,55 @@ def toured(result: dict[str, Any], json: bool) -> None:
             f"  {refused['message']}\n"
         )
     print("Next: graftwork fit YOUR-DATA")
+
+
+def megabytes(count: float) -> str:
+    return f"{count / 1e6:,.1f} MB"
+
+
+def cached(spaces: list[dict[str, Any]], json: bool) -> None:
+    if json:
+        document(spaces)
+        return
+    if not spaces:
+        print("The feature store is empty.")
+    else:
+        from datetime import datetime
+
+        rows = [
+            [
+                s["backbone"], s["kind"], s["precision"], s["weights"][:12], f"{s['rows']:,}", megabytes(s["bytes"]),
+                f"{datetime.fromtimestamp(s['used']):%Y-%m-%d %H:%M}",
+            ]
+            for s in spaces
+        ]  # fmt: skip
+        table(["backbone", "kind", "precision", "weights", "examples", "size", "last used"], rows, ("examples", "size"))
+    print("Next: graftwork cache size")
+
+
+def cache_size(found: dict[str, Any], json: bool) -> None:
+    if json:
+        document(found)
+        return
+    print(
+        f"{found['folder']} holds features of {found['rows']:,} examples in {megabytes(found['bytes'])} of at most "
+        f"{megabytes(found['limit'])}; what was not used for longest goes first. Change it: GRAFTWORK_CACHE_LIMIT=20GB"
+    )
+    print("Next: graftwork cache list")
+
+
+def cache_verified(found: dict[str, Any], json: bool) -> None:
+    if json:
+        document(found)
+        return
+    bad = f"{found['bad']:,} were damaged and will be computed again." if found["bad"] else "All are whole."
+    print(f"Read the features of {found['rows']:,} examples. {bad}")
+    print("Next: graftwork cache size")
+
+
+def cache_cleared(found: dict[str, Any], json: bool) -> None:
+    if json:
+        document(found)
+        return
+    print(f"Forgot the features of {found['rows']:,} examples, {megabytes(found['bytes'])}.")
+    print("Next: graftwork fit DATA")

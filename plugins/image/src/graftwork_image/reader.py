@@ -66,9 +66,9 @@ class ImageReader(Reader):
         if raw.value is None or isinstance(raw.value, bytes):
             return super().digest(raw)
         image = self.decode(raw)
-        return hashlib.blake2b(
-            image.tobytes(), digest_size=16, person=f"{image.mode}{image.size}".encode()[:16]
-        ).digest()
+        palette = image.getpalette("RGBA") if image.mode in ("P", "PA") else None
+        about = (image.mode, image.size, _orientation(image), palette, image.info.get("transparency"))
+        return hashlib.blake2b(repr(about).encode() + image.tobytes(), digest_size=16).digest()
 
     def picture(self, raw: Raw) -> bytes:
         """A JPEG of 160 pixels at the most, upright."""

@@ -1,0 +1,539 @@
+"""The feature store: what frozen stages made of an example, kept on disk and found again by any process.
+
+A *space* holds all that decides a result besides the example: weights, contract, rounding, code. In it a *row* belongs
+to the digest of an example. Rows lie in *shards*, files that one writer each appends to; SQLite in WAL mode says where.
+A row is a few *segments*, each with a checksum that covers its key too, so a torn, changed or mistaken one is never
+returned: it counts as missing, and is computed again.
+
+Shards are read with `pread`, not mapped: a mapped file that another process cuts short kills the reader, and its pages
+count as the reader's memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+import struct
+import time
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graftwork.errors import StoreError, UsageError
+
+FORMAT = 1
+LIMIT = 20 * 10**9
+"""Bytes that a store holds unless GRAFTWORK_CACHE_LIMIT says otherwise; the least recently used shards go first."""
+SHARD = 64 * 2**20
+"""Bytes after which a writer begins its next shard."""
+TOUCH = 60.0
+"""Seconds after which a shard's last use is written down again."""
+CHUNK = 500
+"""Digests that are asked for at once."""
+
+SCHEMA = """
+CREATE TABLE spaces (id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB UNIQUE NOT NULL, about TEXT NOT NULL, note TEXT);
+CREATE TABLE shards (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL, bytes INTEGER NOT NULL, used REAL NOT NULL
+);
+CREATE TABLE rows (
+    space INTEGER NOT NULL, digest BLOB NOT NULL, shard INTEGER NOT NULL, offset INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, segments INTEGER NOT NULL, parts INTEGER NOT NULL, unread REAL NOT NULL,
+    PRIMARY KEY (space, digest)
+) WITHOUT ROWID;
+CREATE INDEX rows_of_shard ON rows (shard);
+CREATE TABLE claims (
+    space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (space, digest)
+) WITHOUT ROWID;
+"""
+
+PLACE = np.dtype(
+    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("unread", "f8")]
+)
+
+
+class Row(NamedTuple):
+    """A row to be written: the digest of its example, its segments, of how many parts of the example it was made, and
+    how much of it was not read."""
+
+    digest: bytes
+    segments: Sequence[bytes]
+    parts: int = 1
+    unread: float = 0.0
+
+
+def default_folder() -> Path:
+    """GRAFTWORK_CACHE, or a folder of the user's cache."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("GRAFTWORK_CACHE")
+    return (Path(named).expanduser() if named else user_cache_path("graftwork", False)) / "features"
+
+
+def default_limit() -> int:
+    """GRAFTWORK_CACHE_LIMIT, as 500MB, 20GB or bytes. Raises `UsageError` for anything else."""
+    said = os.environ.get("GRAFTWORK_CACHE_LIMIT", "").strip().upper()
+    units = {"GB": 10**9, "MB": 10**6, "KB": 10**3, "B": 1}
+    unit = next((unit for unit in units if said.endswith(unit)), "")
+    try:
+        return int(float(said.removesuffix(unit)) * units.get(unit, 1)) if said else LIMIT
+    except ValueError:
+        raise UsageError(
+            f"GRAFTWORK_CACHE_LIMIT is '{said}'; a number of bytes is accepted, or one of MB or GB.",
+            "Write: GRAFTWORK_CACHE_LIMIT=20GB",
+        ) from None
+
+
+class Store:
+    """A folder of features. Many processes may use one at a time; the threads of one share what is read, not written.
+
+    Raises `StoreError` where the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
+        self.folder = folder or default_folder()
+        self.limit = default_limit() if limit is None else limit
+        self._shards = self.folder / "shards"
+        self._owners = self.folder / "owners"
+        self._open: dict[int, int | None] = {}
+        self._owner: tuple[str, int] | None = None
+        self._writer: _Writer | None = None
+        try:
+            for folder_ in (self._shards, self._owners):
+                folder_.mkdir(parents=True, exist_ok=True)
+            with _locked(self.folder / "lock"):
+                self._index = self._connected()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"The feature store '{self.folder}' cannot be opened: {getattr(error, 'strerror', None) or error}.",
+                "Name another folder with GRAFTWORK_CACHE, or write: --no-cache",
+            ) from error
+
+    def _connected(self) -> sqlite3.Connection:
+        """The index; a new one where there is none, or it is damaged or of another format."""
+        for _ in range(2):
+            index = sqlite3.connect(self.folder / "index.sqlite", timeout=120, isolation_level=None)
+            try:
+                index.execute("PRAGMA journal_mode=WAL")
+                index.execute("PRAGMA synchronous=NORMAL")
+                found = index.execute("PRAGMA user_version").fetchone()[0]
+                if found == FORMAT:
+                    return index
+                if found == 0:
+                    index.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={FORMAT}; COMMIT;")
+                    return index
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+            index.close()
+            for file in self.folder.glob("index.sqlite*"):
+                file.unlink()
+        raise OSError("its index cannot be made anew")
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self.resign()
+        for handle in self._open.values():
+            if handle is not None:
+                os.close(handle)
+        self._open.clear()
+        self._index.close()
+
+    # Spaces.
+
+    def space(self, about: Mapping[str, Any]) -> Space:
+        """The space of everything computed just so. about: whatever decides the result, as JSON can say it."""
+        words = json.dumps(about, sort_keys=True, default=str)
+        key = hashlib.blake2b(words.encode(), digest_size=16).digest()
+        self._index.execute("INSERT OR IGNORE INTO spaces (key, about) VALUES (?, ?)", (key, words))
+        number, note = self._index.execute("SELECT id, note FROM spaces WHERE key = ?", (key,)).fetchone()
+        return Space(self, number, json.loads(note) if note else {})
+
+    # For the command line.
+
+    def size(self) -> dict[str, Any]:
+        """`{folder, bytes, limit, rows, shards}`."""
+        taken, shards = self._index.execute("SELECT COALESCE(SUM(bytes), 0), COUNT(*) FROM shards").fetchone()
+        rows = self._index.execute("SELECT COUNT(*) FROM rows").fetchone()[0]
+        return {"folder": str(self.folder), "bytes": taken, "limit": self.limit, "rows": rows, "shards": shards}
+
+    def list(self) -> list[dict[str, Any]]:
+        """For each space that holds rows what it is of, how many, their bytes, and when one was last used."""
+        found = self._index.execute(
+            "SELECT about, COUNT(*), SUM(rows.bytes), MAX(shards.used) FROM rows JOIN spaces ON spaces.id = rows.space "
+            "JOIN shards ON shards.id = rows.shard GROUP BY rows.space ORDER BY MAX(shards.used) DESC"
+        )
+        return [{**json.loads(about), "rows": rows, "bytes": taken, "used": used} for about, rows, taken, used in found]
+
+    def verify(self) -> dict[str, int]:
+        """Read every row; those that are damaged are forgotten. `{rows, bad}`."""
+        rows = bad = 0
+        for (number,) in self._index.execute("SELECT id FROM spaces").fetchall():
+            digests = [d for (d,) in self._index.execute("SELECT digest FROM rows WHERE space = ?", (number,))]
+            here = Space(self, number, {})
+            for start in range(0, len(digests), CHUNK):
+                chunk = digests[start : start + CHUNK]
+                places = here.find(chunk)
+                broken = [d for d, place in zip(chunk, places, strict=True) if self.read(number, d, place) is None]
+                here.forget(broken)
+                rows, bad = rows + len(chunk), bad + len(broken)
+        self._sweep()
+        return {"rows": rows, "bad": bad}
+
+    def clear(self) -> dict[str, int]:
+        """Forget everything. `{rows, bytes}` that were there."""
+        before = self.size()
+        with self._transaction():
+            for table in ("rows", "claims", "shards", "spaces"):
+                self._index.execute(f"DELETE FROM {table}")
+        self._sweep()
+        return {"rows": before["rows"], "bytes": before["bytes"]}
+
+    # Reading and writing rows.
+
+    def read(
+        self, space: int, digest: bytes, place: np.void, segments: Sequence[int] | None = None
+    ) -> list[bytes] | None:
+        """The segments of a row (all, or those with these numbers); None where it is not there or damaged."""
+        shard, begin, _, count, _, _ = place.item()
+        handle = self._handle(shard) if shard >= 0 else None
+        if handle is None:
+            return None
+        head = os.pread(handle, 4 * count + 4, begin)
+        if len(head) < 4 * count + 4 or _sum(space, digest, count, head[:-4]) != head[-4:]:
+            return None
+        lengths = struct.unpack(f"<{count}I", head[:-4])
+        found = []
+        for number in range(count) if segments is None else segments:
+            start = begin + len(head) + sum(lengths[:number]) + 4 * number
+            stored = os.pread(handle, lengths[number] + 4, start)
+            if len(stored) != lengths[number] + 4 or _sum(space, digest, number, stored[:-4]) != stored[-4:]:
+                return None
+            found.append(stored[:-4])
+        return found
+
+    def _handle(self, shard: int) -> int | None:
+        """An open file for a shard; None where it has been evicted."""
+        if shard not in self._open:
+            name = self._index.execute("SELECT name FROM shards WHERE id = ?", (shard,)).fetchone()
+            try:
+                self._open[shard] = None if name is None else os.open(self._shards / name[0], os.O_RDONLY)
+            except OSError:
+                self._open[shard] = None
+        return self._open[shard]
+
+    def write(self, space: int, rows: Sequence[Row]) -> None:
+        """Append rows, tell the index where they are, and make room. Raises `StoreError` where the disk is full."""
+        try:
+            writer = self._writing()
+            written = [(row, *writer.append(_packed(space, row))) for row in rows]
+            with self._transaction():
+                self._index.execute(
+                    "INSERT INTO shards (name, bytes, used) VALUES (?, ?, ?) "
+                    "ON CONFLICT (name) DO UPDATE SET bytes = excluded.bytes, used = excluded.used",
+                    (writer.name, writer.bytes, time.time()),
+                )
+                shard = self._index.execute("SELECT id FROM shards WHERE name = ?", (writer.name,)).fetchone()[0]
+                self._index.executemany(
+                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (space, row.digest, shard, offset, taken, len(row.segments), row.parts, row.unread)
+                        for row, offset, taken in written
+                    ],
+                )
+                self._index.executemany(
+                    "DELETE FROM claims WHERE space = ? AND digest = ?", [(space, row.digest) for row in rows]
+                )
+            self._make_room()
+        except (OSError, sqlite3.Error) as error:
+            # What was half written is never referred to.
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            raise StoreError(
+                f"The feature store '{self.folder}' cannot be written: {getattr(error, 'strerror', None) or error}.",
+                "Make room: graftwork cache clear",
+            ) from error
+
+    def _writing(self) -> _Writer:
+        """The shard to append to: this process's own, one that was left with room, or a new one."""
+        if self._writer is not None and self._writer.bytes >= SHARD:
+            self._writer.close()
+            self._writer = None
+        if self._writer is None:
+            left = self._index.execute(
+                "SELECT name FROM shards WHERE bytes < ? ORDER BY used DESC LIMIT 3", (SHARD // 2,)
+            )
+            names = [name for (name,) in left.fetchall()]
+            made = (_Writer.take(self._shards / name) for name in names)
+            self._writer = next((writer for writer in made if writer), None) or _Writer.new(self._shards)
+        return self._writer
+
+    def _make_room(self) -> None:
+        """Delete the least recently used shards that nobody writes to until the store keeps its limit."""
+        taken = self._index.execute("SELECT COALESCE(SUM(bytes), 0) FROM shards").fetchone()[0]
+        if taken <= self.limit:
+            return
+        for shard, name, size in self._index.execute("SELECT id, name, bytes FROM shards ORDER BY used").fetchall():
+            if taken <= self.limit:
+                break
+            if _unlink_unless_locked(self._shards / name):
+                with self._transaction():
+                    self._index.execute("DELETE FROM rows WHERE shard = ?", (shard,))
+                    self._index.execute("DELETE FROM shards WHERE id = ?", (shard,))
+                taken -= size
+
+    def _sweep(self) -> None:
+        """Delete shards that the index does not know, and the marks of processes that are gone."""
+        known = {name for (name,) in self._index.execute("SELECT name FROM shards")}
+        for file in self._shards.iterdir():
+            if file.name not in known:
+                _unlink_unless_locked(file)
+        for file in self._owners.iterdir():
+            if self._owner is None or file.name != self._owner[0]:
+                self._bury(file.name)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._index.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._index.execute("ROLLBACK")
+            raise
+        self._index.execute("COMMIT")
+
+    # Who computes what.
+
+    def owner(self) -> str:
+        """This store's name among those that claim work: a file that it keeps locked for as long as it lives."""
+        if self._owner is None:
+            name = uuid.uuid4().hex
+            handle = os.open(self._owners / name, os.O_CREAT | os.O_RDWR)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._owner = (name, handle)
+        return self._owner[0]
+
+    def resign(self) -> None:
+        """Give up all that is claimed: others may compute it."""
+        if self._owner is None:
+            return
+        name, handle = self._owner
+        self._owner = None
+        with contextlib.suppress(sqlite3.Error):
+            self._index.execute("DELETE FROM claims WHERE owner = ?", (name,))
+        (self._owners / name).unlink(missing_ok=True)
+        os.close(handle)
+
+    def _bury(self, name: str) -> bool:
+        """Whether an owner is gone, or is this store itself; the claims of one that is gone go with it."""
+        if self._owner is not None and name == self._owner[0]:
+            return True
+        gone = _unlink_unless_locked(self._owners / name) or not (self._owners / name).exists()
+        if gone:
+            self._index.execute("DELETE FROM claims WHERE owner = ?", (name,))
+        return gone
+
+
+class Space:
+    """The rows of everything that was computed just so. note: what its users keep about it, a small JSON object."""
+
+    def __init__(self, store: Store, number: int, note: dict[str, Any]) -> None:
+        self.store, self.number, self.note = store, number, note
+
+    def remember(self, **note: Any) -> None:
+        self.note.update(note)
+        self.store._index.execute("UPDATE spaces SET note = ? WHERE id = ?", (json.dumps(self.note), self.number))
+
+    def find(self, digests: Sequence[bytes]) -> np.ndarray:
+        """Where the rows of these are: an array of `PLACE`, shard -1 for those that are missing."""
+        index = self.store._index
+        found = np.zeros(len(digests), PLACE)
+        found["shard"] = -1
+        used: set[int] = set()
+        for start in range(0, len(digests), CHUNK):
+            chunk = digests[start : start + CHUNK]
+            marks = ",".join("?" * len(chunk))
+            rows = {
+                digest: place
+                for digest, *place in index.execute(
+                    f"SELECT digest, shard, offset, bytes, segments, parts, unread FROM rows WHERE space = ? "
+                    f"AND digest IN ({marks})",
+                    (self.number, *chunk),
+                )
+            }
+            for place, digest in enumerate(chunk, start):
+                if digest in rows:
+                    found[place] = tuple(rows[digest])
+                    used.add(rows[digest][0])
+        if used:
+            for shard in used:
+                self.store._handle(shard)  # so that threads may read without asking the index
+            now = time.time()
+            marks = ",".join("?" * len(used))
+            with contextlib.suppress(sqlite3.OperationalError):  # not worth waiting for
+                index.execute(
+                    f"UPDATE shards SET used = ? WHERE used < ? AND id IN ({marks})", (now, now - TOUCH, *used)
+                )
+        return found
+
+    def read(self, digest: bytes, place: np.void, segments: Sequence[int] | None = None) -> list[bytes] | None:
+        """See `Store.read`."""
+        return self.store.read(self.number, digest, place, segments)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """See `Store.write`."""
+        if rows:
+            self.store.write(self.number, rows)
+
+    def forget(self, digests: Sequence[bytes]) -> None:
+        self.store._index.executemany(
+            "DELETE FROM rows WHERE space = ? AND digest = ?", [(self.number, digest) for digest in digests]
+        )
+
+    def claim(self, digests: Sequence[bytes], least: int = 1) -> set[bytes]:
+        """Those of the digests that are this process's to compute now: there is no row of `least` segments, and no
+        claim of a living process."""
+        free = self._unclaimed(digests, least)
+        if not free:  # looked at before the index is locked, since that is what those see who wait
+            return free
+        with self.store._transaction():
+            free = self._unclaimed(list(free), least)
+            self.store._index.executemany(
+                "INSERT OR IGNORE INTO claims VALUES (?, ?, ?)",
+                [(self.number, digest, self.store.owner()) for digest in free],
+            )
+        return free
+
+    def _unclaimed(self, digests: Sequence[bytes], least: int) -> set[bytes]:
+        store, free = self.store, set(digests)
+        marks, values = ",".join("?" * len(digests)), (self.number, *digests)
+        these = f"WHERE space = ? AND digest IN ({marks})"
+        rows = store._index.execute(f"SELECT digest FROM rows {these} AND segments >= {least:d}", values)
+        free.difference_update(digest for (digest,) in rows)
+        claims = store._index.execute(f"SELECT digest, owner FROM claims {these}", values).fetchall()
+        gone = {owner: store._bury(owner) for owner in {owner for _, owner in claims}}
+        free.difference_update(digest for digest, owner in claims if not gone[owner])
+        return free
+
+    def release(self, digests: Iterable[bytes]) -> None:
+        """Give up claims: nothing will come of them."""
+        self.store._index.executemany(
+            "DELETE FROM claims WHERE space = ? AND digest = ? AND owner = ?",
+            [(self.number, digest, self.store.owner()) for digest in digests],
+        )
+
+
+class _Writer:
+    """A shard that this process appends to, locked so that nobody else does or takes it for abandoned."""
+
+    def __init__(self, file: Path, handle: int) -> None:
+        self.name = file.name
+        self.bytes = os.fstat(handle).st_size
+        self._handle = handle
+
+    @classmethod
+    def new(cls, folder: Path) -> _Writer:
+        file = folder / uuid.uuid4().hex
+        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return cls(file, handle)
+
+    @classmethod
+    def take(cls, file: Path) -> _Writer | None:
+        """Go on with a shard that nobody writes to any more."""
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if file.stat().st_ino == os.fstat(handle).st_ino:
+                return cls(file, handle)
+        except OSError:
+            pass
+        os.close(handle)
+        return None
+
+    def append(self, record: bytes) -> tuple[int, int]:
+        """Where the record begins, and its bytes."""
+        begin, view = self.bytes, memoryview(record)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        self.bytes += len(record)
+        return begin, len(record)
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+
+def _packed(space: int, row: Row) -> bytes:
+    count = len(row.segments)
+    head = struct.pack(f"<{count}I", *map(len, row.segments))
+    made = [head, _sum(space, row.digest, count, head)]
+    for number, segment in enumerate(row.segments):
+        made += [segment, _sum(space, row.digest, number, segment)]
+    return b"".join(made)
+
+
+def _sum(space: int, digest: bytes, number: int, payload: bytes) -> bytes:
+    """CRC-32 of a segment, begun with what it belongs to."""
+    seed = zlib.crc32(digest, zlib.crc32(f"{space} {number}".encode()))
+    return zlib.crc32(payload, seed).to_bytes(4, "little")
+
+
+def _unlink_unless_locked(file: Path) -> bool:
+    """Delete a file that no living process holds locked; whether that was done."""
+    try:
+        handle = os.open(file, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    handle = os.open(file, os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def opened(wanted: bool, notes: list[str]) -> Iterator[Store | None]:
+    """The user's store where it is wanted and can be opened; else None, with a note that says why."""
+    try:
+        store = Store() if wanted else None
+    except StoreError as error:
+        notes.append(f"{error.message} Features are computed and not kept. {error.hint}")
+        store = None
+    try:
+        yield store
+    finally:
+        if store is not None:
+            store.close()

@@ -1,0 +1,440 @@
+"""The feature store: nothing is computed twice, nothing stale is found, nothing torn is believed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+import graftwork as gw
+from graftwork import UsageError, store
+from graftwork.store import Row, Store
+
+ABOUT = {"backbone": "b", "kind": "features", "precision": "fp32", "weights": "w"}
+
+
+@pytest.fixture
+def tiny(tiny_bert: Path, tmp_path: Path) -> str:
+    return f"local:{shutil.copytree(tiny_bert, tmp_path / 'encoder')}"
+
+
+def computed(messages: Any, backbone: str, **options: Any) -> tuple[int, int]:
+    found = gw.fit(messages, backbone, **options).record["cache"]
+    return found["hits"], found["misses"]
+
+
+def test_a_second_fit_computes_nothing_and_is_the_same(messages, tiny) -> None:
+    first = gw.fit(messages, tiny)
+    again = gw.fit(messages, tiny)
+    other = gw.fit(messages, tiny, seed=3, c=10.0)
+    without = gw.fit(messages, tiny, cache=False)
+    assert first.record["cache"] == {"hits": 12, "misses": 28}  # twelve of the forty are there twice
+    assert again.record["cache"] == other.record["cache"] == {"hits": 40, "misses": 0}
+    assert without.record["cache"] == {"hits": 0, "misses": 40}
+    assert first.metrics == again.metrics == without.metrics
+    for name, tensor in first._head.state_dict().items():
+        assert torch.equal(tensor, again._head.state_dict()[name])
+        assert torch.equal(tensor, without._head.state_dict()[name])
+
+
+def test_what_is_added_is_all_that_is_computed(messages, tiny) -> None:
+    assert computed(messages, tiny) == (12, 28)
+    with messages.open("a") as file:
+        file.write("".join(f"where is order {number},delivery\n" for number in range(10)))
+    assert computed(messages, tiny) == (40, 10)
+
+
+def test_one_new_kind_of_example_leaves_the_others_found(messages, tiny) -> None:
+    """A capital letter brings a conversion into the agreement; the others are read as before."""
+    computed(messages, tiny)
+    with messages.open("a") as file:
+        file.write("Where Is It,delivery\n")
+    assert computed(messages, tiny) == (40, 1)
+
+
+def test_earlier_stages_are_found_where_later_ones_were_computed(messages, tiny) -> None:
+    deep = [gw.fit(messages, tiny, tap=tap, cache=False) for tap in ("0", "1")]
+    assert computed(messages, tiny, tap="1") == (12, 28)
+    assert computed(messages, tiny, tap="2") == (12, 28)
+    for tap, uncached in enumerate(deep):
+        run = gw.fit(messages, tiny, tap=str(tap))
+        assert run.record["cache"] == {"hits": 40, "misses": 0}
+        assert run.metrics == uncached.metrics
+
+
+def change_weight(folder: Path, monkeypatch) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["encoder.layer.0.output.dense.bias"][0] += 1e-3
+    save_file(tensors, folder / "model.safetensors")
+
+
+def change_tokenizer(folder: Path, monkeypatch) -> None:
+    file = folder / "tokenizer.json"
+    file.write_text(file.read_text().replace('"parcel"', '"parcels"'))
+    words = folder / "vocab.txt"
+    if words.exists():
+        words.write_text(words.read_text().replace("parcel", "parcels"))
+
+
+def change_length(folder: Path, monkeypatch) -> None:
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 32}')
+
+
+def change_rounding(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.11.1+other")
+
+
+def change_kernels(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+
+
+def change_code(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("graftwork.examples.made_by", lambda factory: "another version")
+
+
+def change_core(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("graftwork.examples.core", lambda: "another version")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_weight, change_tokenizer, change_length, change_rounding, change_kernels, change_code, change_core],
+    ids=lambda change: change.__name__,
+)
+def test_whatever_decides_a_feature_is_in_its_key(messages, tiny, monkeypatch, change) -> None:
+    assert computed(messages, tiny) == (12, 28)
+    change(Path(tiny.removeprefix("local:")), monkeypatch)
+    assert computed(messages, tiny) == (12, 28)
+
+
+def test_other_ways_to_read_are_other_features(messages, tiny) -> None:
+    assert computed(messages, tiny, tap="0") == (12, 28)
+    assert computed(messages, tiny, tap="1") == (12, 28)
+    assert computed(messages, tiny, tap="1", long="windows") == (12, 28)
+
+
+def test_one_byte_of_a_file_and_one_number_of_its_preparation_are_seen(tmp_path, monkeypatch) -> None:
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for label, low in (("dark", 0), ("light", 128)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(6):
+            pixels = rng.integers(low, low + 120, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.bmp")
+    name = "image/efficientnet-lite0"
+    assert computed(tmp_path / "photos", name) == (0, 12)
+    assert computed(tmp_path / "photos", name) == (12, 0)
+    file = tmp_path / "photos" / "dark" / "3.bmp"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    assert computed(tmp_path / "photos", name) == (11, 1)
+    from dataclasses import replace
+
+    from graftwork import plugins
+
+    registered = plugins.installed().registered["backbones"]
+    spec = registered[name]
+    numbers = {**spec.contract.preparation, "mean": (0.5, 0.5, 0.5001)}
+    monkeypatch.setitem(registered, name, replace(spec, contract=replace(spec.contract, preparation=numbers)))
+    assert computed(tmp_path / "photos", name) == (0, 12)
+
+
+def test_objects_that_look_alike_to_a_glance_are_told_apart() -> None:
+    from PIL import Image
+
+    from graftwork.readers import Raw
+    from graftwork_image.reader import ImageReader
+
+    grey = Image.new("P", (2, 2), 1)
+    one, two, turned = grey.copy(), grey.copy(), Image.new("RGB", (2, 2))
+    one.putpalette([0, 0, 0, 255, 0, 0])
+    two.putpalette([0, 0, 0, 0, 255, 0])
+    straight = turned.copy()
+    turned.getexif()[274] = 6
+    digests = {ImageReader().exact(Raw("x", value=image)) for image in (one, two, turned, straight)}
+    assert len(digests) == 4
+
+
+# What is on the disk.
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_happens_to_the_files_a_row_is_right_or_missing(tmp_path_factory, data) -> None:
+    folder = tmp_path_factory.mktemp("store")
+    rows = [Row(bytes([number]) * 16, [os.urandom(50), os.urandom(7)], number, 0.5) for number in range(5)]
+    with Store(folder) as kept:
+        kept.space(ABOUT).write(rows)
+    (shard,) = (folder / "shards").iterdir()
+    content = bytearray(shard.read_bytes())
+    where = data.draw(st.integers(0, len(content) - 1))
+    match data.draw(st.sampled_from(["flip", "cut", "shift", "none"])):
+        case "flip":
+            content[where] ^= 1 << data.draw(st.integers(0, 7))
+        case "cut":
+            content = content[:where]
+        case "shift":
+            content = content[where:] + content[:where]
+    shard.write_bytes(bytes(content))
+    untouched = bytes(content) == b"".join(store._packed(1, row) for row in rows)
+    with Store(folder) as kept:
+        space = kept.space(ABOUT)
+        places = space.find([row.digest for row in rows])
+        found = [space.read(row.digest, place) for row, place in zip(rows, places, strict=True)]
+        assert all(one in (None, list(row.segments)) for one, row in zip(found, rows, strict=True))
+        assert (None not in found) == untouched
+        assert kept.verify() == {"rows": 5, "bad": found.count(None)}
+        assert kept.verify() == {"rows": 5 - found.count(None), "bad": 0}
+
+
+def test_a_row_is_never_taken_for_another(tmp_path) -> None:
+    with Store(tmp_path) as kept:
+        space, other = kept.space(ABOUT), kept.space({**ABOUT, "weights": "v"})
+        space.write([Row(b"a" * 16, [b"one"]), Row(b"b" * 16, [b"two"])])
+        places = space.find([b"a" * 16, b"b" * 16])
+        assert space.read(b"a" * 16, places[1]) is None
+        assert other.read(b"a" * 16, places[0]) is None
+        assert other.find([b"a" * 16])["shard"] == -1
+
+
+def test_a_torn_row_is_computed_again(messages, tiny, own_store) -> None:
+    run = gw.fit(messages, tiny)
+    (shard,) = (own_store / "shards").iterdir()
+    with shard.open("r+b") as file:
+        file.truncate(shard.stat().st_size - 5)
+    again = gw.fit(messages, tiny)
+    assert again.record["cache"] == {"hits": 39, "misses": 1}
+    assert again.metrics == run.metrics
+    assert gw.fit(messages, tiny).record["cache"]["misses"] == 0
+
+
+@pytest.mark.parametrize("damage", ["index", "format"])
+def test_a_damaged_index_is_begun_anew(messages, tiny, own_store, damage) -> None:
+    gw.fit(messages, tiny)
+    for file in own_store.glob("index.sqlite-*"):
+        file.unlink()
+    if damage == "index":
+        (own_store / "index.sqlite").write_bytes(b"nothing that SQLite knows" * 100)
+    else:
+        import sqlite3
+
+        sqlite3.connect(own_store / "index.sqlite").execute("PRAGMA user_version=99")
+    assert computed(messages, tiny) == (12, 28)
+    assert computed(messages, tiny) == (40, 0)
+
+
+def test_the_least_recently_used_goes_first(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(store, "SHARD", 1000)
+    monkeypatch.setattr(store, "TOUCH", 0.0)
+    digests = [bytes([number]) * 16 for number in range(10)]
+    for number, digest in enumerate(digests):
+        with Store(tmp_path, limit=5000) as kept:
+            kept.space(ABOUT).write([Row(digest, [b"x" * 900])])
+            if number >= 3:
+                kept.space(ABOUT).find(digests[:1])
+            assert kept.size()["bytes"] <= 5000
+    with Store(tmp_path, limit=5000) as kept:
+        there = kept.space(ABOUT).find(digests)["shard"] >= 0
+        assert there[0]
+        assert not there[1:5].any()
+        assert there[-3:].all()
+        assert len(list((tmp_path / "shards").iterdir())) == kept.size()["shards"]
+
+
+def test_shards_are_gone_on_with(tmp_path) -> None:
+    for number in range(20):
+        with Store(tmp_path) as kept:
+            kept.space(ABOUT).write([Row(bytes([number]) * 16, [b"x"])])
+    with Store(tmp_path) as kept:
+        assert kept.size()["shards"] == 1
+        assert kept.verify() == {"rows": 20, "bad": 0}
+
+
+def test_work_is_claimed_by_one_and_free_again_when_that_one_is_gone(tmp_path) -> None:
+    digests = [b"a" * 16, b"b" * 16]
+    with Store(tmp_path) as other:
+        with Store(tmp_path) as one:
+            assert one.space(ABOUT).claim(digests) == set(digests)
+            assert one.space(ABOUT).claim(digests) == set(digests)
+            assert other.space(ABOUT).claim(digests) == set()
+            one.space(ABOUT).write([Row(digests[0], [b"x"])])
+            assert other.space(ABOUT).claim(digests) == set()
+            assert other.space(ABOUT).claim(digests, least=2) == {digests[0]}
+            one.space(ABOUT).release(digests[1:])
+            assert other.space(ABOUT).claim(digests) == {digests[1]}
+            other.resign()
+            assert one.space(ABOUT).claim(digests) == {digests[1]}
+        assert other.space(ABOUT).claim(digests) == {digests[1]}
+
+
+def test_a_store_that_cannot_be_written_costs_a_warning_and_nothing_else(
+    messages, tiny, own_store, monkeypatch
+) -> None:
+    right = gw.fit(messages, tiny, cache=False)
+    own_store.parent.mkdir(exist_ok=True)
+    shutil.rmtree(own_store, ignore_errors=True)
+    own_store.write_text("a file where the folder should be")
+    run = gw.fit(messages, tiny)
+    assert run.metrics == right.metrics
+    assert any(
+        re.fullmatch(
+            rf"The feature store '{own_store}' cannot be opened: [\w ]+\. Features are computed and not kept\. "
+            r"Name another folder with GRAFTWORK_CACHE, or write: --no-cache",
+            words,
+        )
+        for words in run.record["warnings"]
+    )
+    own_store.unlink()
+    original = store._Writer.append
+    writes = []
+
+    def full(self, record):
+        writes.append(record)
+        if len(writes) > 5:
+            raise OSError(28, "No space left on device")
+        return original(self, record)
+
+    monkeypatch.setattr(store._Writer, "append", full)
+    monkeypatch.setattr("graftwork_text.bert.Bert.batch_size", 60)
+    run = gw.fit(messages, tiny)
+    assert run.metrics == pytest.approx(right.metrics, abs=1e-6)
+    assert any(
+        words.startswith(f"The feature store '{own_store}' cannot be written: No space left on device.")
+        for words in run.record["warnings"]
+    )
+    assert 28 <= run.record["cache"]["misses"] <= 40
+    with Store() as kept:
+        assert kept._index.execute("SELECT COUNT(*) FROM claims").fetchone() == (0,)
+
+
+def test_a_limit_that_is_no_size_is_refused(messages, tiny, monkeypatch) -> None:
+    for words, size in (("500MB", 500_000_000), ("2.5GB", 2_500_000_000), ("123", 123), ("", store.LIMIT)):
+        monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", words)
+        assert store.default_limit() == size
+    monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", "much")
+    with pytest.raises(UsageError, match="GRAFTWORK_CACHE_LIMIT is 'MUCH'; a number of bytes is accepted"):
+        gw.fit(messages, tiny)
+
+
+def test_unreadable_examples_are_named_each_time_and_hold_nobody_up(tmp_path, tiny_bert) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        for number in range(12):
+            (tmp_path / "texts" / label / f"{number}.txt").write_text(f"where is {label} {number}")
+    data = gw.data(tmp_path / "texts")
+    (tmp_path / "texts" / "a" / "3.txt").write_bytes(b"\x00\x01")
+    for hits, misses in ((0, 23), (23, 0)):
+        run = gw.fit(data, f"local:{tiny_bert}")
+        assert run.record["cache"] == {"hits": hits, "misses": misses}
+        assert any("3.txt" in words for words in run.record["warnings"])
+
+
+# Many processes.
+
+SCRIPT = """
+import sys, time
+import graftwork as gw
+from graftwork import extraction
+{patch}
+run = gw.fit(sys.argv[1], sys.argv[2])
+print(run.record["cache"]["misses"], run.metrics["accuracy"], flush=True)
+"""
+SLOW = """
+from graftwork_text.bert import Bert
+Bert.batch_size = 200
+original = Bert.prepare
+def slow(self, values):
+    time.sleep(0.05)
+    return original(self, values)
+Bert.prepare = slow
+"""
+
+
+def start(folder: Path, table: Path, backbone: str, patch: str = SLOW) -> subprocess.Popen[str]:
+    code = SCRIPT.format(patch=patch)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(table), backbone]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def many(path: Path, count: int) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows([f"where is my {('card', 'order')[n % 2]} number {n}", "ab"[n % 2]] for n in range(count))
+    return path
+
+
+def test_processes_share_the_work_and_a_killed_one_loses_only_what_it_was_at(tmp_path, tiny, own_store) -> None:
+    table = many(tmp_path / "many.csv", 600)
+    running = [start(tmp_path, table, tiny) for _ in range(3)]
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        if own_store.exists() and (own_store / "index.sqlite").exists():
+            with Store() as kept:
+                if kept.size()["rows"] > 60:
+                    break
+    running[0].send_signal(signal.SIGKILL)
+    results = [process.communicate(timeout=100)[0].split() for process in running[1:]]
+    running[0].communicate()
+    with Store() as kept:
+        assert kept.verify() == {"rows": 600, "bad": 0}
+        assert kept._index.execute("SELECT COUNT(*) FROM claims").fetchone() == (0,)
+    computed = [int(misses) for misses, _ in results]
+    # A batch of some six examples was in flight, and a few more were read ahead of it.
+    assert 300 < sum(computed) <= 600
+    assert all(computed)
+    assert len({accuracy for _, accuracy in results}) == 1
+
+
+# From the command line.
+
+
+def test_the_command_shows_checks_and_empties_the_store(shell, messages, tiny, own_store) -> None:
+    fitted = json.loads(shell("fit", str(messages), "--backbone", tiny, "--out", "run", "--json").stdout)
+    assert fitted["cache"] == {"hits": 12, "misses": 28}
+    again = json.loads(shell("fit", str(messages), "--backbone", tiny, "--no-cache", "--out", "two", "--json").stdout)
+    assert again["cache"] == {"hits": 0, "misses": 40}
+    judged = json.loads(shell("evaluate", "run", str(messages), "--json").stdout)
+    assert judged["cache"] == {"hits": 40, "misses": 0}
+    (space,) = json.loads(shell("cache", "list", "--json").stdout)
+    assert (space["backbone"], space["rows"], space["precision"]) == (tiny, 28, fitted["precision"]["used"])
+    size = json.loads(shell("cache", "size", "--json").stdout)
+    assert size["rows"] == 28
+    assert size["bytes"] == sum(file.stat().st_size for file in (own_store / "shards").iterdir())
+    assert "28" in shell("cache", "list").stdout
+    assert str(own_store) in shell("cache", "size").stdout
+    (shard,) = (own_store / "shards").iterdir()
+    content = bytearray(shard.read_bytes())
+    content[40] ^= 1
+    shard.write_bytes(bytes(content))
+    assert "1 were damaged and will be computed again." in shell("cache", "verify").stdout
+    assert json.loads(shell("cache", "verify", "--json").stdout) == {"rows": 27, "bad": 0}
+    cleared = json.loads(shell("cache", "clear", "--json").stdout)
+    assert cleared["rows"] == 27
+    assert not list((own_store / "shards").iterdir())
+    assert "The feature store is empty." in shell("cache", "list").stdout
+    assert "graftwork fit DATA" in shell("cache", "clear").stdout
+
+
+def test_listing_the_store_loads_no_torch(shell, own_store) -> None:
+    code = "import sys; from graftwork.cli import main\ntry: main(['cache', 'size'])\nexcept SystemExit: assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
