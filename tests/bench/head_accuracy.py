@@ -23,6 +23,7 @@ def main() -> None:
     from graftwork import load_backbone, registry, solver
     from graftwork.examples import Examples
     from graftwork.extraction import extract
+    from graftwork.parts import Part
     from graftwork.pipeline import Pipeline
     from graftwork.reading import data
     from graftwork.splits import stratified
@@ -40,8 +41,8 @@ def main() -> None:
         x, y, test_x, test_y = found.values[:COUNT], y[:COUNT], found.values[COUNT:], y[COUNT:]
         held = torch.tensor(stratified([label for _, label in rows[:COUNT]], 0.2, 0))
 
-        chosen = solver.choose(x[~held], y[~held], x[held], y[held], len(names))
-        head = solver.solve(x, y, len(names), chosen.strength)
+        chosen = solver.choose(Part(x[~held], y[~held]), Part(x[held], y[held]), len(names))
+        head = solver.solve(Part(x, y), len(names), chosen.strength, near=chosen)
         ours = float((head.logits(test_x).argmax(1) == test_y).double().mean())
 
         scores = {

@@ -291,6 +291,16 @@ def test_rare_labels_are_found_when_the_loss_is_balanced(tiny, tmp_path) -> None
         assert rare[1] > rare[0]
 
 
+def test_rare_labels_count_as_much_where_the_head_is_solved(tiny, tmp_path) -> None:
+    rows = ["text,label"] + ["where is my parcel,a"] * 60 + ["where is my card,b"] * 6
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    plain, fair = (gw.fit(tmp_path / "t.csv", tiny, c=0.1, balance=balance) for balance in ("none", "weights"))
+    rare = [run.predict(["where is my card"])[0]["probabilities"]["b"] for run in (plain, fair)]
+    assert rare[1] > rare[0] + 0.1
+    with pytest.raises(UsageError, match="without steps, so there is nothing that --balance could change"):
+        gw.fit(tmp_path / "t.csv", tiny, balance="sampling")
+
+
 def test_parts_of_a_step_give_the_step_and_recomputing_changes_nothing(messages, tiny, tmp_path) -> None:
     options = {**FAST, "freeze": "all", "dropout": 0.0, "lr": 1e-3}
     whole = gw.fit(messages, f"{still(tiny, tmp_path)}", **options)

@@ -13,6 +13,7 @@ from graftwork import registry, solver
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
 from graftwork.fitting import fit, sort_labels, split
 from graftwork.metrics import classification
+from graftwork.parts import Part
 from graftwork.plugins import installed
 from graftwork.reading import Data
 from graftwork.reading import data as read_data
@@ -70,7 +71,7 @@ def baseline(demo: Demo, data: Data) -> float:
     labels = sort_labels(set(data.labels))
     targets = torch.tensor([labels.index(label) for label in data.labels])
     held = torch.tensor([word == "validation" for word in split(data, HELD, SEED)])
-    solution = solver.choose(features[~held], targets[~held], features[held], targets[held], len(labels))
+    solution = solver.choose(Part(features[~held], targets[~held]), Part(features[held], targets[held]), len(labels))
     probabilities = solution.logits(features[held]).double().softmax(1)
     return classification(probabilities.numpy(), targets[held].numpy())["accuracy"]
 

@@ -30,6 +30,7 @@ from graftwork.logs import check_tensorboard
 from graftwork.memo import Memo, load_frozen
 from graftwork.metrics import classification
 from graftwork.parallel import ahead
+from graftwork.parts import Part
 from graftwork.pipeline import Pipeline
 from graftwork.reading import MOST_BAD, Data, allow_bad
 from graftwork.reading import data as read_data
@@ -38,7 +39,7 @@ from graftwork.settings import Options, Settings, decide
 from graftwork.specs import Modality, load_factory
 from graftwork.splits import stratified
 from graftwork.store import opened
-from graftwork.trainer import Engine, ExactEngine, Job, Part, Trained, exact
+from graftwork.trainer import Engine, ExactEngine, Job, Trained, exact
 
 if TYPE_CHECKING:
     from graftwork.standing import Progress
@@ -130,7 +131,7 @@ def fit(
         engine: Engine
         unfinished = None
         if exactly:
-            engine = ExactEngine(refit=refit is not False, c=c)
+            engine = ExactEngine(refit=refit is not False, c=c, balance=said.balance)
         else:
             from graftwork.loop import LoopEngine
 
@@ -212,7 +213,7 @@ def fit(
         "n_test": len(parts["test"]),
         "refit": exactly and refit is not False,
         "training": trained.details,
-        "settings": None if exactly else asdict(said),
+        "settings": {"balance": said.balance} if exactly else asdict(said),
         "adapted": dict(trained.adapted),
         "precision": {"used": features.precision, "asked": precision, "cosine": features.cosine},
         "weights_digest": digest,
@@ -249,7 +250,9 @@ def _check_settings(
 ) -> None:
     """Raises `UsageError` for what the engine that the policy asks for would not heed."""
     if exactly:
-        names = ["--" + name.replace("_", "-") for name in said.changed()] + (["--resume"] if resume else [])
+        # Weights have a meaning without steps too.
+        changed = [name for name in said.changed() if name != "balance" or said.balance != "weights"]
+        names = ["--" + name.replace("_", "-") for name in changed] + (["--resume"] if resume else [])
         if names:
             raise UsageError(
                 f"The freeze policy '{freeze}' solves the head exactly, without steps, so there is nothing that "
@@ -341,7 +344,7 @@ def split(data: Data, val: float, seed: int) -> list[str]:
 
 def judge(head: Head, part: Part) -> dict[str, Any]:
     with torch.inference_mode():
-        probabilities = head.decode(head(part.features)).numpy()
+        probabilities = np.concatenate([head.decode(head(features)).numpy() for _, features in part.chunks()])
     return classification(probabilities, part.targets.numpy())
 
 

@@ -147,7 +147,8 @@ class _Fit:
         job = self.job
         if job.policy.head_first and job.head.convex:
             train, held = job.part("train"), job.part("validation")
-            found = solver.choose(train.features, train.targets, held.features, held.targets, job.classes)
+            found = solver.choose(train, held, job.classes)
+            found = solver.solve(train, job.classes, found.strength, near=found)
             return solved(job.head, found, met=train.features)
         head: Head = load_factory(job.head.factory)(job.backbone.feature_dim(job.tap), job.classes)
         some = sorted(random.Random(f"met {job.seed}").sample(self.numbers, min(MET, len(self.numbers))))

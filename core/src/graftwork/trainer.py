@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,22 +19,10 @@ from graftwork.backbone import Backbone
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Features
 from graftwork.heads import Head
+from graftwork.parts import Part
 from graftwork.policies import FreezePolicy, Plan
+from graftwork.sampling import example_weights
 from graftwork.specs import HeadSpec, load_factory
-
-
-@dataclass(frozen=True)
-class Part:
-    """Examples to train or judge on: pooled features `(N, D)` float32 and class numbers `(N,)`."""
-
-    features: Tensor
-    targets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __add__(self, other: Part) -> Part:
-        return Part(torch.cat([self.features, other.features]), torch.cat([self.targets, other.targets]))
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,7 @@ class Job:
         place = {number: row for row, number in enumerate(self.features.kept)}
         numbers = [number for name in names for number in self.parts[name]]
         rows = torch.tensor([place[number] for number in numbers], dtype=torch.long)
-        return Part(self.features.values[rows], torch.tensor([self.targets[number] for number in numbers]))
+        return Part(self.features.values, torch.tensor([self.targets[number] for number in numbers]), rows)
 
 
 @dataclass(frozen=True)
@@ -101,29 +89,36 @@ class ExactEngine(Engine):
     """Solves a convex head (see `graftwork.solver`).
 
     Its strength is chosen by held-out loss, or given as scikit-learn's `c`. refit: solve again on all but the test
-    part with the strength that was chosen.
+    part with the strength that was chosen. balance: "weights" makes every class weigh the same.
     """
 
     name = "exact"
     wants_features = True
 
-    def __init__(self, *, refit: bool = True, c: float | None = None) -> None:
+    def __init__(self, *, refit: bool = True, c: float | None = None, balance: str = "none") -> None:
         self._refit = refit
         self._c = c
+        self._balance = balance
 
     def train(self, job: Job) -> Trained:
-        train, held = job.part("train"), job.part("validation")
+        train, held = self._weighted(job.part("train")), self._weighted(job.part("validation"))
         if self._c is not None:
-            chosen = solver.solve(train.features, train.targets, job.classes, 1 / (len(train) * self._c))
+            chosen = solver.solve(train, job.classes, 1 / (len(train) * self._c))
         else:
-            chosen = solver.choose(train.features, train.targets, held.features, held.targets, job.classes)
-        judged = solved(job.head, chosen)
+            chosen = solver.choose(train, held, job.classes)
         if not self._refit or not len(held):
-            return Trained(judged, _details(chosen))
-        both = train + held
+            if self._c is None:
+                chosen = solver.solve(train, job.classes, chosen.strength, near=chosen)
+            return Trained(solved(job.head, chosen), _details(chosen))
+        both = self._weighted(train + held)
         strength = chosen.strength if self._c is None else 1 / (len(both) * self._c)
-        final = solver.solve(both.features, both.targets, job.classes, strength)
-        return Trained(solved(job.head, final), _details(final), judged)
+        final = solver.solve(both, job.classes, strength, near=chosen)
+        return Trained(solved(job.head, final), _details(final), solved(job.head, chosen))
+
+    def _weighted(self, part: Part) -> Part:
+        if self._balance == "none" or not len(part):
+            return part
+        return replace(part, weights=torch.tensor(example_weights(part.targets.tolist(), self._balance)))
 
 
 def _details(solution: solver.Solution) -> dict[str, Any]:

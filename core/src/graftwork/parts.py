@@ -1,0 +1,66 @@
+"""Some of the examples that features were computed of, with what they are to become; read in chunks of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CHUNK = 8 * 2**20
+"""Numbers of a chunk of features."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples to train or judge on.
+
+    values: pooled features `(M, D)` float32 of these and other examples, in memory or in a file. targets: what each is
+    to become, class numbers `(N,)` or values `(N, K)`, dense or sparse (COO). rows: the rows of `values` that are theirs `(N,)`; None for all,
+    in order. weights: how much each counts `(N,)`; None for alike.
+    """
+
+    values: Tensor
+    targets: Tensor
+    rows: Tensor | None = None
+    weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def width(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def features(self) -> Tensor:
+        """All of them at once, `(N, D)`."""
+        return self.values if self.rows is None else self.values[self.rows]
+
+    def at(self, chosen: Tensor) -> Part:
+        """The examples at these places `(n,)`."""
+        rows = chosen if self.rows is None else self.rows[chosen]
+        return Part(self.values, self.targets[chosen], rows, None if self.weights is None else self.weights[chosen])
+
+    def chunks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Which of the examples, and their features `(n, D)`."""
+        step = max(1, CHUNK // max(1, self.width))
+        for start in range(0, len(self), step):
+            here = slice(start, min(start + step, len(self)))
+            yield here, self.values[here] if self.rows is None else self.values[self.rows[here]]
+
+    def become(self, here: slice) -> Tensor:
+        """The targets of some of the examples."""
+        if self.targets.layout == torch.strided:
+            return self.targets[here]
+        return torch.narrow_copy(self.targets, 0, here.start, here.stop - here.start)
+
+    def __add__(self, other: Part) -> Part:
+        """Both; they must be of the same values."""
+        assert self.values is other.values, "parts of different features"
+        rows = [torch.arange(len(part)) if part.rows is None else part.rows for part in (self, other)]
+        weighted = None
+        if self.weights is not None and other.weights is not None:
+            weighted = torch.cat([self.weights, other.weights])
+        return Part(self.values, torch.cat([self.targets, other.targets]), torch.cat(rows), weighted)
