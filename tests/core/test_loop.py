@@ -324,22 +324,6 @@ def still(tiny: str, folder: Path) -> str:
     return f"local:{copy}"
 
 
-def test_states_below_the_first_trained_stage_are_computed_once_and_give_the_same_curve(
-    messages, tiny, tmp_path, monkeypatch
-) -> None:
-    name = still(tiny, tmp_path)
-    options = {**FAST, "freeze": "last:1", "dropout": 0.0, "lr": 1e-3}
-    kept = gw.fit(messages, name, **options)
-    assert kept.record["training"]["states_kept"]
-    from graftwork import fitting
-
-    monkeypatch.setattr(fitting, "memory", lambda: 0)
-    again = gw.fit(messages, name, **options)
-    assert not again.record["training"]["states_kept"]
-    for one, two in zip(kept.record["training"]["history"], again.record["training"]["history"], strict=True):
-        assert one["loss"] == pytest.approx(two["loss"], abs=1e-5)
-
-
 def test_the_best_weights_are_kept_and_waiting_for_better_ones_ends(messages, tiny) -> None:
     run = gw.fit(messages, tiny, freeze="lpft", **{**FAST, "epochs": 10, "patience": 2})
     about = run.record["training"]

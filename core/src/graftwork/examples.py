@@ -45,10 +45,14 @@ class Batch:
         return len(self.examples)
 
     def to(self, device: torch.device, layout: torch.memory_format = torch.preserve_format) -> Batch:
-        hidden = self.state.hidden
-        state = State(hidden.to(device, memory_format=layout) if hidden.ndim == 4 else hidden, self.state.mask)
-        moved = [None if t is None else t.to(device) for t in (self.owners, self.shares)]
-        return Batch(self.examples, state.to(device), self.begin, *moved)
+        """On a device, and in float32 what is kept in less."""
+        hidden = self.state.hidden.to(device, non_blocking=True)
+        if hidden.is_floating_point():
+            hidden = hidden.float()
+        if hidden.ndim == 4:
+            hidden = hidden.to(memory_format=layout)
+        moved = [None if t is None else t.to(device, non_blocking=True) for t in (self.owners, self.shares)]
+        return Batch(self.examples, State(hidden, self.state.mask).to(device), self.begin, *moved)
 
 
 @dataclass(frozen=True)
@@ -185,62 +189,17 @@ class Examples:
                 seen.append(found)
         return kept, bad, Long.of(self.long, seen)
 
-    def batch(self, numbers: Sequence[int], change: Augmentation | None = None, seed: str = "") -> Batch:
-        """Prepare examples as one batch; `change` augments each by chance, which `seed` and its number fix."""
+    def batch(
+        self, numbers: Sequence[int], change: Augmentation | None = None, seed: Callable[[int], str] = str
+    ) -> Batch:
+        """Prepare examples as one batch; `change` augments each by chance, which `seed` of its number fixes."""
         rows: list[tuple[int, Window]] = []
         for place, number in enumerate(numbers):
             for part in self.read(number).parts:
-                value = change(part.value, random.Random(f"{seed} {number}")) if change else part.value
+                value = change(part.value, random.Random(seed(number))) if change else part.value
                 rows.append((place, Window(value, part.share)))
         state = self.backbone.prepare([part.value for _, part in rows])
         return assemble(list(numbers), state, [(place, part.share) for place, part in rows])
-
-
-class Boundary:
-    """The states of examples after the stages that never train, kept in memory, so that those run once."""
-
-    def __init__(self, begin: int, states: dict[int, list[tuple[Tensor, float]]]) -> None:
-        self._begin = begin
-        self._states = states
-
-    def batch(self, numbers: Sequence[int]) -> Batch:
-        rows = [(place, *row) for place, number in enumerate(numbers) for row in self._states[number]]
-        hidden = [state for _, state, _ in rows]
-        alike = len({state.shape for state in hidden}) == 1
-        state = State(torch.stack(hidden)) if alike else pad(hidden)
-        return assemble(list(numbers), state, [(place, share) for place, _, share in rows], self._begin)
-
-
-def hold(
-    examples: Examples,
-    numbers: Sequence[int],
-    begin: int,
-    room: int,
-    run: Callable[[Batch], State],
-) -> Boundary | None:
-    """Run the first `begin` stages over the examples once; None where the states would take more than `room` bytes.
-
-    run: takes a batch and returns its state before stage `begin`.
-    """
-    groups = [
-        [numbers[i] for i in group]
-        for group in batches([examples.sizes[n] for n in numbers], examples.backbone.batch_size)
-    ]
-    states: dict[int, list[tuple[Tensor, float]]] = {}
-    total = sum(examples.sizes[number] for number in numbers)
-    for group in groups:
-        batch = examples.batch(group)
-        state = run(batch)
-        lengths = [len(row) for row in state.hidden] if state.mask is None else state.mask.sum(1).tolist()
-        owners = range(len(state.hidden)) if batch.owners is None else batch.owners.tolist()
-        shares = [1.0] * len(state.hidden) if batch.shares is None else batch.shares.tolist()
-        for row, (owner, length, share) in enumerate(zip(owners, lengths, shares, strict=True)):
-            states.setdefault(batch.examples[owner], []).append((state.hidden[row, :length].clone(), share))
-        if group is groups[0]:
-            taken = sum(row.nbytes for rows in states.values() for row, _ in rows)
-            if taken * total / sum(examples.sizes[number] for number in group) > room:
-                return None
-    return Boundary(begin, states)
 
 
 def pad(rows: Sequence[Tensor]) -> State:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from graftwork.parallel import ahead
 from graftwork.progress import track
 from graftwork.readers import Window
 from graftwork.reading import Bad
+from graftwork.sharing import share
 from graftwork.stages import State
 from graftwork.store import Row, Space, Store
 
@@ -33,9 +33,6 @@ AGREES = 0.999
 
 IN_MEMORY = 64 * 2**20
 """Bytes of features from which on they lie in a file of their own, whose pages the system may take back."""
-
-WAIT = 0.05
-"""Seconds between looks for what other processes compute."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +136,8 @@ class _Extraction:
         if self.space is None:
             self._compute(mine, len(mine))
         else:
-            self._compute_claimed([place for group in mine for place in group])
-        self._exchange(todo, found)
+            self._compute_shared(self.space, [place for group in mine for place in group])
+        self._exchange(found)
         return self._features()
 
     # What is there already.
@@ -210,37 +207,21 @@ class _Extraction:
         sizes = [self.examples.sizes[self.chosen[place]] for place in places]
         return [[places[i] for i in group] for group in batches(sizes, self.backbone.batch_size)]
 
-    def _compute_claimed(self, todo: list[int]) -> None:
-        """Compute what no living process has claimed, and wait for what others have."""
-        space = self.space
-        assert space is not None
-        wanted: dict[bytes, list[int]] = {}
-        for place in todo:
-            wanted.setdefault(self.digests[place], []).append(place)
-
-        def unclaimed(groups: list[list[int]]) -> Iterator[list[int]]:
-            for group in groups:
-                mine = space.claim([self.digests[place] for place in group], self.tap + 1)
-                if mine:
-                    yield [place for place in group if self.digests[place] in mine]
-
-        while wanted:
-            groups = self._groups([same[0] for same in wanted.values()])
+    def _compute_shared(self, space: Space, todo: list[int]) -> None:
+        """Compute what no living process does, and take what others have."""
+        while todo := [place for place in todo if not self._done(place)]:
+            first = {self.digests[place]: place for place in reversed(todo)}
             try:
-                self._compute(unclaimed(groups), len(groups))
+                share(space, first, self._groups, self._compute, self._done, self.tap + 1)
             except StoreError as error:
                 self._give_up_store(error)
-                groups = self._groups([p for same in wanted.values() for p in same if not self._done(p)])
+                groups = self._groups([place for place in todo if not self._done(place)])
                 self._compute(groups, len(groups))
                 return
-            for first, *twins in [wanted.pop(digest) for digest in list(wanted) if self._done(wanted[digest][0])]:
-                for twin in twins:
-                    self._copy(first, twin)
-            begun = time.perf_counter()
-            left = set(self._take(space, [place for same in wanted.values() for place in same]))
-            wanted = {digest: same for digest, same in wanted.items() if left.intersection(same)}
-            if wanted:
-                time.sleep(max(WAIT, 2 * (time.perf_counter() - begun)))
+            for place in todo:
+                if not self._done(place) and self._done(first[self.digests[place]]):
+                    self._copy(first[self.digests[place]], place)
+            self._take(space, [place for place in todo if not self._done(place)])
 
     def _done(self, place: int) -> bool:
         return bool(self.parts[place]) or place in self.reasons
@@ -345,7 +326,7 @@ class _Extraction:
         anywhere = set().union(*processes.gather(found))
         return [place for place in todo if place not in anywhere]
 
-    def _exchange(self, todo: list[int], found: set[int]) -> None:
+    def _exchange(self, found: set[int]) -> None:
         """Give the others what this process computed or found, and they did not, and get theirs."""
         if processes.count() == 1:
             return

@@ -21,6 +21,7 @@ import torch
 from graftwork import freeze as freezing
 from graftwork import policies, processes, registry
 from graftwork.backbone import Backbone
+from graftwork.boundary import Views
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import DataError, GraftworkError, RunError, UsageError
 from graftwork.examples import Augmentation, Examples, check_long
@@ -112,6 +113,7 @@ def fit(
     check_long(mode)
     place = resolve_device(device)
     change = _augmentation(said, registry.modality(spec.modality))
+    views = _views(said, change, registry.modality(spec.modality))
     if exactly:
         check_precision(precision)
     else:
@@ -150,7 +152,7 @@ def fit(
                 change=change,
                 unfinished=unfinished,
                 resume=resume,
-                room=room,
+                views=views,
                 watch=watch,
             )
         with clock("extract"):
@@ -172,6 +174,7 @@ def fit(
             trained = engine.train(job)
             model.eval().requires_grad_(False)
             certificate = _certified(trained, before, model, freeze)
+        warnings += trained.notes
         if unfinished:
             warnings = [*unfinished.notes, *warnings]
         with clock("train"):
@@ -307,6 +310,17 @@ def _augmentation(said: Settings, modality: Modality) -> Augmentation | None:
             f"The modality '{modality.name}' brings no augmentation.", "Leave out --augment, or update its plugin."
         )
     return load_factory(modality.augment)()
+
+
+def _views(said: Settings, change: Augmentation | None, modality: Modality) -> Views | None:
+    if not said.views:
+        return None
+    if change is None:
+        raise UsageError(
+            f"--views {said.views} keeps so many augmented versions of each example, and nothing is augmented.",
+            "Add --augment, or leave it out.",
+        )
+    return Views(change, said.views, modality)
 
 
 def _meet(place: torch.device) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +24,11 @@ from torch import Tensor, nn
 
 from graftwork import freeze, processes, solver
 from graftwork.accelerating import accelerated, training_precision
+from graftwork.boundary import Boundary, Views
 from graftwork.checkpoints import Unfinished
-from graftwork.errors import Diverged, OutOfMemory
-from graftwork.examples import Augmentation, Batch, Boundary, batches, hold
-from graftwork.extraction import extract
+from graftwork.errors import Diverged, OutOfMemory, StoreError
+from graftwork.examples import Augmentation, Batch, batches
+from graftwork.extraction import Cache, extract
 from graftwork.heads import Head
 from graftwork.logs import Log
 from graftwork.metrics import classification
@@ -37,6 +40,7 @@ from graftwork.settings import Settings, decide, factor
 from graftwork.specs import load_factory
 from graftwork.stages import State
 from graftwork.standing import Progress, Standing
+from graftwork.store import Store
 from graftwork.trainer import Engine, Job, Trained, solved
 
 MET = 512
@@ -47,7 +51,7 @@ class LoopEngine(Engine):
     """Trains by gradient steps.
 
     change: augments a training example. precision: "auto", "fp32", "bf16" or "fp16". unfinished: where checkpoints go;
-    resume: go on from the last of them. room: bytes for states of the stages that never train.
+    resume: go on from the last of them. views: the augmentation, where its views are kept.
     """
 
     name = "loop"
@@ -62,7 +66,7 @@ class LoopEngine(Engine):
         change: Augmentation | None = None,
         unfinished: Unfinished | None = None,
         resume: bool = False,
-        room: int = 0,
+        views: Views | None = None,
         watch: Callable[[Progress], None] | None = None,
     ) -> None:
         self.settings = settings
@@ -72,19 +76,29 @@ class LoopEngine(Engine):
         self.change = change
         self.unfinished = unfinished
         self.resume = resume
-        self.room = room
+        self.views = views
         self.watch = watch
 
     def train(self, job: Job) -> Trained:
-        with accelerated(self.device, self.precision) as accelerator:
-            return _Fit(self, job, accelerator).run()
+        with accelerated(self.device, self.precision) as accelerator, _cache(job) as cache:
+            return _Fit(self, job, accelerator, cache).run()
+
+
+@contextlib.contextmanager
+def _cache(job: Job) -> Iterator[Cache]:
+    """Where states are kept: the user's store, or one that goes with the fit."""
+    if job.cache is not None:
+        yield job.cache
+        return
+    with tempfile.TemporaryDirectory(prefix="graftwork-") as folder, Store(Path(folder)) as store:
+        yield Cache(store, "")
 
 
 class _Fit:
     """One training: its model, its optimizer, and where it stands."""
 
-    def __init__(self, engine: LoopEngine, job: Job, accelerator: Accelerator) -> None:
-        self.engine, self.job, self.accelerator = engine, job, accelerator
+    def __init__(self, engine: LoopEngine, job: Job, accelerator: Accelerator, cache: Cache) -> None:
+        self.engine, self.job, self.accelerator, self.cache = engine, job, accelerator, cache
         self.settings = settings = engine.settings
         self.numbers = list(job.parts["train"])
         self.decided = decide(settings, job.backbone.spec.recipe, len(self.numbers))
@@ -102,6 +116,7 @@ class _Fit:
         self.best: dict[str, Tensor] = {}
         self.at = Standing()
         self.saved = time.monotonic()
+        self.notes: list[str] = []
         self.boundary = self._boundary()
 
     def run(self) -> Trained:
@@ -124,6 +139,7 @@ class _Fit:
             self._details(),
             moving=self.moving,
             adapted={entry.stage: entry.lora for entry in self.plans[0].stages if entry.lora},
+            notes=tuple(self.notes),
         )
 
     def _details(self) -> dict[str, Any]:
@@ -134,6 +150,7 @@ class _Fit:
             "precision": self.engine.precision,
             "processes": processes.count(),
             "states_kept": self.boundary is not None,
+            "states": asdict(self.boundary.kept) if self.boundary else None,
             "history": self.at.history,
         }
 
@@ -160,13 +177,14 @@ class _Fit:
         return head
 
     def _boundary(self) -> Boundary | None:
-        """States after the stages that no epoch trains, where there are such and memory has room for them."""
+        """States after the stages that no epoch trains, where there are such and there is room for them."""
         for plan in self.plans:
             self._note(plan)
         stages = self.model.stages
         begin = next((i for i, stage in enumerate(stages) if self.moving[stage.name]), len(stages))
         self.ever, self.moving = self.moving, {}
-        if not begin or self.engine.change or processes.count() > 1:
+        views = self.engine.views
+        if not begin or (self.engine.change and not views):
             return None
         self.model.eval()
 
@@ -177,13 +195,23 @@ class _Fit:
                     state = stage(state)
             return state.to("cpu")
 
-        numbers = [*self.numbers, *self.job.parts["validation"]]
-        return hold(self.job.examples, numbers, begin, self.engine.room, run)
+        engine = self.engine
+        found = Boundary(self.cache, self.job.examples, begin, run, engine.precision, engine.device, views)
+        try:
+            why = found.hold(self.numbers, self.job.parts["validation"])
+        except StoreError as error:
+            self.cache.store.resign()
+            why = f"{error.message} What is frozen runs in every epoch"
+        if why:
+            self.notes.append(why)
+        return None if any(processes.gather(why)) else found
 
-    def _batch(self, numbers: Sequence[int], change: Augmentation | None = None, seed: str = "") -> Batch:
+    def _batch(self, numbers: Sequence[int], epoch: int | None = None) -> Batch:
+        """Examples as they are, or as an epoch of training shows them."""
         if self.boundary is not None:
-            return self.boundary.batch(numbers)
-        return self.job.examples.batch(numbers, change, seed)
+            return self.boundary.batch(numbers, epoch)
+        change = None if epoch is None else self.engine.change
+        return self.job.examples.batch(numbers, change, lambda number: f"{self.job.seed} {epoch} {number}")
 
     # Plans, and what trains by them.
 
@@ -224,7 +252,7 @@ class _Fit:
 
         def load(numbers: list[int]) -> tuple[list[int], list[tuple[Part, Batch]]]:
             parts = divide(numbers, self.weights, self.settings.accumulate)
-            return numbers, [(part, self._batch(part.numbers, self.engine.change, seed)) for part in parts]
+            return numbers, [(part, self._batch(part.numbers, epoch)) for part in parts]
 
         self.model.train()
         begun = time.perf_counter()

@@ -16,9 +16,10 @@ CHUNK = 8 * 2**20
 class Part:
     """Examples to train or judge on.
 
-    values: pooled features `(M, D)` float32 of these and other examples, in memory or in a file. targets: what each is
-    to become, class numbers `(N,)` or values `(N, K)`, dense or sparse (COO). rows: the rows of `values` that are theirs `(N,)`; None for all,
-    in order. weights: how much each counts `(N,)`; None for alike.
+    values: pooled features `(M, D)` float32 of these and other examples, in memory or in a file.
+    targets: what each is to become, class numbers `(N,)` or values `(N, K)`, dense or sparse (COO).
+    rows: the rows of `values` that are theirs `(N,)`; None for all, in order.
+    weights: how much each counts `(N,)`; None for alike.
     """
 
     values: Tensor

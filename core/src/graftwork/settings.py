@@ -32,7 +32,8 @@ class Settings:
     label_smoothing: 0 to 1. dropout: of pooled features before the head, 0 to 1.
     balance: "weights" counts the examples of rare labels for more, "sampling" shows them more often.
     patience: how many epochs without a better validation accuracy are waited for; 0 never stops early.
-    augment: change training examples by chance, as their modality does.
+    augment: change training examples by chance, as their modality does. views: where stages stay frozen, keep what they
+    make of so many changed versions of each example and show these in turn; 0 changes anew in every epoch.
     recompute: compute the stages that train twice instead of keeping what they computed (gradient checkpointing).
     checkpoint_every: seconds between checkpoints. tensorboard: write TensorBoard's logs too.
     """
@@ -50,6 +51,7 @@ class Settings:
     balance: str = "none"
     patience: int = 5
     augment: bool = False
+    views: int = 0
     recompute: bool = False
     checkpoint_every: float = 60.0
     tensorboard: bool = False
@@ -60,6 +62,7 @@ class Settings:
             ("batch_size", 1, math.inf, "a whole number, 1 or more"),
             ("accumulate", 1, math.inf, "a whole number, 1 or more"),
             ("patience", 0, math.inf, "a whole number, 0 or more"),
+            ("views", 0, math.inf, "a whole number, 0 or more"),
             ("lr", 0, math.inf, "0 or more"),
             ("head_lr", 0, math.inf, "0 or more"),
             ("weight_decay", 0, math.inf, "0 or more"),
@@ -109,6 +112,7 @@ class Options(TypedDict, total=False):
     balance: str
     patience: int
     augment: bool
+    views: int
     recompute: bool
     checkpoint_every: float
     tensorboard: bool

@@ -62,7 +62,8 @@ class Trained:
 
     judged: the head that the validation part judges, where the other one was trained on it too.
     moving: for each stage the names of the tensors that training may have changed.
-    adapted: the rank of the low-rank updates of each stage that has some.
+    adapted: the rank of the low-rank updates of each stage that has some. notes: what a user should know, a sentence
+    each.
     """
 
     head: Head
@@ -70,6 +71,7 @@ class Trained:
     judged: Head | None = None
     moving: Mapping[str, set[str]] = field(default_factory=dict)
     adapted: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Engine(ABC):

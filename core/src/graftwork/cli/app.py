@@ -147,6 +147,9 @@ def fit(
     balance: Annotated[str, typer.Option(help="For rare labels: none, weights or sampling.")] = "none",
     patience: Annotated[int, typer.Option(help="Epochs without a better validation before it stops; 0 never.")] = 5,
     augment: Annotated[bool, typer.Option("--augment", help="Change training examples by chance.")] = False,
+    views: Annotated[
+        int, typer.Option(help="Keep what frozen stages make of so many changed versions; 0 changes anew each epoch.")
+    ] = 0,
     recompute: Annotated[bool, typer.Option("--recompute", help="Need less memory and more time.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit to --out that was stopped.")] = False,
     checkpoint_every: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 60.0,
@@ -194,7 +197,7 @@ def fit(
             precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
             epochs=epochs, lr=lr, head_lr=head_lr, batch_size=batch_size, accumulate=accumulate,
             weight_decay=weight_decay, warmup=warmup, clip=clip, label_smoothing=label_smoothing, dropout=dropout,
-            balance=balance, patience=patience, augment=augment, recompute=recompute,
+            balance=balance, patience=patience, augment=augment, views=views, recompute=recompute,
             checkpoint_every=checkpoint_every, tensorboard=tensorboard, cache=not no_cache,
         )  # fmt: skip
     if processes.first():

@@ -1,0 +1,227 @@
+"""The states of examples after the stages that never train, computed once and kept in the feature store.
+
+They are kept in half precision, without padding. With augmentation each example is kept in so many views, that is,
+changed by chance so many times; epochs go through them in turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graftwork.examples import Augmentation, Batch, Examples, assemble, batches, pad
+from graftwork.extraction import Cache, rounding
+from graftwork.parallel import ahead
+from graftwork.progress import track
+from graftwork.provenance import made_by
+from graftwork.reading import Bad
+from graftwork.sharing import share
+from graftwork.specs import Modality
+from graftwork.stages import State
+from graftwork.store import Row, Space
+
+KINDS = {torch.float16: 0, torch.bfloat16: 1}
+SPARE = 10**9
+"""Bytes of the disk that are left free."""
+
+Run = Callable[[Batch], State]
+Item = tuple[int, int]
+"""The number of an example, and its view: 0 as it is, 1 and up changed by chance."""
+
+
+@dataclass
+class Kept:
+    """How states were kept: bytes, how many were found and computed, and the greatest error of a number that half
+    precision made, as a part of the root mean square of its state."""
+
+    bytes: int = 0
+    hits: int = 0
+    misses: int = 0
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Views:
+    """How examples are changed by chance: `change`, in `count` views each; modality: whose change it is."""
+
+    change: Augmentation
+    count: int
+    modality: Modality
+
+
+@dataclass
+class Boundary:
+    """States before stage `begin`. run: computes them of a prepared batch; precision: in what.
+
+    `hold` raises `StoreError` where the store cannot be written.
+    """
+
+    cache: Cache
+    examples: Examples
+    begin: int
+    run: Run
+    precision: str
+    device: torch.device
+    views: Views | None = None
+    kept: Kept = field(default_factory=Kept)
+
+    def __post_init__(self) -> None:
+        stage = self.examples.backbone.spec.stages[self.begin]
+        about: dict[str, Any] = {
+            "backbone": self.examples.backbone.spec.name,
+            "kind": f"states before {stage}",
+            "precision": self.precision,
+            "weights": self.cache.weights,
+            "rounding": rounding(self.device),
+            **self.examples.about,
+        }
+        self.space: Space = self.cache.store.space(about)
+        self._digests: dict[Item, bytes] = {}
+        self._places: dict[Item, np.void] = {}
+
+    def hold(self, train: Sequence[int], others: Sequence[int]) -> str:
+        """Have the states of these examples, those to train on in every view. Returns the empty string, or why they are
+        not kept: a sentence."""
+        views = range(1, self.views.count + 1) if self.views else range(1)
+        items = [(number, view) for view in views for number in train] + [(number, 0) for number in others]
+        self._identify(items)
+        missing = self._find(items)
+        wanted = {self._digests[item]: item for item in missing}
+        self.kept.hits, self.kept.misses = len(items) - len(wanted), len(wanted)
+        if missing:
+            if why := self._too_large(list(wanted.values())):
+                return why
+            share(
+                self.space,
+                {self._digests[item]: item for item in missing},
+                self._groups,
+                self._compute,
+                lambda _: False,
+            )
+            self._find(items)
+        self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
+        self.kept.error = self.space.note.get("error", self.kept.error)
+        return ""
+
+    def batch(self, numbers: Sequence[int], epoch: int | None = None) -> Batch:
+        """The states of examples, in the view of an epoch where there are views; None for as they are."""
+        view = 0 if epoch is None or self.views is None else 1 + epoch % self.views.count
+        found = [self._read((number, view)) for number in numbers]
+        rows = [(place, *row) for place, parts in enumerate(found) for row in parts]
+        hidden = [state for _, state, _ in rows]
+        alike = len({state.shape for state in hidden}) == 1
+        state = State(torch.stack(hidden)) if alike else pad(hidden)
+        if self.device.type == "cuda":
+            state = State(state.hidden.pin_memory(), None if state.mask is None else state.mask.pin_memory())
+        return assemble(list(numbers), state, [(place, share) for place, _, share in rows], self.begin)
+
+    def _identify(self, items: Sequence[Item]) -> None:
+        numbers = sorted({number for number, _ in items})
+        identities = dict(zip(numbers, self.examples.identities(numbers), strict=True))
+        changed = f" {made_by(self.views.modality.augment)} {self.views.modality.augment}" if self.views else ""
+        for number, view in items:
+            found = identities[number]
+            # One that became unreadable since is said so when it is read.
+            identity = repr(found.reason).encode() if isinstance(found, Bad) else found
+            if view:
+                identity = hashlib.blake2b(identity + f"{view}{changed}".encode(), digest_size=16).digest()
+            self._digests[number, view] = identity
+
+    def _find(self, items: Sequence[Item]) -> list[Item]:
+        found = self.space.find([self._digests[item] for item in items])
+        self._places = dict(zip(items, found, strict=True))
+        return [item for item in items if self._places[item]["shard"] < 0]
+
+    def _groups(self, items: Sequence[Item]) -> list[list[Item]]:
+        """Batches of one view each."""
+        made = []
+        for view in sorted({view for _, view in items}):
+            numbers = [number for number, other in items if other == view]
+            sizes = [self.examples.sizes[number] for number in numbers]
+            made += [[(numbers[i], view) for i in group] for group in batches(sizes, self.examples.backbone.batch_size)]
+        return made
+
+    def _prepared(self, items: list[Item]) -> tuple[list[Item], Batch]:
+        view = items[0][1]
+        change = self.views.change if view and self.views else None
+        return items, self.examples.batch(
+            [number for number, _ in items], change, lambda n: self._digests[n, view].hex()
+        )
+
+    def _compute(self, groups: Iterable[list[Item]], count: int) -> None:
+        for items, batch in track(ahead(self._prepared, groups), "Computing what is frozen", count):
+            rows = self._rows(items, batch)
+            self.space.write(rows)
+        if self.kept.error > self.space.note.get("error", 0.0):
+            self.space.remember(error=self.kept.error)
+
+    def _rows(self, items: list[Item], batch: Batch) -> list[Row]:
+        state = self.run(batch)
+        lengths = [len(row) for row in state.hidden] if state.mask is None else state.mask.sum(1).tolist()
+        owners = range(len(state.hidden)) if batch.owners is None else batch.owners.tolist()
+        shares = [1.0] * len(state.hidden) if batch.shares is None else batch.shares.tolist()
+        segments: dict[int, list[bytes]] = {}
+        for row, (owner, length, share_) in enumerate(zip(owners, lengths, shares, strict=True)):
+            half, error = halved(state.hidden[row, :length])
+            self.kept.error = max(self.kept.error, error)
+            segments.setdefault(owner, []).append(_packed(half, share_))
+        return [Row(self._digests[items[owner]], parts, len(parts)) for owner, parts in segments.items()]
+
+    def _read(self, item: Item) -> list[tuple[Tensor, float]]:
+        stored = self.space.read(self._digests[item], self._places[item])
+        if stored is None:  # evicted by another process, or damaged
+            items, batch = self._prepared([item])
+            stored = list(self._rows(items, batch)[0].segments)
+        return [_unpacked(segment) for segment in stored]
+
+    def _too_large(self, missing: list[Item]) -> str:
+        """Why the states that are missing cannot be kept, after a look at some of them."""
+        group = self._groups(missing)[0]
+        taken = sum(len(segment) for row in self._rows(*self._prepared(group)) for segment in row.segments)
+        sizes = self.examples.sizes
+        wanted = taken * sum(sizes[number] for number, _ in missing) / sum(sizes[number] for number, _ in group)
+        store = self.cache.store
+        free = shutil.disk_usage(store.folder).free - SPARE
+        if wanted <= min(store.limit, free):
+            return ""
+        stage = self.examples.backbone.spec.stages[self.begin]
+        room = f"the feature store holds at most {store.limit / 1e6:,.0f} MB"
+        if free < store.limit:
+            room = f"the disk has room for {max(free, 0) / 1e6:,.0f} MB"
+        return (
+            f"The states before '{stage}' would take {wanted / 1e6:,.0f} MB and {room}, so what is frozen runs in "
+            "every epoch. Make room: GRAFTWORK_CACHE_LIMIT, or GRAFTWORK_CACHE for another disk"
+        )
+
+
+def halved(state: Tensor) -> tuple[Tensor, float]:
+    """A state in half precision: float16, or bfloat16 where it came so or has numbers beyond float16's largest. And the
+    greatest error, as a part of the root mean square."""
+    state = state.detach()
+    half = state if state.dtype in KINDS else state.to(torch.float16)
+    if not bool(half.isfinite().all()):
+        half = state.to(torch.bfloat16)
+    wide = state.float()
+    scale = float(wide.square().mean().sqrt()) or 1.0
+    return half.contiguous(), float((half.float() - wide).abs().max()) / scale
+
+
+def _packed(half: Tensor, share_: float) -> bytes:
+    head = struct.pack(f"<dBB{half.ndim}I", share_, KINDS[half.dtype], half.ndim, *half.shape)
+    return head + half.reshape(-1).view(torch.int16).numpy().tobytes()
+
+
+def _unpacked(segment: bytes) -> tuple[Tensor, float]:
+    share_, kind, ndim = struct.unpack_from("<dBB", segment)
+    shape = struct.unpack_from(f"<{ndim}I", segment, 10)
+    numbers = np.frombuffer(segment, np.int16, offset=10 + 4 * ndim).copy()
+    dtype = next(dtype for dtype, number in KINDS.items() if number == kind)
+    return torch.from_numpy(numbers).view(dtype).reshape(shape), share_

@@ -1,0 +1,53 @@
+"""Work on a space of the feature store, shared with every process that wants the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from graftwork.store import Space
+
+T = TypeVar("T", bound=Hashable)
+
+WAIT = 0.05
+"""Seconds between looks for what other processes compute."""
+
+
+def share(
+    space: Space,
+    wanted: Mapping[bytes, T],
+    group: Callable[[list[T]], list[list[T]]],
+    compute: Callable[[Iterable[list[T]], int], None],
+    done: Callable[[T], bool],
+    least: int = 1,
+) -> None:
+    """Have rows of at least so many segments under all the digests that are wanted, whoever computes them.
+
+    group: makes batches. compute: takes those of this process one by one, and how many there may be, and writes their
+    rows. done: whether an item needs no row any more, which it has or never will.
+    Raises what `compute` raises.
+    """
+    digests = {item: digest for digest, item in wanted.items()}
+    wanted = dict(wanted)
+
+    def unclaimed(groups: list[list[T]]) -> Iterator[list[T]]:
+        for items in groups:
+            mine = space.claim([digests[item] for item in items], least)
+            if mine:
+                yield [item for item in items if digests[item] in mine]
+
+    while wanted:
+        groups = group(list(wanted.values()))
+        compute(unclaimed(groups), len(groups))
+        begun = time.perf_counter()
+        wanted = _missing(space, {digest: item for digest, item in wanted.items() if not done(item)}, least)
+        if wanted:
+            time.sleep(max(WAIT, 2 * (time.perf_counter() - begun)))
+
+
+def _missing(space: Space, items: Mapping[bytes, T], least: int) -> dict[bytes, T]:
+    digests: Sequence[bytes] = list(items)
+    found = space.find(digests)
+    there = (found["shard"] >= 0) & (found["segments"] >= least)
+    return {digest: items[digest] for digest, known in zip(digests, there, strict=True) if not known}
