@@ -85,14 +85,16 @@ def test_only_training_examples_are_changed_and_each_epoch_differently(messages,
     seen = []
     original = Examples.batch
 
-    def spy(self, numbers, change=None, seed=""):
-        seen.append((change is not None, seed))
+    def spy(self, numbers, change=None, seed=str):
+        seen.append((change is not None, seed(7), set(numbers)))
         return original(self, numbers, change, seed)
 
     monkeypatch.setattr(Examples, "batch", spy)
     gw.fit(messages, f"local:{tiny_bert}", freeze="last:1", augment=True, epochs=2, batch_size=8)
-    assert {seed for changed, seed in seen if changed} == {"0 0", "0 1"}
-    assert {seed for changed, seed in seen if not changed} == {""}
+    assert {seed for changed, seed, _ in seen if changed} == {"0 0 7", "0 1 7"}
+    trained, held = (set().union(*(n for changed, _, n in seen if changed == way)) for way in (True, False))
+    assert len(trained) == 32
+    assert not trained & held
 
 
 def test_a_modality_without_augmentation_says_so(messages, tiny_bert, plugins) -> None:

@@ -99,13 +99,7 @@ class Boundary:
         if missing:
             if why := self._too_large(list(wanted.values())):
                 return why
-            share(
-                self.space,
-                {self._digests[item]: item for item in missing},
-                self._groups,
-                self._compute,
-                lambda _: False,
-            )
+            share(self.space, wanted, self._groups, self._compute, lambda item: False)
             self._find(items)
         self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
         self.kept.error = self.space.note.get("error", self.kept.error)
@@ -152,9 +146,8 @@ class Boundary:
     def _prepared(self, items: list[Item]) -> tuple[list[Item], Batch]:
         view = items[0][1]
         change = self.views.change if view and self.views else None
-        return items, self.examples.batch(
-            [number for number, _ in items], change, lambda n: self._digests[n, view].hex()
-        )
+        seeds = {number: self._digests[number, view].hex() for number, _ in items}
+        return items, self.examples.batch(list(seeds), change, seeds.__getitem__)
 
     def _compute(self, groups: Iterable[list[Item]], count: int) -> None:
         for items, batch in track(ahead(self._prepared, groups), "Computing what is frozen", count):
