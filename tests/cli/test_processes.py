@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 import graftwork as gw
+from graftwork.store import Store
 
 
 @pytest.fixture
@@ -51,46 +53,51 @@ def test_two_processes_reach_the_loss_curve_of_one_with_the_same_batches(still, 
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("two")) == ["two"]
 
 
-def test_extraction_is_divided_and_one_process_writes(tiny_bert, messages, tmp_path) -> None:
-    one = gw.fit(messages, f"local:{tiny_bert}", precision="fp32")
+def test_extraction_is_divided_and_each_process_writes_its_own_shard(
+    tiny_bert, messages, tmp_path, own_store, monkeypatch
+) -> None:
+    name = f"local:{tiny_bert}"
+    one = gw.fit(messages, name, precision="fp32", cache=False)
     launcher = ["accelerate.commands.launch", "--num_processes=2", "--cpu", "--main_process_port=0"]
-    two = launch(
-        tmp_path,
-        launcher,
-        "fit",
-        str(messages),
-        "--backbone",
-        f"local:{tiny_bert}",
-        "--out",
-        "two",
-        "--precision",
-        "fp32",
-    )
+    fit = ["fit", str(messages), "--backbone", name, "--precision", "fp32"]
+    two = launch(tmp_path, launcher, *fit, "--out", "two")
     assert two["metrics"] == pytest.approx(one.metrics, abs=1e-4)
     assert two["n_train"] == 32
+    assert two["cache"] == {"hits": 12, "misses": 28}
     assert (tmp_path / "two" / "run.json").is_file()
+    with Store() as store:
+        assert store.verify() == {"rows": 28, "bad": 0}
+    assert gw.fit(messages, name, precision="fp32").record["cache"] == {"hits": 40, "misses": 0}
 
 
-def test_each_process_computes_its_part_and_all_get_the_whole(tiny_bert, messages, monkeypatch) -> None:
-    from graftwork import processes, registry
-    from graftwork.examples import Examples
-    from graftwork.extraction import extract
-    from graftwork.pipeline import Pipeline
+def test_machines_with_stores_of_their_own_give_each_other_what_they_have(tiny_bert, tmp_path) -> None:
+    rows = [
+        f"where is my {('card', 'parcel')[n % 2]} and the order number {n} please,{'ab'[n % 2]}" for n in range(300)
+    ]
+    for name, count in (("few", 60), ("many", 300)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows[:count]]))
+    with socket.create_server(("localhost", 0)) as free:
+        world = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1])}
 
-    data, spec = gw.data(messages), registry.backbone(f"local:{tiny_bert}")
-    backbone = gw.load_backbone(spec)
-    backbone.batch_size = 200
-    pipeline = Pipeline(spec.contract, registry.agree_on(spec, data.observed), data.modality)
-    whole = extract(backbone, Examples(backbone, pipeline, data.raws), tap=2)
-    given: list = []
-    monkeypatch.setattr(processes, "count", lambda: 2)
-    for rank in (0, 1):
-        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(processes, "gather", lambda item: given.append(item) or [item])
-        extract(backbone, Examples(backbone, pipeline, data.raws), tap=2)
-    assert sorted(number for _, numbers, _, _ in given for number in numbers) == list(range(len(data)))
-    assert all(numbers for _, numbers, _, _ in given)
-    monkeypatch.setattr(processes, "gather", lambda item: given)
-    joined = extract(backbone, Examples(backbone, pipeline, data.raws), tap=2)
-    assert joined.kept == whole.kept
-    assert (joined.values - whole.values).abs().max() < 1e-5
+    def start(table: str, rank: int, **environment: str) -> subprocess.Popen[str]:
+        fit = ["fit", f"{table}.csv", "--backbone", f"local:{tiny_bert}", "--precision=fp32", "--out", table, "--json"]
+        own = {"GRAFTWORK_CACHE": str(tmp_path / f"cache{rank}"), "OMP_NUM_THREADS": "1", **environment}
+        return subprocess.Popen(
+            [sys.executable, "-m", "graftwork", *fit], cwd=tmp_path, env={**os.environ, **own}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    assert json.loads(start("few", 0).communicate(timeout=100)[0])["cache"] == {"hits": 0, "misses": 60}
+    both = [start("many", rank, RANK=str(rank), LOCAL_RANK=str(rank), **world) for rank in range(2)]
+    replies = [process.communicate(timeout=200) for process in both]
+    assert both[0].returncode == 0, replies[0][1][-2000:]
+    found = json.loads(replies[0][0])
+    assert found["cache"] == {"hits": 60, "misses": 240}
+    one = gw.fit(tmp_path / "many.csv", f"local:{tiny_bert}", precision="fp32", cache=False)
+    assert found["metrics"] == pytest.approx(one.metrics, abs=1e-4)
+    kept = []
+    for rank in range(2):
+        with Store(tmp_path / f"cache{rank}" / "features") as store:
+            kept.append(store.size()["rows"])
+    assert sum(kept) == 300
+    assert min(kept) > 50
