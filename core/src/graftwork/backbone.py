@@ -22,11 +22,12 @@ class Backbone(nn.Module, ABC):
     spec: its description; `spec.stages` must be the names of `stages`, in order.
     stages: input to output.
     dims: D of the pooled features after each stage.
-    batch_size: how much of the reader's `size` one batch holds (images, characters, samples).
+    batch_size: how much a batch holds on a processor, in the unit of `measure` (tokens) or of the reader's `size`
+    (images, samples).
     channels_last: whether its convolutions run faster with channels last in memory (depthwise ones do).
     """
 
-    batch_size: ClassVar[int] = 32
+    batch_size: ClassVar[int] = 8
     channels_last: ClassVar[bool] = False
 
     def __init__(self, spec: BackboneSpec, stages: Sequence[Stage], dims: Sequence[int]) -> None:
@@ -59,6 +60,15 @@ class Backbone(nn.Module, ABC):
         (seconds) is met by a converter that splits. `prepare` must cut what it is given whole.
         """
         return [Window(value, 1.0)]
+
+    def measure(self, values: list[Any]) -> list[int]:
+        """How much there is to compute of each value, for encoders that know better than the reader's `size` (tokens)
+        and whose values are cheap to read: examples of like size share a batch."""
+        raise NotImplementedError
+
+    @property
+    def measures(self) -> bool:
+        return type(self).measure is not Backbone.measure
 
     def stages(self) -> list[Stage]:
         return list(self._stages)  # pyright: ignore[reportReturnType]

@@ -139,8 +139,8 @@ class Boundary:
         made = []
         for view in sorted({view for _, view in items}):
             numbers = [number for number, other in items if other == view]
-            sizes = [self.examples.sizes[number] for number in numbers]
-            made += [[(numbers[i], view) for i in group] for group in batches(sizes, self.examples.backbone.batch_size)]
+            groups = batches(self.examples.sizes(numbers), self.examples.backbone.batch_size)
+            made += [[(numbers[i], view) for i in group] for group in groups]
         return made
 
     def _prepared(self, items: list[Item]) -> tuple[list[Item], Batch]:
@@ -179,8 +179,8 @@ class Boundary:
         """Why the states that are missing cannot be kept, after a look at some of them."""
         group = self._groups(missing)[0]
         taken = sum(len(segment) for row in self._rows(*self._prepared(group)) for segment in row.segments)
-        sizes = self.examples.sizes
-        wanted = taken * sum(sizes[number] for number, _ in missing) / sum(sizes[number] for number, _ in group)
+        all_of_them, these = (sum(self.examples.sizes([n for n, _ in items])) for items in (missing, group))
+        wanted = taken * all_of_them / these
         store = self.cache.store
         free = shutil.disk_usage(store.folder).free - SPARE
         if wanted <= min(store.limit, free):

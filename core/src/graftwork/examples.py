@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -121,7 +122,7 @@ class Examples:
         self._pipeline = pipeline
         self._room = keep
         self._kept: dict[int, Example] = {}
-        self.sizes = [pipeline.reader.size(raw) for raw in raws]
+        self._sizes = np.full(len(raws), np.nan, np.float32)
 
     def __len__(self) -> int:
         return len(self.raws)
@@ -147,6 +148,32 @@ class Examples:
         spec = self.backbone.spec
         made = {"backbone": made_by(spec.factory), "core": core(), **self._pipeline.about}
         return {"contract": spec.contract.as_json(), "config": repr(spec.config), "long": self.long, "code": made}
+
+    def sizes(self, numbers: Sequence[int]) -> list[float]:
+        """How much there is to compute of each of these examples, in the unit of the backbone's `batch_size`."""
+        unknown = [number for number in numbers if np.isnan(self._sizes[number])]
+        chunks = [unknown[start : start + CHUNK] for start in range(0, len(unknown), CHUNK)]
+        for chunk, found in zip(chunks, ahead(self._measured, chunks), strict=True):
+            self._sizes[chunk] = found
+        return self._sizes[list(numbers)].tolist()
+
+    def _measured(self, numbers: Sequence[int]) -> np.ndarray:
+        sizes = np.zeros(len(numbers))
+        values: list[Any] = []
+        owners: list[int] = []
+        for place, number in enumerate(numbers):
+            try:
+                if self.backbone.measures:
+                    parts = self.read(number).parts
+                    values += [part.value for part in parts]
+                    owners += [place] * len(parts)
+                else:
+                    sizes[place] = self._pipeline.reader.size(self.raws[number])
+            except Unreadable:  # is said where it is read to be used
+                continue
+        if values:
+            sizes = np.bincount(owners, self.backbone.measure(values), len(numbers))
+        return sizes.clip(1)
 
     def name(self, number: int) -> str:
         return self._pipeline.reader.show(self.raws[number])

@@ -34,6 +34,9 @@ AGREES = 0.999
 IN_MEMORY = 64 * 2**20
 """Bytes of features from which on they lie in a file of their own, whose pages the system may take back."""
 
+ON_GPU = 16
+"""How many times as much a batch holds on a GPU as on a processor, whose caches it should not outgrow."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -114,6 +117,7 @@ class _Extraction:
         self.exact = backbone.to(device).eval()
         self.exact.to(memory_format=self.layout)  # pyright: ignore[reportCallIssue]  torch's stubs want a device too
         self.runner = self.exact
+        self.budget = backbone.batch_size * (ON_GPU if device.type == "cuda" else 1)
         self.used, self.cosine = "fp32", None
         self.try_bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.cache = cache
@@ -204,8 +208,8 @@ class _Extraction:
     # Computing the rest.
 
     def _groups(self, places: Sequence[int]) -> list[list[int]]:
-        sizes = [self.examples.sizes[self.chosen[place]] for place in places]
-        return [[places[i] for i in group] for group in batches(sizes, self.backbone.batch_size)]
+        sizes = self.examples.sizes([self.chosen[place] for place in places])
+        return [[places[i] for i in group] for group in batches(sizes, self.budget)]
 
     def _compute_shared(self, space: Space, todo: list[int]) -> None:
         """Compute what no living process does, and take what others have."""
@@ -280,8 +284,9 @@ class _Extraction:
             whole = sum(part.share for part in example.parts)
             rows += [(owner, part, part.share / whole) for part in example.parts]
         # Windows of one long example may be more than a batch holds.
-        sizes = [self.examples.sizes[self.chosen[found.places[owner]]] * part.share for owner, part, _ in rows]
-        for group in batches(sizes, self.backbone.batch_size):
+        whole = self.examples.sizes([self.chosen[place] for place in found.places])
+        sizes = [whole[owner] * part.share for owner, part, _ in rows]
+        for group in batches(sizes, self.budget):
             state = self.backbone.prepare([rows[row][1].value for row in group])
             found.states.append((state, [rows[row][0] for row in group], [rows[row][2] for row in group]))
         return found

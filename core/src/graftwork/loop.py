@@ -248,7 +248,8 @@ class _Fit:
         seed = f"{self.job.seed} {epoch}"
         examples, per_epoch = self.job.examples, self.decided.steps_per_epoch
         size, balance = self.decided.batch_size, self.settings.balance
-        steps = order(self.numbers, self.job.targets, examples.sizes, size, balance, seed)
+        sizes = dict(zip(self.numbers, examples.sizes(self.numbers), strict=True))
+        steps = order(self.numbers, self.job.targets, sizes, size, balance, seed)
 
         def load(numbers: list[int]) -> tuple[list[int], list[tuple[Part, Batch]]]:
             parts = divide(numbers, self.weights, self.settings.accumulate)
@@ -348,7 +349,7 @@ class _Fit:
     def _probabilities(self, numbers: Sequence[int]) -> np.ndarray:
         """`(N, K)` for these examples, each process computing a part."""
         examples = self.job.examples
-        groups = batches([examples.sizes[number] for number in numbers], examples.backbone.batch_size)
+        groups = batches(examples.sizes(numbers), examples.backbone.batch_size)
         groups = [[numbers[place] for place in group] for group in groups]
         self.model.eval()
         found: dict[int, np.ndarray] = {}

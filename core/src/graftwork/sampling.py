@@ -31,7 +31,7 @@ def example_weights(targets: Sequence[int], balance: str) -> list[float]:
 def order(
     numbers: Sequence[int],
     targets: Mapping[int, int],
-    sizes: Sequence[float],
+    sizes: Mapping[int, float],
     batch_size: int,
     balance: str,
     seed: str,

@@ -16,6 +16,8 @@ from graftwork import Apply, Backbone, BackboneSpec, Stage, State, WeightsMismat
 class Convolutional(Backbone):
     """pool: the mean over positions of a map; vectors (VGG's fully connected stages) as they are."""
 
+    channels_last = True
+
     def pool(self, state: State) -> Tensor:
         return spatial_mean(state)
 

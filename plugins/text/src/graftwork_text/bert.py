@@ -126,7 +126,7 @@ class Block(Stage):
 class Bert(Backbone):
     """pool: the mean over real tokens (or the first token's vector), scaled to length 1 where pretraining did so."""
 
-    batch_size = 6_000
+    batch_size = 1_024
 
     def __init__(self, spec: BackboneSpec, config: dict[str, Any], tokenizer: Tokenizer | None = None) -> None:
         blocks = [Block(f"block{i + 1}", config) for i in range(config["num_hidden_layers"])]
@@ -147,6 +147,11 @@ class Bert(Backbone):
         encoded = self.tokenizer.encode_batch_fast(values)
         mask = torch.tensor([row.attention_mask for row in encoded], dtype=torch.bool)
         return State(torch.tensor([row.ids for row in encoded]), None if bool(mask.all()) else mask)
+
+    def measure(self, values: list[str]) -> list[int]:
+        """Tokens that are read."""
+        longest = self.spec.preparation["max_length"]
+        return [min(len(row.ids), longest) for row in self._measure.encode_batch_fast(values)]
 
     def windows(self, value: str) -> list[Window]:
         """A text over `max_length` tokens in parts of at most that many, cut between words; shares by characters."""
