@@ -76,6 +76,30 @@ def test_earlier_stages_are_found_where_later_ones_were_computed(messages, tiny)
         assert run.metrics == uncached.metrics
 
 
+@pytest.mark.parametrize("cache", [True, False])
+def test_all_taps_come_of_one_pass_and_the_best_is_kept(messages, tiny, cache, monkeypatch) -> None:
+    from graftwork_text.bert import Embeddings
+
+    rows = []
+    original = Embeddings.forward
+    monkeypatch.setattr(
+        Embeddings, "forward", lambda self, state: rows.append(len(state.hidden)) or original(self, state)
+    )
+    run = gw.fit(messages, tiny, tap="all", cache=cache)
+    assert sum(rows) == 28
+    assert [row["tap"] for row in run.record["taps"]] == ["embeddings", "block1", "block2"]
+    best = min(run.record["taps"], key=lambda row: (-row["accuracy"], row["log_loss"]))
+    assert run.record["tap"] == best["tap"]
+    assert run.metrics["log_loss"] == pytest.approx(best["log_loss"])
+    alone = gw.fit(messages, tiny, tap=best["tap"])
+    assert alone.metrics == run.metrics
+    assert alone.predict(["where is my card"]) == run.predict(["where is my card"])
+    with pytest.raises(
+        UsageError, match="--tap all compares heads that are solved exactly; the freeze policy 'last:1'"
+    ):
+        gw.fit(messages, tiny, tap="all", freeze="last:1")
+
+
 def change_weight(folder: Path, monkeypatch) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors["encoder.layer.0.output.dense.bias"][0] += 1e-3
@@ -413,6 +437,7 @@ def test_the_command_shows_checks_and_empties_the_store(shell, messages, tiny, o
     assert fitted["cache"] == {"hits": 12, "misses": 28}
     again = json.loads(shell("fit", str(messages), "--backbone", tiny, "--no-cache", "--out", "two", "--json").stdout)
     assert again["cache"] == {"hits": 0, "misses": 40}
+    assert "block1" in shell("fit", str(messages), "--backbone", tiny, "--tap", "all", "--out", "three").stdout
     judged = json.loads(shell("evaluate", "run", str(messages), "--json").stdout)
     assert judged["cache"] == {"hits": 40, "misses": 0}
     (space,) = json.loads(shell("cache", "list", "--json").stdout)

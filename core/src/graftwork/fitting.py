@@ -9,7 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +25,7 @@ from graftwork.boundary import Views
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import DataError, GraftworkError, RunError, UsageError
 from graftwork.examples import Augmentation, Examples, check_long
-from graftwork.extraction import Cache, check_precision, extract
+from graftwork.extraction import Cache, Features, check_precision, extract
 from graftwork.heads import Head
 from graftwork.logs import check_tensorboard
 from graftwork.memo import Memo, load_frozen
@@ -39,7 +39,7 @@ from graftwork.runs import FORMAT, Run, check_free
 from graftwork.settings import Options, Settings, decide
 from graftwork.specs import Modality, load_factory
 from graftwork.splits import stratified
-from graftwork.store import opened
+from graftwork.store import Store, opened, temporary
 from graftwork.trainer import Engine, ExactEngine, Job, Trained, exact
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def fit(
     """Train on labelled data and return the run (written to `out` when given).
 
     data: what `graftwork.data` returns or takes. backbone: a name; None takes the modality's starter.
-    freeze: which stages train, as `graftwork freeze` explains. tap: the stage whose pooled features the head reads.
+    freeze: which stages train, as `graftwork freeze` explains. tap: the stage whose pooled features the head reads;
+    "all" solves a head after each, from one pass, and keeps the one of the highest validation accuracy.
     val: the part held out, unless the data bring a validation split; it chooses the head's strength, or the epoch whose
     weights are kept, and gives the metrics. refit: solve the head again on all the data but a test split; None does
     where it is solved exactly. c: scikit-learn's inverse strength of a head that is solved; None chooses it.
@@ -102,13 +103,19 @@ def fit(
     warnings = [*data.notes, *agreement.warnings, *_check_labels(data)]
     task_spec = registry.task(task)
     head_spec = registry.head(task_spec.heads[0])
-    tapped = spec.tap(tap)
+    every = tap == "all"
+    tapped = spec.tap("last" if every else tap)
     policy = policies.parse(freeze)
     splits = split(data, val, seed)
     epochs = decide(said, spec.recipe, splits.count("train")).epochs
     plans = [policy.plan(spec.stages[: tapped + 1], epoch) for epoch in range(epochs)]
     exactly = exact(plans, head_spec)
     _check_settings(said, freeze, exactly, resume, out, refit, c)
+    if every and not exactly:
+        raise UsageError(
+            f"--tap all compares heads that are solved exactly; the freeze policy '{freeze}' trains by steps.",
+            "Find the stage first: --tap all --freeze head",
+        )
     mode = long or data.modality.long
     check_long(mode)
     place = resolve_device(device)
@@ -123,7 +130,7 @@ def fit(
     _seed(seed)
     _meet(place)
 
-    with opened(cache, warnings) as store:
+    with opened(cache, warnings) as kept_store, _for_taps(kept_store, every) as store:
         with clock("load"):
             model, before = memo(spec) if memo is not None and exactly else load_frozen(spec)
             pipeline = Pipeline(spec.contract, agreement, data.modality)
@@ -171,14 +178,22 @@ def fit(
         labels, targets, parts = _parts(data, kept, splits)
         job = Job(model, tapped, head_spec, policy, examples, targets, parts, len(labels), frozen, seed, known)
         with clock("train"), unfinished.under_way() if unfinished else nullcontext():
-            trained = engine.train(job)
+            tried: list[dict[str, Any]] = []
+            if every:
+
+                def at(stage: int) -> Features:
+                    return extract(model, examples, tap=stage, precision=used, device=place, cache=known)
+
+                job, trained, tried = _best_tap(engine, job, at)
+            else:
+                trained = engine.train(job)
             model.eval().requires_grad_(False)
             certificate = _certified(trained, before, model, freeze)
         warnings += trained.notes
         if unfinished:
             warnings = [*unfinished.notes, *warnings]
         with clock("train"):
-            features = frozen
+            features = job.features
             if not exactly:
                 chosen = [number for part in ("validation", "test") for number in parts[part]]
                 features = extract(model, examples, tap=tapped, precision=used, device=place, numbers=chosen)
@@ -193,8 +208,9 @@ def fit(
         "task": task,
         "backbone": spec.name,
         "modality": data.modality.name,
-        "tap": spec.stages[tapped],
-        "feature_dim": model.feature_dim(tapped),
+        "tap": spec.stages[job.tap],
+        "taps": tried,
+        "feature_dim": model.feature_dim(job.tap),
         "freeze": freeze,
         "head": head_spec.name,
         "engine": engine.name,
@@ -231,6 +247,27 @@ def fit(
         if unfinished:
             unfinished.finish()
     return run
+
+
+def _for_taps(store: Store | None, every: bool) -> AbstractContextManager[Store | None]:
+    """The store, or one for this fit alone where all taps of one pass are wanted and there is none."""
+    return temporary() if every and store is None else nullcontext(store)
+
+
+def _best_tap(engine: Engine, job: Job, at: Callable[[int], Features]) -> tuple[Job, Trained, list[dict[str, Any]]]:
+    """Train on the features after every stage up to the job's tap: the most accurate of them on the validation part
+    (then that of the least loss), and how good each was. at: the features of a stage."""
+    tried, found = [], []
+    for tap in range(job.tap + 1):
+        one = job if tap == job.tap else replace(job, tap=tap, features=at(tap))
+        trained = engine.train(one)
+        metrics = judge(trained.judged or trained.head, one.part("validation"))
+        name = job.backbone.spec.stages[tap]
+        tried.append({"tap": name, "accuracy": metrics["accuracy"], "log_loss": metrics["log_loss"]})
+        found.append((-metrics["accuracy"], metrics["log_loss"], tap, one, trained))
+        found = [min(found, key=lambda entry: entry[:3])]
+    _, _, _, best, trained = found[0]
+    return best, trained, tried
 
 
 def _certified(

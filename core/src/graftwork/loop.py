@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +38,7 @@ from graftwork.settings import Settings, decide, factor
 from graftwork.specs import load_factory
 from graftwork.stages import State
 from graftwork.standing import Progress, Standing
-from graftwork.store import Store
+from graftwork.store import temporary
 from graftwork.trainer import Engine, Job, Trained, solved
 
 MET = 512
@@ -89,9 +87,9 @@ def _cache(job: Job) -> Iterator[Cache]:
     """Where states are kept: the user's store, or one that goes with the fit."""
     if job.cache is not None:
         yield job.cache
-        return
-    with tempfile.TemporaryDirectory(prefix="graftwork-") as folder, Store(Path(folder)) as store:
-        yield Cache(store, "")
+    else:
+        with temporary() as store:
+            yield Cache(store, "")
 
 
 class _Fit:

@@ -18,6 +18,7 @@ import json
 import os
 import sqlite3
 import struct
+import tempfile
 import time
 import uuid
 import zlib
@@ -522,6 +523,13 @@ def _locked(file: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[Store]:
+    """A store that goes when it is no longer used."""
+    with tempfile.TemporaryDirectory(prefix="graftwork-") as folder, Store(Path(folder)) as store:
+        yield store
 
 
 @contextlib.contextmanager

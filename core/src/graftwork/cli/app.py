@@ -123,7 +123,9 @@ def fit(
     freeze: Annotated[
         str, typer.Option(help=f"Which stages train: {', '.join(POLICIES)}, or several joined by +.")
     ] = "head",
-    tap: Annotated[str, typer.Option(help="The stage that the head reads: last, a name or a number.")] = "last",
+    tap: Annotated[
+        str, typer.Option(help="The stage that the head reads: last, a name, a number, or all to find the best.")
+    ] = "last",
     val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Chooses the part that is held out.")] = 0,
     out: Annotated[

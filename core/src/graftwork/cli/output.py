@@ -244,6 +244,12 @@ def fitted(record: dict[str, Any], json: bool) -> None:
     _agreement(record["agreement"])
     for warning in record["warnings"]:
         say(f"Warning: {warning}")
+    if record["taps"]:
+        table(
+            ["stage", "accuracy", "log loss"],
+            [[t["tap"], f"{t['accuracy']:.4f}", f"{t['log_loss']:.4f}"] for t in record["taps"]],
+            ("accuracy", "log loss"),
+        )
     rows = [["validation", record["n_val"], record["metrics"]]]
     if "test" in record["metrics"]:
         rows.append(["test", record["n_test"], record["metrics"]["test"]])
