@@ -193,3 +193,31 @@ def test_an_unreadable_photo_is_named_and_left_out_of_a_fit_of_real_files(tmp_pa
     answers = run.predict([tmp_path / "light" / "0.png", Image.new("L", (40, 40), 230), torn])
     assert [answer["label"] for answer in answers] == ["light", "light", None]
     assert torch.tensor(list(answers[0]["probabilities"].values())).sum() == pytest.approx(1)
+
+
+def test_large_photographs_are_decoded_in_part_and_their_features_agree() -> None:
+    import sklearn.datasets
+
+    backbone = gw.load_backbone(registry.backbone("image/efficientnet-lite0"))
+    aimed = ImageReader()
+    aimed.aim(backbone.spec.preparation)
+    for pixels in sklearn.datasets.load_sample_images().images:
+        photograph = Image.fromarray(pixels)
+        for size, divided in (
+            ((900, 600), 1),
+            ((1648, 1100), 2),
+            ((1649, 1100), 1),
+            ((3148, 2100), 4),
+            ((6160, 4104), 8),
+        ):
+            raw = Raw("a.jpg", value=encoded(photograph.resize(size, Image.Resampling.LANCZOS), "JPEG", quality=90))
+            whole, part = READER.decode(raw), aimed.decode(raw)
+            assert part.size == tuple(length // divided for length in size)
+            with torch.inference_mode():
+                features = [
+                    backbone.features(backbone.prepare([image]), backbone.tap("last")) for image in (whole, part)
+                ]
+            assert torch.nn.functional.cosine_similarity(*features).item() >= 0.999
+            assert aimed.facts(raw) == READER.facts(raw)
+    mine = Image.open(io.BytesIO(raw.value))
+    assert aimed.decode(Raw("mine", value=mine)).size == mine.size == whole.size

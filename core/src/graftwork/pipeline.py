@@ -31,6 +31,8 @@ class Pipeline:
 
     def __init__(self, contract: InputContract, agreement: Agreement, modality: Modality) -> None:
         self.reader: Reader = load_factory(modality.reader)()
+        if not agreement.adapter:
+            self.reader.aim(contract.preparation)
         self._reads = modality.reader
         self._adapts = ""
         self._adapter: Callable[[Any], Any] | None = None

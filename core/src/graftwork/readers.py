@@ -56,6 +56,10 @@ class Reader(ABC):
     def decode(self, raw: Raw) -> Any:
         """The example's value as converters and `prepare` take it, as stored, nothing converted."""
 
+    def aim(self, preparation: Mapping[str, Any]) -> None:  # noqa: B027  most readers have nothing to spare
+        """Called before values are decoded for an encoder, with how it prepares them: a reader may spare what would be
+        thrown away, where features agree with those of the whole."""
+
     def read(self, raw: Raw) -> tuple[Mapping[str, Value], Any]:
         """The facts and the value, for readers that can have both at the price of one."""
         return self.facts(raw), self.decode(raw)
