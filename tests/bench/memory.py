@@ -20,9 +20,8 @@ run.save(sys.argv[2])
 """
 PREDICT = """
 import csv, sys, graftwork as gw
-texts = [row[0] for row in csv.reader(open(sys.argv[1]))][1:]
-answers = gw.load(sys.argv[2]).predict(texts)
-assert len(answers) == len(texts)
+texts = (row[0] for row in csv.reader(open(sys.argv[1])))
+print(sum(answer["label"] is not None for answer in gw.load(sys.argv[2]).stream(texts)), "answers")
 """
 
 

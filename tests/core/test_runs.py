@@ -314,3 +314,19 @@ def test_weights_that_are_damaged_are_named(messages, tiny_bert, tmp_path) -> No
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-50])
     with pytest.raises(gw.WeightsMismatch, match=r"model.safetensors' does not hold the weights of 'local:"):
         gw.fit(messages, f"local:{folder}")
+
+
+def test_inputs_that_come_one_by_one_get_the_answers_of_all_together(messages, tiny, monkeypatch) -> None:
+    from graftwork import runs
+
+    monkeypatch.setattr(runs, "STREAM", 4)
+    run = gw.fit(messages, tiny)
+    texts = [f"where is card {number}" for number in range(10)]
+    taken = []
+    stream = run.stream(taken.append(text) or text for text in texts)
+    first = next(stream)
+    assert len(taken) == 4
+    for one, other in zip([first, *stream], run.predict(texts), strict=True):
+        assert one["label"] == other["label"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
+    assert list(run.stream([])) == []

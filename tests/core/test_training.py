@@ -189,3 +189,18 @@ def test_batches_hold_every_example_once_within_the_budget(sizes, budget) -> Non
     for batch in made:
         assert len(batch) == 1 or len(batch) * max(sizes[i] for i in batch) <= budget
         assert sizes[batch[0]] == max(sizes[i] for i in batch)
+
+
+def test_large_features_lie_in_a_file_and_come_back_after_they_were_released(monkeypatch) -> None:
+    from graftwork import parts
+
+    monkeypatch.setattr(parts, "IN_MEMORY", 0)
+    monkeypatch.setattr(parts, "CHUNK", 100)
+    x, y = blobs(300, 3, 8, 1.0)
+    far = parts.matrix(300, 8)
+    assert far.mapped.size() == 300 * 8 * 4
+    far.copy_(x)
+    parts.release(far)
+    assert torch.equal(far, x)
+    ours, theirs = solver.solve(Part(far, y), 3, 1e-3), solver.solve(Part(x, y), 3, 1e-3)
+    assert torch.equal(ours.weight, theirs.weight)

@@ -7,7 +7,6 @@ any process computed before is found, and what this one computes is kept: pooled
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from graftwork.backbone import Backbone
 from graftwork.errors import StoreError, Unreadable, UsageError
 from graftwork.examples import Examples, Long, batches
 from graftwork.parallel import ahead
+from graftwork.parts import matrix, release
 from graftwork.progress import track
 from graftwork.readers import Window
 from graftwork.reading import Bad
@@ -31,11 +31,12 @@ from graftwork.store import Row, Space, Store
 AGREES = 0.999
 """The least cosine between bf16 and fp32 features of the first batch for bf16 to be used."""
 
-IN_MEMORY = 64 * 2**20
-"""Bytes of features from which on they lie in a file of their own, whose pages the system may take back."""
-
 ON_GPU = 16
 """How many times as much a batch holds on a GPU as on a processor, whose caches it should not outgrow."""
+
+
+RELEASE = 10_000
+"""Examples after which the pages of a large matrix of features are given back."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class _Extraction:
         self.try_bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         self.cache = cache
         self.notes: list[str] = []
-        self.values = _matrix(len(chosen), backbone.feature_dim(tap))
+        self.values = matrix(len(chosen), backbone.feature_dim(tap))
         self.parts = np.zeros(len(chosen), np.int32)  # 0 where there is nothing yet
         self.unread = np.zeros(len(chosen))
         self.reasons: dict[int, str] = {}
@@ -266,6 +267,8 @@ class _Extraction:
                     for row, place in enumerate(batch.places)
                 ]
                 self.space.write(rows)
+            if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
+                release(self.values)
 
     def _read(self, places: Sequence[int]) -> _Read:
         """Read and prepare a batch, in a thread."""
@@ -352,26 +355,19 @@ class _Extraction:
         places = [place for place in range(len(chosen)) if place not in self.reasons]
         values = self.values
         if bad:
-            values = _matrix(len(places), values.shape[1])
+            values = matrix(len(places), values.shape[1])
             for row, place in enumerate(places):
                 values[row] = self.values[place]
         # Not in the order of the numbers when they were not given so.
         order = sorted(range(len(places)), key=lambda row: chosen[places[row]])
         if order != list(range(len(places))):
             values, places = values[order], [places[row] for row in order]
+        release(values)
         seen = [(int(self.parts[place]), float(self.unread[place])) for place in places]
         return Features(
             values, [chosen[place] for place in places], sorted(bad, key=lambda item: item[0]), self.used, self.cosine,
             Long.of(examples.long, seen), seen, len(places) - self.misses, self.misses, tuple(self.notes),
         )  # fmt: skip
-
-
-def _matrix(rows: int, columns: int) -> Tensor:
-    """An empty float32 matrix: in memory, or in a file that goes with it where it is large."""
-    if rows * columns * 4 <= IN_MEMORY:
-        return torch.empty(rows, columns)
-    with tempfile.NamedTemporaryFile(prefix="graftwork-") as file:
-        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(rows, columns)))
 
 
 def rounding(device: torch.device) -> Mapping[str, Any]:

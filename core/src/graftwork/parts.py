@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import mmap
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-CHUNK = 8 * 2**20
+CHUNK = 2**20
 """Numbers of a chunk of features."""
+
+IN_MEMORY = 64 * 2**20
+"""Bytes of features from which on they lie in a file of their own, whose pages the system may take back."""
+
+
+def matrix(rows: int, columns: int) -> Tensor:
+    """An empty float32 matrix: in memory, or in a file that goes with it where it is large."""
+    if rows * columns * 4 <= IN_MEMORY:
+        return torch.empty(rows, columns)
+    with tempfile.TemporaryFile(prefix="graftwork-") as file:
+        file.truncate(rows * columns * 4)
+        mapped = mmap.mmap(file.fileno(), 0)
+    made = torch.frombuffer(mapped, dtype=torch.float32).view(rows, columns)
+    made.mapped = mapped  # pyright: ignore[reportAttributeAccessIssue]  so that `release` knows it from memory
+    return made
+
+
+def release(values: Tensor) -> None:
+    """Give the pages of a matrix that lies in a file back to the system; they are read again when they are needed."""
+    mapped = getattr(values, "mapped", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
@@ -50,6 +74,7 @@ class Part:
         for start in range(0, len(self), step):
             here = slice(start, min(start + step, len(self)))
             yield here, self.values[here] if self.rows is None else self.values[self.rows[here]]
+            release(self.values)
 
     def become(self, here: slice) -> Tensor:
         """The targets of some of the examples."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from graftwork.specs import BackboneSpec, load_factory
 from graftwork.store import opened
 
 FORMAT = 3
+STREAM = 4096
+"""How many inputs are answered together where they come one by one."""
 
 
 class Run:
@@ -225,6 +228,12 @@ class Run:
                 }
             )
         return answers
+
+    def stream(self, inputs: Iterable[Any], **options: Any) -> Iterator[dict[str, Any]]:
+        """The answers of `predict` one by one, of inputs that need not be in memory together. options: as there."""
+        left = iter(inputs)
+        while chunk := list(islice(left, STREAM)):
+            yield from self.predict(chunk, **options)
 
     def evaluate(
         self, data: Data | Any, *, on_bad: str = "skip", device: str = "cpu", cache: bool = True
