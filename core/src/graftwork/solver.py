@@ -23,9 +23,9 @@ from torch.nn import functional
 
 from graftwork.parts import Part
 
-STRENGTHS = tuple(float(s) for s in np.logspace(-1, -7, 25))
-"""Quarter-decades from strongly to weakly penalised, for features scaled to a mean squared norm of 1."""
-FIRST = 12
+STRENGTHS = tuple(float(s) for s in np.logspace(-1, -7, 13))
+"""Half-decades from strongly to weakly penalised, for features scaled to a mean squared norm of 1."""
+FIRST = 6
 """Where along them the search begins."""
 
 CLOSE = 1.05
@@ -36,6 +36,8 @@ SMALL = 1_000_000
 PATH, FINAL, EXACT = 2e-3, 1e-4, 1e-6
 """Tolerances: to choose by, for what is kept, and for what is small. Each is the largest entry of the gradient in the
 coordinates of the search, where the objective is within half its squared length of the least."""
+WIDE = 16
+"""Outputs are filled up to a multiple of this, which matrix kernels like."""
 KEPT = 64 * 2**20
 """Bytes of scaled features that are kept from one evaluation to the next; more are scaled anew each time."""
 
@@ -197,7 +199,7 @@ class _Problem:
     def solve(self, strength: float, tolerance: float = FINAL) -> Solution:
         """Solve from the last solution until no entry of the gradient exceeds `tolerance`."""
         tolerance = EXACT if self.dtype == torch.float64 else tolerance
-        factor = self._factor(strength)
+        outputs, factor = self.shape[0], self._factor(strength)
         backwards = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=torch.float64), upper=False)
         # theta = coordinates @ across, the gradient by them = the gradient by theta @ across.T
         across = backwards.to(self.dtype)
@@ -205,16 +207,17 @@ class _Problem:
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
             coordinates = torch.from_numpy(flat.reshape(self.shape)).to(self.dtype)
             theta = coordinates @ across
-            weight, bias = theta[:, :-1], theta[:, -1]
+            weight = theta[:, :-1]
+            padded = functional.pad(theta, (0, 0, 0, -outputs % WIDE))
             total, gradient = 0.0, torch.zeros(self.shape, dtype=self.dtype)
             for here, features in self._chunks():
-                logits = torch.addmm(bias, features, weight.T)
+                logits = torch.addmm(padded[:, -1], features, padded[:, :-1].T)[:, :outputs]
                 losses, residual = self.loss(logits, self.part.become(here))
                 if self.part.weights is not None:
                     weights = self.part.weights[here]
                     losses, residual = losses * weights, residual * weights[:, None].to(self.dtype)
                 total += float(losses.sum())
-                gradient[:, :-1] += residual.T @ features
+                gradient[:, :-1] += (features.T @ residual).T
                 gradient[:, -1] += residual.sum(0)
             gradient /= self.total
             gradient[:, :-1] += strength * weight
@@ -256,8 +259,8 @@ def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> S
     """Solved to `PATH`: of the solutions whose held-out loss is within 5 % of the least, the most accurate.
 
     Loss alone prefers weaker penalties than accuracy does when labels are noisy; the bound keeps probabilities honest.
-    The least is looked for along `STRENGTHS` in half-decades, each solved from the last one's solution, until the loss
-    rises on either side, then a quarter to either side of the best; held-out loss has one valley along the path.
+    The least is looked for along `STRENGTHS`, each solved from the last one's solution, until the loss rises on either
+    side: held-out loss has one valley along the path.
     """
     loss = loss or Softmax()
     problem = _Problem(train, outputs, loss)
@@ -272,11 +275,10 @@ def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> S
         return found[place][0]
 
     best = FIRST
-    while at(best + 2) < at(best):
-        best += 2
-    while at(best - 2) < at(best):
-        best -= 2
-    best = min((best, best - 1, best + 1), key=at)
+    while at(best + 1) < at(best):
+        best += 1
+    while at(best - 1) < at(best):
+        best -= 1
     close = [entry for entry in found.values() if entry[0] <= CLOSE * at(best)]
     return min(close, key=lambda entry: (-entry[1], entry[0]))[2]
 
