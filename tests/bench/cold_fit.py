@@ -91,7 +91,11 @@ def main(pairs: int) -> None:
                 flush=True,
             )
             row = []
-            for kind, options in (("seed", ["--seed", "1"]), ("head", ["--balance", "weights"])):
+            for kind, options in (
+                ("seed", ["--seed", "1"]),
+                ("strength", ["--c", "10"]),
+                ("head", ["--balance", "weights"]),
+            ):
                 _, second = ours(f"cold{number}-{kind}", *options)
                 both = [r["timings"]["extract"] + r["timings"]["train"] for r in (run, second)]
                 assert second["cache"]["misses"] == 0
@@ -106,7 +110,7 @@ def main(pairs: int) -> None:
         _, more = ours(f"cold{pairs - 1}-more", data=longer)
         print(f"ten texts added: {more['cache']}")
         print(f"cold fit: {statistics.median(ratios):.2f} times faster (median of {pairs})")
-        for kind, found in zip(("seed", "head"), zip(*again, strict=True), strict=True):
+        for kind, found in zip(("seed", "strength", "head"), zip(*again, strict=True), strict=True):
             print(f"second fit, another {kind}: {statistics.median(found):.1f} times faster in extract + train")
 
 

@@ -140,7 +140,9 @@ class Examples:
             return found
 
         chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
-        return [item for chunk in ahead(some, chunks) for item in chunk]
+        # Files are waited for in threads; what is in memory would only wait for its turn there.
+        run = map if numbers and self.raws[numbers[0]].path is None else ahead
+        return [item for chunk in run(some, chunks) for item in chunk]
 
     @property
     def about(self) -> dict[str, Any]:

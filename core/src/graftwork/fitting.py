@@ -300,7 +300,7 @@ def _check_settings(
                 "Leave it out, or train by steps: --freeze lpft",
             )
         return
-    for option, given in (("--refit", refit is True), ("c", c is not None)):
+    for option, given in (("--refit", refit is True), ("--c", c is not None)):
         if given:
             raise UsageError(
                 f"{option} is for heads that are solved exactly; the freeze policy '{freeze}' trains by steps.",

@@ -33,7 +33,7 @@ CLOSE = 1.05
 
 SMALL = 1_000_000
 """Features of at most so many numbers are solved in float64 and to `EXACT`, which costs nothing there."""
-PATH, FINAL, EXACT = 2e-3, 1e-4, 1e-6
+PATH, FINAL, EXACT = 2e-3, 2e-4, 1e-6
 """Tolerances: to choose by, for what is kept, and for what is small. Each is the largest entry of the gradient in the
 coordinates of the search, where the objective is within half its squared length of the least."""
 WIDE = 16

@@ -135,6 +135,10 @@ def fit(
         bool | None,
         typer.Option("--refit/--no-refit", help="Solve the head again on all the data at the end, where it is solved."),
     ] = None,
+    c: Annotated[
+        float | None,
+        typer.Option("--c", help="scikit-learn's inverse strength of a head that is solved; left out, it is chosen."),
+    ] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or (training on a GPU) fp16.")] = "auto",
     epochs: Epochs = None,
     lr: Rate = None,
@@ -195,7 +199,7 @@ def fit(
 
     with output.steady(), output.watching() as watch:
         run = fitting.fit(
-            found, backbone, task=task, freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, on_bad=on_bad,
+            found, backbone, task=task, freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
             precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
             epochs=epochs, lr=lr, head_lr=head_lr, batch_size=batch_size, accumulate=accumulate,
             weight_decay=weight_decay, warmup=warmup, clip=clip, label_smoothing=label_smoothing, dropout=dropout,
