@@ -115,7 +115,7 @@ def test_what_cannot_be_met_is_said_in_one_sentence(tiny, tmp_path, messages) ->
         TransferClassifier(tiny).fit(X, Y[1:])
     with pytest.raises(gw.DataError, match="y holds one label only, 'card'"):
         TransferClassifier(tiny).fit(X[20:], Y[20:])
-    with pytest.raises(gw.UsageError, match="c is for heads that are solved exactly"):
+    with pytest.raises(gw.UsageError, match="--c is for heads that are solved exactly"):
         TransferClassifier(tiny, freeze="all", C=1.0).fit(X, Y)
     with pytest.raises(gw.DataError, match="is an empty text"):
         TransferClassifier(tiny).fit(X, Y).predict(["where", ""])

@@ -76,6 +76,17 @@ def test_earlier_stages_are_found_where_later_ones_were_computed(messages, tiny)
         assert run.metrics == uncached.metrics
 
 
+def test_compiled_stages_agree_and_are_kept_apart(messages, tiny) -> None:
+    plain, compiled = gw.fit(messages, tiny), gw.fit(messages, tiny, compile=True)
+    assert compiled.record["cache"] == {"hits": 12, "misses": 28}
+    assert compiled.metrics == pytest.approx(plain.metrics, abs=1e-5)
+    assert gw.fit(messages, tiny, compile=True).record["cache"] == {"hits": 40, "misses": 0}
+    with pytest.raises(
+        UsageError, match="--compile is for what runs frozen before training; the freeze policy 'all' has"
+    ):
+        gw.fit(messages, tiny, compile=True, freeze="all")
+
+
 @pytest.mark.parametrize("cache", [True, False])
 def test_all_taps_come_of_one_pass_and_the_best_is_kept(messages, tiny, cache, monkeypatch) -> None:
     from graftwork_text.bert import Embeddings

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from graftwork.progress import track
 from graftwork.readers import Window
 from graftwork.reading import Bad
 from graftwork.sharing import share
-from graftwork.stages import State
+from graftwork.stages import Stage, State
 from graftwork.store import Row, Space, Store
 
 AGREES = 0.999
@@ -77,16 +77,18 @@ def extract(
     device: torch.device | str = "cpu",
     numbers: Sequence[int] | None = None,
     cache: Cache | None = None,
+    compile: bool = False,
 ) -> Features:
     """Pooled features after stage `tap` of the examples with these numbers; of all where it is None.
 
     precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 where the machine is fast at it).
     The features of the parts of an example are averaged, each weighted by its share. The backbone is left as it was;
-    bf16 runs on a copy. Of several processes each computes a part, and all get the whole.
+    bf16 runs on a copy. compile: stages run through torch.compile, which takes a minute first and rounds otherwise.
+    Of several processes each computes a part, and all get the whole.
     """
     check_precision(precision)
     chosen = list(range(len(examples))) if numbers is None else list(numbers)
-    return _Extraction(backbone, examples, chosen, tap, precision, torch.device(device), cache).run()
+    return _Extraction(backbone, examples, chosen, tap, precision, torch.device(device), cache, compile).run()
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class _Extraction:
         precision: str,
         device: torch.device,
         cache: Cache | None,
+        compile: bool,
     ) -> None:
         self.backbone, self.examples, self.chosen, self.tap, self.device = backbone, examples, chosen, tap, device
         self.layout = torch.channels_last if backbone.channels_last else torch.preserve_format
@@ -121,7 +124,8 @@ class _Extraction:
         self.budget = backbone.batch_size * (ON_GPU if device.type == "cuda" else 1)
         self.used, self.cosine = "fp32", None
         self.try_bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
-        self.cache = cache
+        self.cache, self.compile = cache, compile
+        self.compiled: list[Stage] = []
         self.notes: list[str] = []
         self.values = matrix(len(chosen), backbone.feature_dim(tap))
         self.parts = np.zeros(len(chosen), np.int32)  # 0 where there is nothing yet
@@ -180,7 +184,7 @@ class _Extraction:
             "kind": "features",
             "precision": precision,
             "weights": self.cache.weights,
-            "rounding": rounding(self.device),
+            "rounding": {**rounding(self.device), "compiled": self.compile},
             **self.examples.about,
         }
         return self.cache.store.space(about)
@@ -310,10 +314,18 @@ class _Extraction:
     def _folded(self, runner: Backbone, state: State, every: bool) -> Iterator[Tensor]:
         dtype = torch.float32 if runner is self.exact else torch.bfloat16
         state = State(state.hidden.to(self.device, memory_format=self.layout), state.mask).to(self.device, dtype)
-        for number, stage in enumerate(runner.stages()[: self.tap + 1]):
+        for number, stage in enumerate(self._stages(runner)):
             state = stage(state)
             if every or number == self.tap:
                 yield runner.pool(state).float().cpu()
+
+    def _stages(self, runner: Backbone) -> Sequence[Stage]:
+        stages = runner.stages()[: self.tap + 1]
+        if not self.compile or runner is not self.runner:
+            return stages
+        if not self.compiled:
+            self.compiled = [cast(Stage, torch.compile(stage, dynamic=True)) for stage in stages]
+        return self.compiled
 
     @torch.inference_mode()
     def _compare(self, places: list[int]) -> float | None:

@@ -69,6 +69,7 @@ def fit(
     c: float | None = None,
     watch: Callable[[Progress], None] | None = None,
     cache: bool = True,
+    compile: bool = False,
     memo: Memo | None = None,
     **settings: Unpack[Options],
 ) -> Run:
@@ -85,7 +86,8 @@ def fit(
     of the encoder's modality out of the data's (`audio:image-logmel`).
     resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
     step. cache: find what frozen stages made of examples before in the feature store, and keep it there.
-    memo: keeps the encoder for other fits of this process, where no stage trains.
+    compile: run frozen stages through torch.compile, which takes a minute first. memo: keeps the encoder for other fits
+    of this process, where no stage trains.
     settings: how to train by gradient steps, see `graftwork.Settings`.
 
     Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`,
@@ -111,6 +113,11 @@ def fit(
     plans = [policy.plan(spec.stages[: tapped + 1], epoch) for epoch in range(epochs)]
     exactly = exact(plans, head_spec)
     _check_settings(said, freeze, exactly, resume, out, refit, c)
+    if compile and not (exactly or policy.head_first):
+        raise UsageError(
+            f"--compile is for what runs frozen before training; the freeze policy '{freeze}' has nothing of the kind.",
+            "Leave it out, or write: --freeze head",
+        )
     if every and not exactly:
         raise UsageError(
             f"--tap all compares heads that are solved exactly; the freeze policy '{freeze}' trains by steps.",
@@ -167,7 +174,9 @@ def fit(
             frozen = None
             used = "fp32" if precision == "fp16" else precision
             if engine.wants_features:
-                frozen = extract(model, examples, tap=tapped, precision=used, device=place, cache=known)
+                frozen = extract(
+                    model, examples, tap=tapped, precision=used, device=place, cache=known, compile=compile
+                )
                 warnings += frozen.notes
                 kept, bad, about = frozen.kept, frozen.bad, frozen.long
             else:
@@ -182,7 +191,9 @@ def fit(
             if every:
 
                 def at(stage: int) -> Features:
-                    return extract(model, examples, tap=stage, precision=used, device=place, cache=known)
+                    return extract(
+                        model, examples, tap=stage, precision=used, device=place, cache=known, compile=compile
+                    )
 
                 job, trained, tried = _best_tap(engine, job, at)
             else:

@@ -171,6 +171,9 @@ def fit(
     label: Label = None,
     on_bad: OnBad = "skip",
     no_cache: NoCache = False,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Run frozen stages through torch.compile, which takes a minute first.")
+    ] = False,
     device: Device = "auto",
     offline: Offline = False,
     json: Json = False,
@@ -204,7 +207,7 @@ def fit(
             epochs=epochs, lr=lr, head_lr=head_lr, batch_size=batch_size, accumulate=accumulate,
             weight_decay=weight_decay, warmup=warmup, clip=clip, label_smoothing=label_smoothing, dropout=dropout,
             balance=balance, patience=patience, augment=augment, views=views, recompute=recompute,
-            checkpoint_every=checkpoint_every, tensorboard=tensorboard, cache=not no_cache,
+            checkpoint_every=checkpoint_every, tensorboard=tensorboard, cache=not no_cache, compile=compile,
         )  # fmt: skip
     if processes.first():
         output.fitted(run.as_json(), json)
