@@ -351,12 +351,32 @@ def test_a_store_that_cannot_be_written_costs_a_warning_and_nothing_else(
     run = gw.fit(messages, tiny)
     assert run.metrics == pytest.approx(right.metrics, abs=1e-6)
     assert any(
-        words.startswith(f"The feature store '{own_store}' cannot be written: No space left on device.")
+        words.startswith(f"The feature store '{own_store}' cannot be used: No space left on device.")
         for words in run.record["warnings"]
     )
     assert 28 <= run.record["cache"]["misses"] <= 40
     with Store() as kept:
         assert kept._index.execute("SELECT COUNT(*) FROM claims").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("table", ["rows", "spaces", "claims"])
+def test_an_index_that_fails_meanwhile_costs_a_warning_and_is_mended_by_clearing(
+    messages, tiny, own_store, table
+) -> None:
+    right = gw.fit(messages, tiny)
+    with Store() as kept:
+        kept._index.execute(f"ALTER TABLE {table} RENAME TO gone")
+    with messages.open("a") as file:
+        file.write("where is one more,delivery\n")
+    run = gw.fit(messages, tiny)
+    assert run.record["cache"]["misses"] >= 1
+    (said,) = [words for words in run.record["warnings"] if "feature store" in words]
+    assert f"The feature store '{own_store}' cannot be used: no such table: {table}." in said
+    assert right.metrics["accuracy"] == 1.0
+    with Store() as kept:
+        kept.clear()
+    assert "feature store" not in " ".join(gw.fit(messages, tiny).record["warnings"])
+    assert gw.fit(messages, tiny).record["cache"]["misses"] == 0
 
 
 def test_a_limit_that_is_no_size_is_refused(messages, tiny, monkeypatch) -> None:

@@ -138,7 +138,12 @@ class _Extraction:
     def run(self) -> Features:
         everything = list(range(len(self.chosen)))
         todo = everything if self.cache is None else self._identified(everything)
-        todo = self._settled(todo)
+        try:
+            todo = self._settled(todo)
+        except StoreError as error:
+            self._give_up_store(error)
+            self.cache = None
+            todo = self._settled(todo)
         found = set(everything) - set(todo) - set(self.reasons)
         todo = self._others_found(todo, found)
         mine = processes.part(self._groups(todo))
@@ -222,15 +227,15 @@ class _Extraction:
             first = {self.digests[place]: place for place in reversed(todo)}
             try:
                 share(space, first, self._groups, self._compute, self._done, self.tap + 1)
+                for place in todo:
+                    if not self._done(place) and self._done(first[self.digests[place]]):
+                        self._copy(first[self.digests[place]], place)
+                self._take(space, [place for place in todo if not self._done(place)])
             except StoreError as error:
                 self._give_up_store(error)
                 groups = self._groups([place for place in todo if not self._done(place)])
                 self._compute(groups, len(groups))
                 return
-            for place in todo:
-                if not self._done(place) and self._done(first[self.digests[place]]):
-                    self._copy(first[self.digests[place]], place)
-            self._take(space, [place for place in todo if not self._done(place)])
 
     def _done(self, place: int) -> bool:
         return bool(self.parts[place]) or place in self.reasons

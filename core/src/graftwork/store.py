@@ -162,8 +162,9 @@ class Store:
         """The space of everything computed just so. about: whatever decides the result, as JSON can say it."""
         words = json.dumps(about, sort_keys=True, default=str)
         key = hashlib.blake2b(words.encode(), digest_size=16).digest()
-        self._index.execute("INSERT OR IGNORE INTO spaces (key, about) VALUES (?, ?)", (key, words))
-        number, note = self._index.execute("SELECT id, note FROM spaces WHERE key = ?", (key,)).fetchone()
+        with self._guarded():
+            self._index.execute("INSERT OR IGNORE INTO spaces (key, about) VALUES (?, ?)", (key, words))
+            number, note = self._index.execute("SELECT id, note FROM spaces WHERE key = ?", (key,)).fetchone()
         return Space(self, number, json.loads(note) if note else {})
 
     # For the command line.
@@ -198,11 +199,18 @@ class Store:
         return {"rows": rows, "bad": bad}
 
     def clear(self) -> dict[str, int]:
-        """Forget everything. `{rows, bytes}` that were there."""
-        before = self.size()
-        with self._transaction():
-            for table in ("rows", "claims", "shards", "spaces"):
-                self._index.execute(f"DELETE FROM {table}")
+        """Forget everything. `{rows, bytes}` that were there, as far as a damaged index says."""
+        before = {"rows": 0, "bytes": 0}
+        try:
+            before = self.size()
+            with self._transaction():
+                for table in ("rows", "claims", "shards", "spaces"):
+                    self._index.execute(f"DELETE FROM {table}")
+        except sqlite3.DatabaseError:
+            self._index.close()
+            for file in self.folder.glob("index.sqlite*"):
+                file.unlink(missing_ok=True)
+            self._index = self._connected()
         self._sweep()
         return {"rows": before["rows"], "bytes": before["bytes"]}
 
@@ -241,7 +249,7 @@ class Store:
 
     def write(self, space: int, rows: Sequence[Row]) -> None:
         """Append rows, tell the index where they are, and make room. Raises `StoreError` where the disk is full."""
-        try:
+        with self._guarded():
             writer = self._writing()
             written = [(row, *writer.append(_packed(space, row))) for row in rows]
             with self._transaction():
@@ -262,14 +270,20 @@ class Store:
                     "DELETE FROM claims WHERE space = ? AND digest = ?", [(space, row.digest) for row in rows]
                 )
             self._make_room()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn what a full or failing disk raises into `StoreError`."""
+        try:
+            yield
         except (OSError, sqlite3.Error) as error:
             # What was half written is never referred to.
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
             raise StoreError(
-                f"The feature store '{self.folder}' cannot be written: {getattr(error, 'strerror', None) or error}.",
-                "Make room: graftwork cache clear",
+                f"The feature store '{self.folder}' cannot be used: {getattr(error, 'strerror', None) or error}.",
+                "Begin it anew: graftwork cache clear, or write: --no-cache",
             ) from error
 
     def _writing(self) -> _Writer:
@@ -346,7 +360,7 @@ class Store:
         """Whether an owner is gone, or is this store itself; the claims of one that is gone go with it."""
         if self._owner is not None and name == self._owner[0]:
             return True
-        gone = _unlink_unless_locked(self._owners / name) or not (self._owners / name).exists()
+        gone = _unlink_unless_locked(self._owners / name)
         if gone:
             self._index.execute("DELETE FROM claims WHERE owner = ?", (name,))
         return gone
@@ -360,10 +374,15 @@ class Space:
 
     def remember(self, **note: Any) -> None:
         self.note.update(note)
-        self.store._index.execute("UPDATE spaces SET note = ? WHERE id = ?", (json.dumps(self.note), self.number))
+        with self.store._guarded():
+            self.store._index.execute("UPDATE spaces SET note = ? WHERE id = ?", (json.dumps(self.note), self.number))
 
     def find(self, digests: Sequence[bytes]) -> np.ndarray:
         """Where the rows of these are: an array of `PLACE`, shard -1 for those that are missing."""
+        with self.store._guarded():
+            return self._found(digests)
+
+    def _found(self, digests: Sequence[bytes]) -> np.ndarray:
         index = self.store._index
         found = np.zeros(len(digests), PLACE)
         found["shard"] = -1
@@ -404,17 +423,19 @@ class Space:
             self.store.write(self.number, rows)
 
     def forget(self, digests: Sequence[bytes]) -> None:
-        self.store._index.executemany(
-            "DELETE FROM rows WHERE space = ? AND digest = ?", [(self.number, digest) for digest in digests]
-        )
+        with self.store._guarded():
+            self.store._index.executemany(
+                "DELETE FROM rows WHERE space = ? AND digest = ?", [(self.number, digest) for digest in digests]
+            )
 
     def claim(self, digests: Sequence[bytes], least: int = 1) -> set[bytes]:
         """Those of the digests that are this process's to compute now: there is no row of `least` segments, and no
         claim of a living process."""
-        free = self._unclaimed(digests, least)
+        with self.store._guarded():
+            free = self._unclaimed(digests, least)
         if not free:  # looked at before the index is locked, since that is what those see who wait
             return free
-        with self.store._transaction():
+        with self.store._guarded(), self.store._transaction():
             free = self._unclaimed(list(free), least)
             self.store._index.executemany(
                 "INSERT OR IGNORE INTO claims VALUES (?, ?, ?)",
@@ -435,10 +456,11 @@ class Space:
 
     def release(self, digests: Iterable[bytes]) -> None:
         """Give up claims: nothing will come of them."""
-        self.store._index.executemany(
-            "DELETE FROM claims WHERE space = ? AND digest = ? AND owner = ?",
-            [(self.number, digest, self.store.owner()) for digest in digests],
-        )
+        with self.store._guarded():
+            self.store._index.executemany(
+                "DELETE FROM claims WHERE space = ? AND digest = ? AND owner = ?",
+                [(self.number, digest, self.store.owner()) for digest in digests],
+            )
 
 
 class _Writer:
@@ -500,9 +522,11 @@ def _sum(space: int, digest: bytes, number: int, payload: bytes) -> bytes:
 
 
 def _unlink_unless_locked(file: Path) -> bool:
-    """Delete a file that no living process holds locked; whether that was done."""
+    """Delete a file that no living process holds locked; whether it is gone."""
     try:
         handle = os.open(file, os.O_RDWR)
+    except FileNotFoundError:
+        return True
     except OSError:
         return False
     try:
