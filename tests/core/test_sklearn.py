@@ -84,7 +84,9 @@ def test_a_grid_over_c_and_freeze_computes_each_example_once_where_nothing_train
     both = GridSearchCV(stepwise, {"freeze": ["last:1", "bitfit"]}, cv=2).fit(texts, Y)
     assert set(both.cv_results_["param_freeze"]) == {"last:1", "bitfit"}
     with Store() as store:
-        assert store.size()["rows"] == len(set(texts))
+        assert {space["kind"]: space["rows"] for space in store.list()} == dict.fromkeys(
+            ("features", "states before block2"), len(set(texts))
+        )
 
 
 def test_what_is_kept_is_never_taken_for_another_encoder_or_tap(tiny, tmp_path) -> None:
