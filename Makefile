@@ -43,6 +43,11 @@ bench: setup
 	@$(PY) tests/bench/against_trainer.py
 	@$(PY) tests/bench/boundary.py
 	@$(PY) tests/bench/kills.py
+	@$(PY) tests/bench/cold_fit.py
+	@$(PY) tests/bench/frozen_trainer.py
+	@$(PY) tests/bench/extraction_bound.py
+	@$(PY) tests/bench/memory.py
+	@$(PY) tests/bench/sharing.py
 
 docs: setup
 	@$(UV) pip install -q --python $(PY) -c constraints.txt mkdocs
