@@ -88,6 +88,21 @@ def messages(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 12 small pictures in two classes that differ by brightness."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for label, low in (("dark", 0), ("light", 128)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for number in range(6):
+            pixels = rng.integers(low, low + 120, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.bmp")
+    return tmp_path / "photos"
+
+
 class Shell:
     """The command line as a user meets it: a process of its own."""
 

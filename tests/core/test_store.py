@@ -162,24 +162,15 @@ def test_other_ways_to_read_are_other_features(messages, tiny) -> None:
     assert computed(messages, tiny, tap="1", long="windows") == (12, 28)
 
 
-def test_one_byte_of_a_file_and_one_number_of_its_preparation_are_seen(tmp_path, monkeypatch) -> None:
-    import numpy as np
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for label, low in (("dark", 0), ("light", 128)):
-        (tmp_path / "photos" / label).mkdir(parents=True)
-        for number in range(6):
-            pixels = rng.integers(low, low + 120, (40, 40, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{number}.bmp")
+def test_one_byte_of_a_file_and_one_number_of_its_preparation_are_seen(photos, monkeypatch) -> None:
     name = "image/efficientnet-lite0"
-    assert computed(tmp_path / "photos", name) == (0, 12)
-    assert computed(tmp_path / "photos", name) == (12, 0)
-    file = tmp_path / "photos" / "dark" / "3.bmp"
+    assert computed(photos, name) == (0, 12)
+    assert computed(photos, name) == (12, 0)
+    file = photos / "dark" / "3.bmp"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(bytes(content))
-    assert computed(tmp_path / "photos", name) == (11, 1)
+    assert computed(photos, name) == (11, 1)
     from dataclasses import replace
 
     from graftwork import plugins
@@ -188,7 +179,7 @@ def test_one_byte_of_a_file_and_one_number_of_its_preparation_are_seen(tmp_path,
     spec = registered[name]
     numbers = {**spec.contract.preparation, "mean": (0.5, 0.5, 0.5001)}
     monkeypatch.setitem(registered, name, replace(spec, contract=replace(spec.contract, preparation=numbers)))
-    assert computed(tmp_path / "photos", name) == (0, 12)
+    assert computed(photos, name) == (0, 12)
 
 
 def test_objects_that_look_alike_to_a_glance_are_told_apart() -> None:

@@ -24,10 +24,13 @@ class Backbone(nn.Module, ABC):
     dims: D of the pooled features after each stage.
     batch_size: how much a batch holds on a processor, in the unit of `measure` (tokens) or of the reader's `size`
     (images, samples).
+    measures: whether `measure` knows better than the reader's `size` how much there is to compute (tokens), and values
+    are cheap to read for it; examples of like size share a batch.
     channels_last: whether its convolutions run faster with channels last in memory (depthwise ones do).
     """
 
     batch_size: ClassVar[int] = 8
+    measures: ClassVar[bool] = False
     channels_last: ClassVar[bool] = False
 
     def __init__(self, spec: BackboneSpec, stages: Sequence[Stage], dims: Sequence[int]) -> None:
@@ -62,13 +65,8 @@ class Backbone(nn.Module, ABC):
         return [Window(value, 1.0)]
 
     def measure(self, values: list[Any]) -> list[int]:
-        """How much there is to compute of each value, for encoders that know better than the reader's `size` (tokens)
-        and whose values are cheap to read: examples of like size share a batch."""
-        raise NotImplementedError
-
-    @property
-    def measures(self) -> bool:
-        return type(self).measure is not Backbone.measure
+        """How much there is to compute of each value; asked instead of the reader where `measures` says so."""
+        return [1] * len(values)
 
     def stages(self) -> list[Stage]:
         return list(self._stages)  # pyright: ignore[reportReturnType]

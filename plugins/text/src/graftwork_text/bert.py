@@ -127,6 +127,7 @@ class Bert(Backbone):
     """pool: the mean over real tokens (or the first token's vector), scaled to length 1 where pretraining did so."""
 
     batch_size = 1_024
+    measures = True
 
     def __init__(self, spec: BackboneSpec, config: dict[str, Any], tokenizer: Tokenizer | None = None) -> None:
         blocks = [Block(f"block{i + 1}", config) for i in range(config["num_hidden_layers"])]
