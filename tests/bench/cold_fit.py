@@ -48,15 +48,11 @@ def timed(command: list[str], **environment: str) -> tuple[float, dict[str, Any]
 def main(pairs: int) -> None:
     import texts
 
-    import graftwork as gw
-    from graftwork.fitting import split
-
     threads = {"OMP_NUM_THREADS": "2"}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         table = texts.write(work / "messages.csv", COUNT)
-        held = [word == "validation" for word in split(gw.data(table), 0.2, 0)]
-        (work / "held.json").write_text(json.dumps(held))
+        (work / "held.json").write_text(json.dumps(texts.held(table)))
         (work / "theirs.py").write_text(THEIRS)
 
         def ours(name: str, *options: str, data: Path = table) -> tuple[float, dict[str, Any]]:

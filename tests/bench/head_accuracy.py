@@ -22,7 +22,7 @@ def main() -> None:
 
     from graftwork import load_backbone, registry, solver
     from graftwork.examples import Examples
-    from graftwork.extraction import extract
+    from graftwork.extraction import Extractor
     from graftwork.parts import Part
     from graftwork.pipeline import Pipeline
     from graftwork.reading import data
@@ -35,7 +35,7 @@ def main() -> None:
             datasets.Dataset.from_dict({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
         )
         pipeline = Pipeline(backbone.spec.contract, registry.agree_on(backbone.spec, read.observed), read.modality)
-        found = extract(backbone, Examples(backbone, pipeline, read.raws), tap=6)
+        found = Extractor(backbone, tap=6)(Examples(backbone, pipeline, read.raws))
         names = sorted({label for _, label in rows})
         y = torch.tensor([names.index(label) for _, label in rows])
         x, y, test_x, test_y = found.values[:COUNT], y[:COUNT], found.values[COUNT:], y[COUNT:]

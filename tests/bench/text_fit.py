@@ -51,23 +51,23 @@ def main() -> None:
 
 def compare(table: Path, ours: float) -> None:
     import numpy as np
+    import texts
     from sklearn.linear_model import LogisticRegression
 
     import graftwork as gw
     from graftwork import registry
     from graftwork.examples import Examples
-    from graftwork.extraction import extract
-    from graftwork.fitting import split
+    from graftwork.extraction import Extractor
     from graftwork.pipeline import Pipeline
 
     data = gw.data(table)
     spec = registry.backbone("text/minilm")
     pipeline = Pipeline(spec.contract, registry.agree_on(spec, data.observed), data.modality)
     backbone = gw.load_backbone(spec)
-    found = extract(backbone, Examples(backbone, pipeline, data.raws), tap=backbone.tap("last"))
+    found = Extractor(backbone, tap=backbone.tap("last"))(Examples(backbone, pipeline, data.raws))
     assert data.labels is not None
     x, y = found.values.numpy(), np.array(data.labels)
-    held = np.array([word == "validation" for word in split(data, 0.2, 0)])
+    held = np.array(texts.held(table))
     results = {}
     for strength in (1, 3, 10, 30, 100):
         model = LogisticRegression(C=strength, max_iter=2000).fit(x[~held], y[~held])

@@ -86,6 +86,16 @@ def make(count: int, seed: int = 0) -> list[tuple[str, str]]:
     return rows
 
 
+def held(table: Path) -> list[bool]:
+    """Which of its rows `graftwork fit --seed 0` holds out."""
+    import graftwork as gw
+    from graftwork.splits import split
+
+    data = gw.data(table)
+    assert data.labels is not None
+    return [word == "validation" for word in split(data.labels, data.splits, 0.2, 0)]
+
+
 def write(path: Path, count: int, seed: int = 0) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

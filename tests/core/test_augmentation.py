@@ -80,14 +80,15 @@ def test_the_same_chance_gives_the_same_in_many_threads_and_leaves_torchs_own_al
 
 
 def test_only_training_examples_are_changed_and_each_epoch_differently(messages, tiny_bert, monkeypatch) -> None:
-    from graftwork.examples import Examples
+    from graftwork.examples import Changed, Examples
 
     seen = []
     original = Examples.batch
 
-    def spy(self, numbers, change=None, seed=str):
-        seen.append((change is not None, seed(7), set(numbers)))
-        return original(self, numbers, change, seed)
+    def spy(self, numbers):
+        changed = isinstance(self, Changed)
+        seen.append((changed, self._seed(7) if changed else "", set(numbers)))
+        return original(self, numbers)
 
     monkeypatch.setattr(Examples, "batch", spy)
     gw.fit(messages, f"local:{tiny_bert}", freeze="last:1", augment=True, epochs=2, batch_size=8)

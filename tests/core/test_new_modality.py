@@ -224,14 +224,14 @@ def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads
     )
     from graftwork import registry
     from graftwork.examples import Examples
-    from graftwork.extraction import extract
+    from graftwork.extraction import Extractor
     from graftwork.pipeline import Pipeline
 
     data = gw.data(tmp_path / "d")
     agreement = registry.agree_on(spec(), data.observed)
     pipeline = Pipeline(spec().contract, agreement, data.modality)
     for long, points in (("windows", 50), ("truncate", 20)):
-        features = extract(whole.backbone(), Examples(whole.backbone(), pipeline, data.raws, long=long), tap=0).values
+        features = Extractor(whole.backbone(), tap=0)(Examples(whole.backbone(), pipeline, data.raws, long=long)).values
         expected = torch.arange(points).float().mean() / 100
         assert features[0, 0].item() == pytest.approx(expected.item(), abs=1e-6)
     with pytest.raises(gw.UsageError, match="--long forget is not known; truncate and windows are"):

@@ -72,23 +72,25 @@ def test_a_test_split_is_judged_but_never_trained_on(tmp_path, tiny) -> None:
 
 
 def test_the_validation_part_is_carved_from_the_training_split_never_from_the_test_split(tmp_path) -> None:
-    from graftwork.fitting import split
+    from graftwork.splits import split
 
     rows = ["text,label,split", *(f"card {n},{'ab'[n % 2]},{'train' if n < 20 else 'test'}" for n in range(60))]
     (tmp_path / "t.csv").write_text("\n".join(rows))
-    words = split(gw.data(tmp_path / "t.csv"), 0.2, 0)
+    data = gw.data(tmp_path / "t.csv")
+    assert data.labels is not None
+    words = split(data.labels, data.splits, 0.2, 0)
     assert (words[:20].count("train"), words[:20].count("validation"), set(words[20:])) == (16, 4, {"test"})
 
 
 def test_features_come_back_in_the_order_of_the_examples(messages, tiny) -> None:
     from graftwork.examples import Examples
-    from graftwork.extraction import extract
+    from graftwork.extraction import Extractor
     from graftwork.pipeline import Pipeline
 
     data, spec = gw.data(messages), registry.backbone(tiny)
     backbone = gw.load_backbone(spec)
     pipeline = Pipeline(spec.contract, registry.agree_on(spec, data.observed), data.modality)
-    found = extract(backbone, Examples(backbone, pipeline, data.raws), tap=2, precision="fp32")
+    found = Extractor(backbone, tap=2, precision="fp32")(Examples(backbone, pipeline, data.raws))
     assert found.kept == list(range(len(data)))
     for number in (0, 7, 39):
         alone = backbone.features(backbone.prepare([data.raws[number].value]), 2)[0]
@@ -254,16 +256,16 @@ def test_unknown_words_are_answered_before_anything_is_loaded(messages, monkeypa
 
 
 def test_a_frozen_stage_that_moves_fails_the_run(messages, tiny, monkeypatch) -> None:
-    from graftwork import fitting
+    from graftwork.extraction import Extractor
 
-    original = fitting.extract
+    original = Extractor.__call__
 
-    def leaky(backbone, *arguments, **options):
+    def leaky(self, *arguments):
         with torch.no_grad():
-            next(backbone.stages()[1].parameters()).add_(1e-3)
-        return original(backbone, *arguments, **options)
+            next(self.backbone.stages()[1].parameters()).add_(1e-3)
+        return original(self, *arguments)
 
-    monkeypatch.setattr(fitting, "extract", leaky)
+    monkeypatch.setattr(Extractor, "__call__", leaky)
     with pytest.raises(
         gw.GraftworkError, match="'block1\\..*was frozen by the policy 'head' and changed during the run"
     ):
@@ -284,7 +286,7 @@ def test_bf16_is_used_only_when_its_features_agree_and_is_recorded(messages, tin
     from graftwork import extraction
 
     monkeypatch.setattr(extraction, "fast_bf16", lambda device: True)
-    monkeypatch.setattr(extraction, "_least_cosine", lambda exact, other: cosine)
+    monkeypatch.setattr(extraction, "least_cosine", lambda exact, other: cosine)
     assert gw.fit(messages, tiny).record["precision"] == {"used": used, "asked": "auto", "cosine": cosine}
 
 

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from graftwork.reading import Data, data
     from graftwork.runs import Run, load
     from graftwork.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
+    from graftwork.streaming import Stream, stream
 
 # What computes, and the module that it is loaded from on first use.
 _LATER = {
@@ -89,6 +90,8 @@ _LATER = {
     "fold": "stages",
     "masked_mean": "stages",
     "spatial_mean": "stages",
+    "Stream": "streaming",
+    "stream": "streaming",
 }
 
 
@@ -157,6 +160,7 @@ __all__ = [
     "State",
     "Step",
     "StoreError",
+    "Stream",
     "TaskSpec",
     "UnknownName",
     "Unreadable",
@@ -180,4 +184,5 @@ __all__ = [
     "preparer",
     "show",
     "spatial_mean",
+    "stream",
 ]  # fmt: skip

@@ -6,7 +6,6 @@ changed by chance so many times; epochs go through them in turn.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -17,14 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork.examples import Augmentation, Batch, Examples, assemble, batches, pad
-from graftwork.extraction import Cache, rounding
+from graftwork.examples import Batch, Examples, Views, assemble, batches, pad
+from graftwork.extraction import Cache
 from graftwork.parallel import ahead
+from graftwork.precision import rounding
 from graftwork.progress import track
-from graftwork.provenance import made_by
 from graftwork.reading import Bad
 from graftwork.sharing import share
-from graftwork.specs import Modality
 from graftwork.stages import State
 from graftwork.store import Row, Space
 
@@ -46,15 +44,6 @@ class Kept:
     hits: int = 0
     misses: int = 0
     error: float = 0.0
-
-
-@dataclass(frozen=True)
-class Views:
-    """How examples are changed by chance: `change`, in `count` views each; modality: whose change it is."""
-
-    change: Augmentation
-    count: int
-    modality: Modality
 
 
 @dataclass
@@ -84,6 +73,7 @@ class Boundary:
             **self.examples.about,
         }
         self.space: Space = self.cache.store.space(about)
+        self._views = [self.examples, *(self.views.of(self.examples) if self.views else [])]
         self._digests: dict[Item, bytes] = {}
         self._places: dict[Item, np.void] = {}
 
@@ -118,16 +108,11 @@ class Boundary:
         return assemble(list(numbers), state, [(place, share) for place, _, share in rows], self.begin)
 
     def _identify(self, items: Sequence[Item]) -> None:
-        numbers = sorted({number for number, _ in items})
-        identities = dict(zip(numbers, self.examples.identities(numbers), strict=True))
-        changed = f" {made_by(self.views.modality.augment)} {self.views.modality.augment}" if self.views else ""
-        for number, view in items:
-            found = identities[number]
-            # One that became unreadable since is said so when it is read.
-            identity = repr(found.reason).encode() if isinstance(found, Bad) else found
-            if view:
-                identity = hashlib.blake2b(identity + f"{view}{changed}".encode(), digest_size=16).digest()
-            self._digests[number, view] = identity
+        for view in {view for _, view in items}:
+            numbers = [number for number, other in items if other == view]
+            for number, found in zip(numbers, self._views[view].identities(numbers), strict=True):
+                # One that became unreadable since is said so when it is read.
+                self._digests[number, view] = found.reason.encode() if isinstance(found, Bad) else found
 
     def _find(self, items: Sequence[Item]) -> list[Item]:
         found = self.space.find([self._digests[item] for item in items])
@@ -145,9 +130,7 @@ class Boundary:
 
     def _prepared(self, items: list[Item]) -> tuple[list[Item], Batch]:
         view = items[0][1]
-        change = self.views.change if view and self.views else None
-        seeds = {number: self._digests[number, view].hex() for number, _ in items}
-        return items, self.examples.batch(list(seeds), change, seeds.__getitem__)
+        return items, self._views[view].batch([number for number, _ in items])
 
     def _compute(self, groups: Iterable[list[Item]], count: int) -> None:
         for items, batch in track(ahead(self._prepared, groups), "Computing what is frozen", count):

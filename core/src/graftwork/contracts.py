@@ -10,7 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 Value = str | int | float
@@ -236,6 +236,10 @@ class Sighting:
     example: str
 
 
+def _frequent_first(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
+    return tuple(sorted(sightings, key=lambda sighting: (-sighting.count, str(sighting.value))))
+
+
 @dataclass(frozen=True)
 class ObservedInput:
     """What the data are, read from headers and column types, never guessed from tensor shapes.
@@ -274,13 +278,21 @@ class ObservedInput:
                 counts.setdefault(fact, Counter())[value] += 1
                 first.setdefault((fact, value), name)
         seen = {
-            fact: tuple(
-                Sighting(value, n, first[fact, value])
-                for value, n in sorted(counter.items(), key=lambda item: (-item[1], str(item[0])))
-            )
+            fact: _frequent_first(Sighting(value, n, first[fact, value]) for value, n in counter.items())
             for fact, counter in counts.items()
         }
         return cls(modality, place, total, items, seen, dict(units or {}), headlines)
+
+    def __add__(self, other: ObservedInput) -> ObservedInput:
+        """All that was observed of data in two parts."""
+        seen: dict[str, tuple[Sighting, ...]] = {}
+        for fact in {**self.facts, **other.facts}:
+            found: dict[Value, Sighting] = {}
+            for sighting in (*self.facts.get(fact, ()), *other.facts.get(fact, ())):
+                before = found.get(sighting.value, Sighting(sighting.value, 0, sighting.example))
+                found[sighting.value] = replace(before, count=before.count + sighting.count)
+            seen[fact] = _frequent_first(found.values())
+        return replace(self, count=self.count + other.count, facts=seen)
 
     def summary(self) -> str:
         """The size and the leading facts in a few words: `311 files, 44 100 Hz`."""

@@ -11,13 +11,14 @@ import torch
 
 from graftwork import registry, solver
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
-from graftwork.fitting import fit, sort_labels, split
+from graftwork.fitting import fit
 from graftwork.metrics import classification
 from graftwork.parts import Part
 from graftwork.plugins import installed
 from graftwork.reading import Data
 from graftwork.reading import data as read_data
 from graftwork.specs import Demo, load_factory
+from graftwork.splits import sort_labels, split
 
 SEED = 0
 HELD = 0.2
@@ -70,7 +71,7 @@ def baseline(demo: Demo, data: Data) -> float:
     features = torch.from_numpy(load_factory(demo.baseline)([reader.decode(raw) for raw in data.raws])).float()
     labels = sort_labels(set(data.labels))
     targets = torch.tensor([labels.index(label) for label in data.labels])
-    held = torch.tensor([word == "validation" for word in split(data, HELD, SEED)])
+    held = torch.tensor([word == "validation" for word in split(data.labels, data.splits, HELD, SEED)])
     solution = solver.choose(Part(features[~held], targets[~held]), Part(features[held], targets[held]), len(labels))
     probabilities = solution.logits(features[held]).double().softmax(1)
     return classification(probabilities.numpy(), targets[held].numpy())["accuracy"]

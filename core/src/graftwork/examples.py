@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from graftwork.pipeline import Pipeline
 from graftwork.provenance import core, made_by
 from graftwork.readers import Raw, Window
 from graftwork.reading import Bad
+from graftwork.specs import Modality
 from graftwork.stages import State
 
 MOST_ROWS = 512
@@ -84,6 +86,11 @@ class Long:
         lost = sum(unread for _, unread in long_ones)
         return cls(mode, count, sum(parts for parts, _ in long_ones), round(lost / count, 4) if count else 0.0)
 
+    def __add__(self, other: Long) -> Long:
+        count = self.examples + other.examples
+        lost = self.examples * self.unread + other.examples * other.unread
+        return Long(self.mode, count, self.windows + other.windows, round(lost / count, 4) if count else 0.0)
+
     def warnings(self, total: int, items: str) -> tuple[str, ...]:
         if not self.examples:
             return ()
@@ -119,10 +126,10 @@ class Examples:
         self.backbone = backbone
         self.raws = raws
         self.long = long
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._room = keep
         self._kept: dict[int, Example] = {}
-        self._sizes = np.full(len(raws), np.nan, np.float32)
+        self._sizes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.raws)
@@ -134,7 +141,7 @@ class Examples:
             found: list[bytes | Bad] = []
             for number in chunk:
                 try:
-                    found.append(self._pipeline.identity(self.raws[number]))
+                    found.append(self.pipeline.identity(self.raws[number]))
                 except Unreadable as error:
                     found.append(Bad(self.raws[number].name, str(error)))
             return found
@@ -148,11 +155,13 @@ class Examples:
     def about(self) -> dict[str, Any]:
         """What decides the features besides the examples, the weights and the rounding, as JSON can say it."""
         spec = self.backbone.spec
-        made = {"backbone": made_by(spec.factory), "core": core(), **self._pipeline.about}
+        made = {"backbone": made_by(spec.factory), "core": core(), **self.pipeline.about}
         return {"contract": spec.contract.as_json(), "config": repr(spec.config), "long": self.long, "code": made}
 
     def sizes(self, numbers: Sequence[int]) -> list[float]:
         """How much there is to compute of each of these examples, in the unit of the backbone's `batch_size`."""
+        if self._sizes is None:
+            self._sizes = np.full(len(self.raws), np.nan, np.float32)
         unknown = [number for number in numbers if np.isnan(self._sizes[number])]
         chunks = [unknown[start : start + CHUNK] for start in range(0, len(unknown), CHUNK)]
         for chunk, found in zip(chunks, ahead(self._measured, chunks), strict=True):
@@ -170,7 +179,7 @@ class Examples:
                     values += [part.value for part in parts]
                     owners += [place] * len(parts)
                 else:
-                    sizes[place] = self._pipeline.reader.size(self.raws[number])
+                    sizes[place] = self.pipeline.reader.size(self.raws[number])
             except Unreadable:  # is said where it is read to be used
                 continue
         if values:
@@ -178,13 +187,13 @@ class Examples:
         return sizes.clip(1)
 
     def name(self, number: int) -> str:
-        return self._pipeline.reader.show(self.raws[number])
+        return self.pipeline.reader.show(self.raws[number])
 
     def read(self, number: int) -> Example:
         """Raises `Unreadable`."""
         if number in self._kept:
             return self._kept[number]
-        windows = self._pipeline(self.raws[number])
+        windows = self.pipeline(self.raws[number])
         if self.long == "truncate":
             # What the encoder itself can cut stays whole: `prepare` cuts it as the encoder's own library does.
             first = windows[0]
@@ -195,7 +204,7 @@ class Examples:
             found = Example([Window(part.value, part.share * share) for parts, share in inner for part in parts], 0.0)
         if self._room > 0:
             # Threads may take a little more than there is room for, which does no harm.
-            self._room -= sum(self._pipeline.memory(part.value) for part in found.parts)
+            self._room -= sum(self.pipeline.memory(part.value) for part in found.parts)
             self._kept[number] = found
         return found
 
@@ -218,17 +227,67 @@ class Examples:
                 seen.append(found)
         return kept, bad, Long.of(self.long, seen)
 
-    def batch(
-        self, numbers: Sequence[int], change: Augmentation | None = None, seed: Callable[[int], str] = str
-    ) -> Batch:
-        """Prepare examples as one batch; `change` augments each by chance, which `seed` of its number fixes."""
-        rows: list[tuple[int, Window]] = []
-        for place, number in enumerate(numbers):
-            for part in self.read(number).parts:
-                value = change(part.value, random.Random(seed(number))) if change else part.value
-                rows.append((place, Window(value, part.share)))
+    def batch(self, numbers: Sequence[int]) -> Batch:
+        """Prepare examples as one batch."""
+        rows = [(place, part) for place, number in enumerate(numbers) for part in self.read(number).parts]
         state = self.backbone.prepare([part.value for _, part in rows])
         return assemble(list(numbers), state, [(place, part.share) for place, part in rows])
+
+
+class Changed(Examples):
+    """The same examples, each changed by chance, which `seed` of its number fixes."""
+
+    def __init__(self, of: Examples, change: Augmentation, seed: Callable[[int], str]) -> None:
+        super().__init__(of.backbone, of.pipeline, of.raws, long=of.long)
+        self._of, self._change, self._seed = of, change, seed
+
+    def sizes(self, numbers: Sequence[int]) -> list[float]:
+        return self._of.sizes(numbers)
+
+    def read(self, number: int) -> Example:
+        found = self._of.read(number)
+        changed = [self._changed(number, part) for part in found.parts]
+        return Example(changed, found.unread)
+
+    def _changed(self, number: int, part: Window) -> Window:
+        return Window(self._change(part.value, random.Random(self._seed(number))), part.share)
+
+
+@dataclass(frozen=True)
+class Views:
+    """How examples are changed by chance: `change`, in `count` views each; modality: whose change it is."""
+
+    change: Augmentation
+    count: int
+    modality: Modality
+
+    def of(self, examples: Examples) -> list[Examples]:
+        """The examples in each view; what chance does in one follows from the view and the example alone."""
+        known: dict[int, bytes | Bad] = {}
+        return [View(examples, self, number + 1, known) for number in range(self.count)]
+
+
+class View(Changed):
+    """The same examples in one view. known: what tells the unchanged ones apart, shared by all views."""
+
+    def __init__(self, of: Examples, views: Views, number: int, known: dict[int, bytes | Bad]) -> None:
+        super().__init__(of, views.change, lambda number: self._identity(number).hex())
+        augment = views.modality.augment
+        self._mark = f"{number} {made_by(augment)} {augment}".encode()
+        self._known = known
+
+    def identities(self, numbers: Sequence[int]) -> list[bytes | Bad]:
+        new = [number for number in numbers if number not in self._known]
+        self._known.update(zip(new, self._of.identities(new), strict=True))
+        return [item if isinstance(item := self._known[n], Bad) else self._identity(n) for n in numbers]
+
+    def _identity(self, number: int) -> bytes:
+        if number not in self._known:
+            self._known[number] = self._of.identities([number])[0]
+        found = self._known[number]
+        # One that became unreadable since is said so when it is read.
+        identity = found.reason.encode() if isinstance(found, Bad) else found
+        return hashlib.blake2b(identity + self._mark, digest_size=16).digest()
 
 
 def pad(rows: Sequence[Tensor]) -> State:

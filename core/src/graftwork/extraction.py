@@ -7,9 +7,9 @@ any process computed before is found, and what this one computes is kept: pooled
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,19 +17,17 @@ from torch import Tensor
 
 from graftwork import processes
 from graftwork.backbone import Backbone
-from graftwork.errors import StoreError, Unreadable, UsageError
+from graftwork.errors import StoreError, Unreadable
 from graftwork.examples import Examples, Long, batches
 from graftwork.parallel import ahead
 from graftwork.parts import matrix, release
+from graftwork.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.progress import track
 from graftwork.readers import Window
 from graftwork.reading import Bad
 from graftwork.sharing import share
 from graftwork.stages import Stage, State
 from graftwork.store import Row, Space, Store
-
-AGREES = 0.999
-"""The least cosine between bf16 and fp32 features of the first batch for bf16 to be used."""
 
 ON_GPU = 16
 """How many times as much a batch holds on a GPU as on a processor, whose caches it should not outgrow."""
@@ -44,7 +42,7 @@ class Features:
     """values `(M, D)` float32 for the examples at `kept`; `bad` are the others, by index.
 
     precision: "bf16" or "fp32", what was computed in; cosine: the least one between both on a first batch, where
-    bf16 was tried. seen: of each row how many parts of the example were read, and how much of it was not.
+    bf16 was tried. long: what became of the examples that the encoder cannot read at once.
     hits, misses: examples whose features were found, and that were computed. notes: what went wrong with the store.
     """
 
@@ -54,7 +52,6 @@ class Features:
     precision: str
     cosine: float | None
     long: Long
-    seen: list[tuple[int, float]]
     hits: int = 0
     misses: int = 0
     notes: tuple[str, ...] = ()
@@ -68,29 +65,6 @@ class Cache:
     weights: str
 
 
-def extract(
-    backbone: Backbone,
-    examples: Examples,
-    *,
-    tap: int,
-    precision: str = "auto",
-    device: torch.device | str = "cpu",
-    numbers: Sequence[int] | None = None,
-    cache: Cache | None = None,
-    compile: bool = False,
-) -> Features:
-    """Pooled features after stage `tap` of the examples with these numbers; of all where it is None.
-
-    precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 where the machine is fast at it).
-    The features of the parts of an example are averaged, each weighted by its share. The backbone is left as it was;
-    bf16 runs on a copy. compile: stages run through torch.compile, which takes a minute first and rounds otherwise.
-    Of several processes each computes a part, and all get the whole.
-    """
-    check_precision(precision)
-    chosen = list(range(len(examples))) if numbers is None else list(numbers)
-    return _Extraction(backbone, examples, chosen, tap, precision, torch.device(device), cache, compile).run()
-
-
 @dataclass(frozen=True)
 class _Read:
     """A batch that was read: its places among the chosen examples, and for each prepared state the rows' owners (by
@@ -102,32 +76,103 @@ class _Read:
     bad: list[tuple[int, str]]
 
 
-class _Extraction:
-    """One call of `extract`. `places` are positions among the chosen examples; each has a row of `values`."""
+class Extractor:
+    """Pooled features after stage `tap` of an encoder, in one precision for all that it is called with.
+
+    precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 where the machine is fast at it); the first batch
+    that is computed settles it. The backbone is left as it was; bf16 runs on a copy. compile: stages run through
+    torch.compile, which takes a minute first and rounds otherwise. Raises `UsageError` for another precision.
+    """
 
     def __init__(
         self,
         backbone: Backbone,
-        examples: Examples,
-        chosen: list[int],
+        *,
         tap: int,
-        precision: str,
-        device: torch.device,
-        cache: Cache | None,
-        compile: bool,
+        precision: str = "auto",
+        device: torch.device | str = "cpu",
+        cache: Cache | None = None,
+        compile: bool = False,
     ) -> None:
-        self.backbone, self.examples, self.chosen, self.tap, self.device = backbone, examples, chosen, tap, device
+        check_precision(precision)
+        self.backbone, self.tap, self.cache, self.compile = backbone, tap, cache, compile
+        self.device = torch.device(device)
         self.layout = torch.channels_last if backbone.channels_last else torch.preserve_format
-        self.exact = backbone.to(device).eval()
-        self.exact.to(memory_format=self.layout)  # pyright: ignore[reportCallIssue]  torch's stubs want a device too
-        self.runner = self.exact
-        self.budget = backbone.batch_size * (ON_GPU if device.type == "cuda" else 1)
-        self.used, self.cosine = "fp32", None
-        self.try_bf16 = precision == "bf16" or (precision == "auto" and fast_bf16(device))
-        self.cache, self.compile = cache, compile
-        self.compiled: list[Stage] = []
+        self.budget = backbone.batch_size * (ON_GPU if self.device.type == "cuda" else 1)
+        self.exact = backbone.eval().to(self.device)
+        self.precision: str | None = None
+        self.cosine: float | None = None
+        if precision == "fp32" or (precision == "auto" and not fast_bf16(self.device)):
+            self.settle("fp32", None)
+
+    def __call__(self, examples: Examples, numbers: Sequence[int] | None = None) -> Features:
+        """Of the examples with these numbers; of all where it is None.
+
+        The features of the parts of an example are averaged, each weighted by its share. Of several processes each
+        computes a part, and all get the whole.
+        """
+        chosen = list(range(len(examples))) if numbers is None else list(numbers)
+        return _Extraction(self, examples, chosen).run()
+
+    def settle(self, precision: str, cosine: float | None) -> None:
+        """Compute in "fp32" or "bf16" from now on. cosine: the least between both, where bf16 was tried."""
+        self.precision, self.cosine = precision, cosine
+        runner = self.exact if precision == "fp32" else copy.deepcopy(self.exact).to(torch.bfloat16)
+        stages: Sequence[Stage] = runner.stages()[: self.tap + 1]
+        if self.compile:
+            stages = [cast(Stage, torch.compile(stage, dynamic=True)) for stage in stages]
+        self._runner, self._stages = runner, stages
+
+    def compare(self, state: State) -> float:
+        """The least cosine between features in bf16 and in fp32."""
+        reduced = copy.deepcopy(self.exact).to(torch.bfloat16)
+        exact, other = (next(self._folded(runner, runner.stages(), state, False)) for runner in (self.exact, reduced))
+        return least_cosine(exact, other)
+
+    def space(self, examples: Examples, precision: str) -> Space | None:
+        """Where features of examples are kept that were computed in a precision."""
+        if self.cache is None:
+            return None
+        about = {
+            "backbone": self.backbone.spec.name,
+            "kind": "features",
+            "precision": precision,
+            "weights": self.cache.weights,
+            "rounding": {**rounding(self.device), "compiled": self.compile},
+            **examples.about,
+        }
+        return self.cache.store.space(about)
+
+    def pooled(self, batch: _Read, every: bool) -> list[Tensor]:
+        """Pooled features `(B, D)` float32 after each stage up to the tap, or after the tap alone."""
+        taps = range(self.tap + 1) if every else [self.tap]
+        total = [torch.zeros(len(batch.places), self.backbone.feature_dim(tap)) for tap in taps]
+        for state, owners, weights in batch.states:
+            alone = len(batch.states) == 1 and owners == list(range(len(batch.places)))
+            for place, features in enumerate(self._folded(self._runner, self._stages, state, every)):
+                if alone:
+                    total[place] = features
+                else:
+                    total[place].index_add_(0, torch.tensor(owners), features * torch.tensor(weights)[:, None])
+        return total
+
+    def _folded(self, runner: Backbone, stages: Sequence[Stage], state: State, every: bool) -> Iterator[Tensor]:
+        dtype = torch.float32 if runner is self.exact else torch.bfloat16
+        state = State(state.hidden.to(self.device, memory_format=self.layout), state.mask).to(self.device, dtype)
+        for number, stage in enumerate(stages):
+            state = stage(state)
+            if every or number == self.tap:
+                yield runner.pool(state).float().cpu()
+
+
+class _Extraction:
+    """One call of an extractor. `places` are positions among the chosen examples; each has a row of `values`."""
+
+    def __init__(self, by: Extractor, examples: Examples, chosen: list[int]) -> None:
+        self.by, self.examples, self.chosen = by, examples, chosen
+        self.tap = by.tap
         self.notes: list[str] = []
-        self.values = matrix(len(chosen), backbone.feature_dim(tap))
+        self.values = matrix(len(chosen), by.backbone.feature_dim(by.tap))
         self.parts = np.zeros(len(chosen), np.int32)  # 0 where there is nothing yet
         self.unread = np.zeros(len(chosen))
         self.reasons: dict[int, str] = {}
@@ -137,12 +182,11 @@ class _Extraction:
 
     def run(self) -> Features:
         everything = list(range(len(self.chosen)))
-        todo = everything if self.cache is None else self._identified(everything)
+        todo = everything if self.by.cache is None else self._identified(everything)
         try:
             todo = self._settled(todo)
         except StoreError as error:
             self._give_up_store(error)
-            self.cache = None
             todo = self._settled(todo)
         found = set(everything) - set(todo) - set(self.reasons)
         todo = self._others_found(todo, found)
@@ -164,35 +208,32 @@ class _Extraction:
 
     def _settled(self, todo: list[int]) -> list[int]:
         """Settle the precision, and the space that belongs to it; returns what is not in it."""
-        if self.try_bf16:
-            space = self._space("bf16")
+        by = self.by
+        if by.precision is None:
+            space = by.space(self.examples, "bf16")
             missing = self._take(space, todo)
             known = space.note.get("cosine") if space else None
             cosine = self._compare(missing) if missing else known
             # Where there is nothing to compute it was fit to be kept before. All processes do as the first does.
-            self.cosine, agrees = processes.told((cosine, not missing or (cosine or 0.0) >= AGREES))
+            cosine, agrees = processes.told((cosine, not missing or (cosine or 0.0) >= AGREES))
+            by.settle("bf16" if agrees else "fp32", cosine)
             if agrees:
-                self.used, self.space = "bf16", space
-                self.runner = copy.deepcopy(self.exact).to(torch.bfloat16)
-                if space and missing and self.cosine is not None:
-                    space.remember(cosine=min(self.cosine, 1.0 if known is None else known))
+                self.space = space
+                if space and missing and cosine is not None:
+                    space.remember(cosine=min(cosine, 1.0 if known is None else known))
                 return missing
             self.parts[:] = 0
-        self.space = self._space("fp32")
+        assert by.precision is not None
+        self.space = by.space(self.examples, by.precision)
         return self._take(self.space, todo)
 
-    def _space(self, precision: str) -> Space | None:
-        if self.cache is None:
-            return None
-        about = {
-            "backbone": self.backbone.spec.name,
-            "kind": "features",
-            "precision": precision,
-            "weights": self.cache.weights,
-            "rounding": {**rounding(self.device), "compiled": self.compile},
-            **self.examples.about,
-        }
-        return self.cache.store.space(about)
+    @torch.inference_mode()
+    def _compare(self, places: list[int]) -> float | None:
+        """The least cosine between both precisions in a batch; None where none of it can be read."""
+        for group in self._groups(places):
+            for state, _, _ in self._read(group).states:
+                return self.by.compare(state)
+        return None
 
     def _take(self, space: Space | None, places: list[int]) -> list[int]:
         """Take the features of these examples from a space; returns those that are not there."""
@@ -219,7 +260,7 @@ class _Extraction:
 
     def _groups(self, places: Sequence[int]) -> list[list[int]]:
         sizes = self.examples.sizes([self.chosen[place] for place in places])
-        return [[places[i] for i in group] for group in batches(sizes, self.budget)]
+        return [[places[i] for i in group] for group in batches(sizes, self.by.budget)]
 
     def _compute_shared(self, space: Space, todo: list[int]) -> None:
         """Compute what no living process does, and take what others have."""
@@ -242,9 +283,9 @@ class _Extraction:
 
     def _give_up_store(self, error: StoreError) -> None:
         """Go on without it, and let nobody wait for what will not be written."""
-        if self.cache is not None:
-            self.cache.store.resign()
-        self.space = None
+        if self.by.cache is not None:
+            self.by.cache.store.resign()
+        self.by.cache = self.space = None
         self.notes.append(f"{error.message} What was computed since is not kept. {error.hint}")
 
     def _copy(self, first: int, twin: int) -> None:
@@ -264,7 +305,7 @@ class _Extraction:
             if not batch.places:
                 continue
             every = self.space is not None
-            pooled = self._pooled(batch, every)
+            pooled = self.by.pooled(batch, every)
             self.values[batch.places] = pooled[-1]
             self.misses += len(batch.places)
             for place, (parts, unread) in zip(batch.places, batch.seen, strict=True):
@@ -298,49 +339,10 @@ class _Extraction:
         # Windows of one long example may be more than a batch holds.
         whole = self.examples.sizes([self.chosen[place] for place in found.places])
         sizes = [whole[owner] * part.share for owner, part, _ in rows]
-        for group in batches(sizes, self.budget):
-            state = self.backbone.prepare([rows[row][1].value for row in group])
+        for group in batches(sizes, self.by.budget):
+            state = self.by.backbone.prepare([rows[row][1].value for row in group])
             found.states.append((state, [rows[row][0] for row in group], [rows[row][2] for row in group]))
         return found
-
-    def _pooled(self, batch: _Read, every: bool) -> list[Tensor]:
-        """Pooled features `(B, D)` float32 after each stage up to the tap, or after the tap alone."""
-        taps = range(self.tap + 1) if every else [self.tap]
-        total = [torch.zeros(len(batch.places), self.backbone.feature_dim(tap)) for tap in taps]
-        for state, owners, weights in batch.states:
-            alone = len(batch.states) == 1 and owners == list(range(len(batch.places)))
-            for place, features in enumerate(self._folded(self.runner, state, every)):
-                if alone:
-                    total[place] = features
-                else:
-                    total[place].index_add_(0, torch.tensor(owners), features * torch.tensor(weights)[:, None])
-        return total
-
-    def _folded(self, runner: Backbone, state: State, every: bool) -> Iterator[Tensor]:
-        dtype = torch.float32 if runner is self.exact else torch.bfloat16
-        state = State(state.hidden.to(self.device, memory_format=self.layout), state.mask).to(self.device, dtype)
-        for number, stage in enumerate(self._stages(runner)):
-            state = stage(state)
-            if every or number == self.tap:
-                yield runner.pool(state).float().cpu()
-
-    def _stages(self, runner: Backbone) -> Sequence[Stage]:
-        stages = runner.stages()[: self.tap + 1]
-        if not self.compile or runner is not self.runner:
-            return stages
-        if not self.compiled:
-            self.compiled = [cast(Stage, torch.compile(stage, dynamic=True)) for stage in stages]
-        return self.compiled
-
-    @torch.inference_mode()
-    def _compare(self, places: list[int]) -> float | None:
-        """The least cosine between the features of a batch in bf16 and in fp32; None where none of it can be read."""
-        reduced = copy.deepcopy(self.exact).to(torch.bfloat16)
-        for group in self._groups(places):
-            for state, _, _ in self._read(group).states:
-                exact, other = (next(self._folded(runner, state, False)) for runner in (self.exact, reduced))
-                return _least_cosine(exact, other)
-        return None
 
     # Several processes.
 
@@ -382,40 +384,13 @@ class _Extraction:
         release(values)
         seen = [(int(self.parts[place]), float(self.unread[place])) for place in places]
         return Features(
-            values, [chosen[place] for place in places], sorted(bad, key=lambda item: item[0]), self.used, self.cosine,
-            Long.of(examples.long, seen), seen, len(places) - self.misses, self.misses, tuple(self.notes),
-        )  # fmt: skip
-
-
-def rounding(device: torch.device) -> Mapping[str, Any]:
-    """All that decides how torch rounds on a device."""
-    found = {
-        "torch": torch.__version__,
-        "device": device.type,
-        "matmul": torch.get_float32_matmul_precision(),
-        "mkldnn": torch.backends.mkldnn.enabled,
-        "processor": torch.backends.cpu.get_cpu_capability(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-    }
-    if device.type == "cuda":
-        found["processor"] = torch.cuda.get_device_name(device)
-        found["cuda"] = [torch.version.cuda, torch.backends.cudnn.version(), torch.backends.cudnn.allow_tf32]
-    return found
-
-
-def check_precision(precision: str) -> None:
-    """Raises `UsageError` for a precision that `extract` does not know."""
-    if precision not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")
-
-
-def fast_bf16(device: torch.device | str) -> bool:
-    """Whether the device multiplies bf16 matrices faster than fp32 ones (AMX or AVX-512 BF16 on a processor)."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    supported = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return torch.backends.mkldnn.is_available() and any(check() for check in supported if check)
-
-
-def _least_cosine(exact: Tensor, other: Tensor) -> float:
-    return float(torch.nn.functional.cosine_similarity(exact.double(), other.double(), dim=-1).min())
+            values,
+            kept=[chosen[place] for place in places],
+            bad=sorted(bad, key=lambda item: item[0]),
+            precision=self.by.precision or "fp32",
+            cosine=self.by.cosine,
+            long=Long.of(examples.long, seen),
+            hits=len(places) - self.misses,
+            misses=self.misses,
+            notes=tuple(self.notes),
+        )

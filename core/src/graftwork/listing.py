@@ -30,7 +30,7 @@ class Listing:
     """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits where the source has them.
 
     base: the folder that relative paths start from. notes: what a user should know of what is not listed. rows: whether
-    the inputs are the rows of a table.
+    the inputs are the rows of a table. begin: the number of the first of them, where others came before.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Listing:
     base: Path
     notes: tuple[str, ...] = ()
     rows: bool = False
+    begin: int = 0
 
 
 def fold_label(label: str) -> str:

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from graftwork import freeze, processes, solver
 from graftwork.accelerating import accelerated, training_precision
-from graftwork.boundary import Boundary, Views
+from graftwork.boundary import Boundary
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import Diverged, OutOfMemory, StoreError
-from graftwork.examples import Augmentation, Batch, batches
-from graftwork.extraction import Cache, extract
+from graftwork.examples import Augmentation, Batch, Changed, Examples, Views, batches
+from graftwork.extraction import Cache, Extractor
 from graftwork.heads import Head
 from graftwork.logs import Log
 from graftwork.metrics import classification
@@ -98,6 +98,8 @@ class _Fit:
     def __init__(self, engine: LoopEngine, job: Job, accelerator: Accelerator, cache: Cache) -> None:
         self.engine, self.job, self.accelerator, self.cache = engine, job, accelerator, cache
         self.settings = settings = engine.settings
+        assert job.examples is not None, "examples that are trained on are read again"
+        self.examples = job.examples
         self.numbers = list(job.parts["train"])
         self.decided = decide(settings, job.backbone.spec.recipe, len(self.numbers))
         weights = example_weights([job.targets[number] for number in self.numbers], settings.balance)
@@ -167,10 +169,8 @@ class _Fit:
             return solved(job.head, found, met=train.features)
         head: Head = load_factory(job.head.factory)(job.backbone.feature_dim(job.tap), job.classes)
         some = sorted(random.Random(f"met {job.seed}").sample(self.numbers, min(MET, len(self.numbers))))
-        found = extract(
-            job.backbone, job.examples, tap=job.tap, precision="fp32", device=self.engine.device, numbers=some,
-            cache=job.cache,
-        )  # fmt: skip
+        extractor = Extractor(job.backbone, tap=job.tap, precision="fp32", device=self.engine.device, cache=job.cache)
+        found = extractor(self.examples, some)
         head.meet(found.values)
         return head
 
@@ -194,7 +194,7 @@ class _Fit:
             return state.to("cpu")
 
         engine = self.engine
-        found = Boundary(self.cache, self.job.examples, begin, run, engine.precision, engine.device, views)
+        found = Boundary(self.cache, self.examples, begin, run, engine.precision, engine.device, views)
         try:
             why = found.hold(self.numbers, self.job.parts["validation"])
         except StoreError as error:
@@ -208,8 +208,10 @@ class _Fit:
         """Examples as they are, or as an epoch of training shows them."""
         if self.boundary is not None:
             return self.boundary.batch(numbers, epoch)
-        change = None if epoch is None else self.engine.change
-        return self.job.examples.batch(numbers, change, lambda number: f"{self.job.seed} {epoch} {number}")
+        examples: Examples = self.examples
+        if epoch is not None and self.engine.change is not None:
+            examples = Changed(examples, self.engine.change, lambda number: f"{self.job.seed} {epoch} {number}")
+        return examples.batch(numbers)
 
     # Plans, and what trains by them.
 
@@ -244,7 +246,7 @@ class _Fit:
 
     def _epoch(self, epoch: int) -> None:
         seed = f"{self.job.seed} {epoch}"
-        examples, per_epoch = self.job.examples, self.decided.steps_per_epoch
+        examples, per_epoch = self.examples, self.decided.steps_per_epoch
         size, balance = self.decided.batch_size, self.settings.balance
         sizes = dict(zip(self.numbers, examples.sizes(self.numbers), strict=True))
         steps = order(self.numbers, self.job.targets, sizes, size, balance, seed)
@@ -319,7 +321,7 @@ class _Fit:
         """Raises `Diverged` for a loss that is not finite or has exploded."""
         if self.at.note(loss, self.job.classes):
             return
-        names = [self.job.examples.name(number) for number in numbers]
+        names = [self.examples.name(number) for number in numbers]
         shown = ", ".join(f"'{name}'" for name in names[:5])
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         became = f"rose to {loss:.1f} (it began at {self.at.first:.1f})" if math.isfinite(loss) else f"became {loss}"
@@ -346,7 +348,7 @@ class _Fit:
 
     def _probabilities(self, numbers: Sequence[int]) -> np.ndarray:
         """`(N, K)` for these examples, each process computing a part."""
-        examples = self.job.examples
+        examples = self.examples
         groups = batches(examples.sizes(numbers), examples.backbone.batch_size)
         groups = [[numbers[place] for place in group] for group in groups]
         self.model.eval()

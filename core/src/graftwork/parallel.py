@@ -30,3 +30,13 @@ def ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def beside(items: Iterable[T]) -> Iterator[T]:
+    """The items in order, the next one made in a thread beside the use of the last."""
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(next, source, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, source, end)
+            yield item  # pyright: ignore[reportReturnType]

@@ -6,6 +6,7 @@ import mmap
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -21,12 +22,51 @@ def matrix(rows: int, columns: int) -> Tensor:
     """An empty float32 matrix: in memory, or in a file that goes with it where it is large."""
     if rows * columns * 4 <= IN_MEMORY:
         return torch.empty(rows, columns)
-    with tempfile.TemporaryFile(prefix="graftwork-") as file:
+    with _file() as file:
         file.truncate(rows * columns * 4)
-        mapped = mmap.mmap(file.fileno(), 0)
-    made = torch.frombuffer(mapped, dtype=torch.float32).view(rows, columns)
+        return _mapped(file, columns)
+
+
+def _file() -> IO[bytes]:
+    return tempfile.TemporaryFile(prefix="graftwork-")
+
+
+def _mapped(file: IO[bytes], columns: int) -> Tensor:
+    mapped = mmap.mmap(file.fileno(), 0)
+    made = torch.frombuffer(mapped, dtype=torch.float32).view(-1, columns)
     made.mapped = mapped  # pyright: ignore[reportAttributeAccessIssue]  so that `release` knows it from memory
     return made
+
+
+class Growing:
+    """A matrix whose rows come some at a time, as many as there may be: in a file once they are large."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Tensor] = []
+        self._file: IO[bytes] | None = None
+
+    def add(self, rows: Tensor) -> None:
+        """Append float32 `(N, D)`."""
+        if sum(part.nbytes for part in self._waiting) > IN_MEMORY:
+            self._write()
+        self._waiting.append(rows)
+
+    def done(self) -> Tensor:
+        """All rows; none can be added any more."""
+        if self._file is None:
+            return self._waiting[0] if len(self._waiting) == 1 else torch.cat(self._waiting)
+        columns = self._waiting[0].shape[1]
+        self._write()
+        with self._file as file:
+            file.flush()
+            return _mapped(file, columns)
+
+    def _write(self) -> None:
+        self._file = self._file or _file()
+        for rows in self._waiting:
+            rows.contiguous().numpy().tofile(self._file)
+            release(rows)
+        self._waiting.clear()
 
 
 def release(values: Tensor) -> None:
@@ -59,6 +99,11 @@ class Part:
         return self.values.shape[1]
 
     @property
+    def total(self) -> float:
+        """The sum of the weights."""
+        return float(len(self)) if self.weights is None else float(self.weights.double().sum())
+
+    @property
     def features(self) -> Tensor:
         """All of them at once, `(N, D)`."""
         return self.values if self.rows is None else self.values[self.rows]
@@ -87,6 +132,6 @@ class Part:
         assert self.values is other.values, "parts of different features"
         rows = [torch.arange(len(part)) if part.rows is None else part.rows for part in (self, other)]
         weighted = None
-        if self.weights is not None and other.weights is not None:
-            weighted = torch.cat([self.weights, other.weights])
+        if self.weights is not None or other.weights is not None:
+            weighted = torch.cat([torch.ones(len(p)) if p.weights is None else p.weights for p in (self, other)])
         return Part(self.values, torch.cat([self.targets, other.targets]), torch.cat(rows), weighted)

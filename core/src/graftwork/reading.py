@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -56,9 +55,23 @@ class Data:
     def __len__(self) -> int:
         return len(self.raws)
 
-    def where(self, split: str) -> list[int]:
-        """The indices of the examples of a split; none where the data bring no splits."""
-        return [i for i, s in enumerate(self.splits or ()) if s == split]
+    def only(self, split: str) -> Data:
+        """The examples of a split; all of them where the data bring none of it."""
+        chosen = [i for i, word in enumerate(self.splits or ()) if word == split]
+        if not chosen:
+            return self
+        numbers = [self.raws.numbers[i] for i in chosen]
+        labels = None if self.labels is None else [self.labels[i] for i in chosen]
+        return replace(self, raws=self.raws.at(numbers), labels=labels, splits=[split] * len(chosen))
+
+    @property
+    def head(self) -> Data:
+        """What of the data is looked at before the rest, which for data at hand is all."""
+        return self
+
+    def chunks(self) -> Iterator[Data]:
+        """The data in parts that follow each other: one."""
+        yield self
 
 
 def data(source: Any, *, input: str | None = None, label: str | None = None, labelled: bool = True) -> Data:
@@ -77,52 +90,45 @@ def list_source(
     source: Any, input_column: str | None = None, label_column: str | None = None, labelled: bool | None = True
 ) -> Listing:
     """What `source` holds, nothing of it read yet; labelled=None takes labels where they are plain."""
-    from graftwork import folders, tables
+    from graftwork import folders, sources
+    from graftwork.columns import list_tables
 
-    if hasattr(source, "with_format"):
-        parts = source if isinstance(source, Mapping) else {"": source}
-        arrow = {str(name): part.with_format("arrow")[:] for name, part in parts.items()}
-        return tables.list_tables(arrow, "the data set", Path(), input_column, label_column, labelled)
-    words = os.fspath(source)
-    if words.startswith("hub:"):
-        loaded = tables.read_datasets(words[4:], hub=True)
-        return tables.list_tables(loaded, words, Path(), input_column, label_column, labelled)
-    path = Path(words).expanduser()
-    if not path.exists():
-        raise DataError(
-            f"'{words}' does not exist; a folder, a table or hub:NAME is accepted.", "See: graftwork fit --help"
-        )
-    if path.is_file():
-        if path.suffix.lower() not in tables.SUFFIXES:
-            raise DataError(
-                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(tables.SUFFIXES)}.",
-                "Give a table, or a folder of class folders.",
-            )
-        return tables.list_tables(
-            {"": tables.read_table(path)}, path.stem, path.parent, input_column, label_column, labelled
-        )
-    if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
-        loaded = tables.read_datasets(str(path), hub=False)
-        return tables.list_tables(loaded, path.name, path, input_column, label_column, labelled)
-    if input_column or label_column:
-        raise UsageError(f"'{words}' is a folder of files, which has no columns.", "Leave out --input and --label.")
-    return folders.list_folder(path, labelled=labelled)
+    found = sources.open_source(source)
+    if not isinstance(found, Path):
+        return list_tables(found.whole(), found.name, found.base, input_column, label_column, labelled)
+    check_no_columns(found, input_column, label_column)
+    return folders.list_folder(found, labelled=labelled)
+
+
+def check_no_columns(folder: Path, *columns: str | None) -> None:
+    """Raises `UsageError` where columns of a folder of files are named."""
+    if any(columns):
+        raise UsageError(f"'{folder}' is a folder of files, which has no columns.", "Leave out --input and --label.")
 
 
 class Raws(Sequence[Raw]):
     """The examples of a listing, each made when it is asked for, so that a large table costs no object per row.
 
-    numbers: where each of them stands in the listing.
+    numbers: where each of them stands in the listing; begin: how many came before that.
     """
 
     def __init__(
-        self, inputs: Sequence[Any], modality: Modality, base: Path, numbers: Sequence[int] | None = None
+        self,
+        inputs: Sequence[Any],
+        modality: Modality,
+        base: Path,
+        numbers: Sequence[int] | None = None,
+        begin: int = 0,
     ) -> None:
-        self._inputs, self._modality, self._base = inputs, modality, base
+        self._inputs, self._modality, self._base, self._begin = inputs, modality, base, begin
         self.numbers: Sequence[int] = range(len(inputs)) if numbers is None else numbers
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def at(self, numbers: Sequence[int]) -> Raws:
+        """Those that stand at these places of the listing."""
+        return Raws(self._inputs, self._modality, self._base, numbers, self._begin)
 
     @overload
     def __getitem__(self, index: int) -> Raw: ...
@@ -130,19 +136,21 @@ class Raws(Sequence[Raw]):
     def __getitem__(self, index: slice) -> Raws: ...
     def __getitem__(self, index: int | slice) -> Raw | Raws:
         if isinstance(index, slice):
-            return Raws(self._inputs, self._modality, self._base, self.numbers[index])
+            return self.at(self.numbers[index])
         number = self.numbers[index]
-        return as_raw(number, self._inputs[number], self._modality, self._base)
+        return as_raw(self._begin + number, self._inputs[number], self._modality, self._base)
 
 
-def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) -> Data:
+def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *, chunk: bool = False) -> Data:
     """Read the facts of every example that is listed.
 
     also: called in the reading thread with the number in the listing of each example whose facts were read; what it
-    raises as `Unreadable` counts as if the facts had.
+    raises as `Unreadable` counts as if the facts had. chunk: the listing is one of many, and may hold nothing of use.
+
+    Raises `DataError` where nothing can be used.
     """
     reader: Reader = load_factory(listing.modality.reader)()
-    raws = Raws(listing.inputs, listing.modality, listing.base)
+    raws = Raws(listing.inputs, listing.modality, listing.base, begin=listing.begin)
     labels, splits = listing.labels, listing.splits
     good = array("q")
     bad: list[Bad] = []
@@ -166,7 +174,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) ->
         # Files are waited for in threads; what is in memory already would only wait for its turn there.
         run = map if listing.modality.inline and listing.rows else ahead
         found = (item for chunk in run(lambda numbers: [one(n) for n in numbers], chunks) for item in chunk)
-        for number, item in enumerate(track(found, "Reading", len(raws))):
+        for number, item in enumerate(found if chunk else track(found, "Reading", len(raws))):
             if isinstance(item, Bad):
                 bad.append(item)
             else:
@@ -175,7 +183,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) ->
 
     items = "rows" if listing.modality.inline and listing.rows else reader.items
     observed = listing.modality.observed(listing.place, usable(), items)
-    if not good:
+    if not good and not chunk:
         raise DataError(
             f"None of the {len(raws)} examples of {listing.place} can be used; the first: {bad[0].reason}",
             "Mend the data.",
@@ -183,7 +191,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None) ->
     return Data(
         name=listing.name,
         modality=listing.modality,
-        raws=Raws(listing.inputs, listing.modality, listing.base, good),
+        raws=Raws(listing.inputs, listing.modality, listing.base, good, listing.begin),
         labels=None if labels is None else [str(labels[i]) for i in good],
         splits=None if splits is None else [splits[i] for i in good],
         observed=observed,

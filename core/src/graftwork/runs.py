@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -24,10 +24,11 @@ from graftwork.card import write_card, write_report
 from graftwork.contracts import ObservedInput
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
 from graftwork.examples import Examples
-from graftwork.extraction import Cache, Features, extract
+from graftwork.extraction import Cache, Extractor
+from graftwork.gathering import gather
 from graftwork.heads import Head
 from graftwork.listing import fold_label
-from graftwork.metrics import classification
+from graftwork.parts import Part
 from graftwork.pipeline import Pipeline
 from graftwork.policies import Plan, StagePlan
 from graftwork.readers import Reader
@@ -35,6 +36,8 @@ from graftwork.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among,
 from graftwork.reading import data as read_data
 from graftwork.specs import BackboneSpec, load_factory
 from graftwork.store import opened
+from graftwork.streaming import Stream
+from graftwork.trainer import judge
 
 FORMAT = 3
 STREAM = 4096
@@ -210,7 +213,10 @@ class Run:
             seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Bad)]
             observed = modality.observed("the input", seen, reader.items)
             agreement = self._agree(observed, may_leave_out=1.0)
-            found = self._features([raws[i] for i in good], agreement, precision, device, cache)
+            pipeline = Pipeline(self.backbone().spec.contract, agreement, modality)
+            examples = Examples(self.backbone(), pipeline, raws.at(good), long=self.record["long"]["mode"])
+            with self._extractor(precision, device, cache) as (extractor, _):
+                found = extractor(examples)
             kept = [good[i] for i in found.kept]
             rows = dict(zip(kept, self._probabilities(found.values).tolist(), strict=True))
             errors.update((good[i], bad.reason) for i, bad in found.bad)
@@ -236,7 +242,7 @@ class Run:
             yield from self.predict(chunk, **options)
 
     def evaluate(
-        self, data: Data | Any, *, on_bad: str = "skip", device: str = "cpu", cache: bool = True
+        self, data: Data | Stream | Any, *, on_bad: str = "skip", device: str = "cpu", cache: bool = True
     ) -> dict[str, Any]:
         """Metrics on labelled data (their test split where they bring one), in the precision of the run.
 
@@ -246,44 +252,58 @@ class Run:
 
         Raises `DataError` for labels that the run never saw, naming them.
         """
-        data = data if isinstance(data, Data) else read_data(data)
-        if data.labels is None:
+        data = data if isinstance(data, Data | Stream) else read_data(data)
+        spare = MOST_BAD if on_bad == "skip" else 0.0
+        if data.head.labels is None:
             raise DataError(
                 "The data have no labels, so there is nothing to compare with.", "Name a column: --label COLUMN"
             )
-        agreement = self._agree(data.observed, may_leave_out=MOST_BAD if on_bad == "skip" else 0.0)
-        chosen = data.where("test")
-        part = "test split" if chosen else "all"
-        chosen = chosen or list(range(len(data)))
-        unseen = sorted({data.labels[i] for i in chosen} - set(self.labels))
-        if unseen:
-            said = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
-            known = ", ".join(f"'{label}'" for label in self.labels[:10]) + (
-                " and others" if len(self.labels) > 10 else ""
+        if isinstance(data, Data):
+            data = data.only("test")
+            allow_bad(data.bad, len(data) + len(data.bad), on_bad, self._agree(data.observed, may_leave_out=spare))
+            self._check_known(data.labels or ())
+        with self._extractor(self.record["precision"]["used"], device, cache) as (extractor, notes):
+            chunk_spare = 1.0 if spare else 0.0
+            found = gather(
+                data.chunks(),
+                extractor,
+                lambda observed: self._agree(observed, may_leave_out=chunk_spare),
+                self.record["long"]["mode"],
+                on_bad,
             )
-            twins = {fold_label(label): label for label in self.labels}
-            near = [(label, twins[fold_label(label)]) for label in unseen if fold_label(label) in twins]
-            hint = f"Write '{near[0][1]}' for '{near[0][0]}'" if near else "Map the labels"
-            raise DataError(
-                f"The run never saw the label{'s' * (len(unseen) > 1)} {said}; it knows {known}.",
-                f"{hint}, or fit again with them.",
-            )
-        warnings = [*data.notes, *allow_bad(data.bad, len(data) + len(data.bad), on_bad), *agreement.warnings]
-        used = self.record["precision"]["used"]
-        found = self._features([data.raws[i] for i in chosen], agreement, used, device, cache)
-        warnings += found.notes
-        warnings += allow_bad([bad for _, bad in found.bad], len(chosen), on_bad)
-        warnings += found.long.warnings(len(chosen), data.observed.items)
-        targets = torch.tensor([self.labels.index(data.labels[chosen[i]]) for i in found.kept])
-        metrics = classification(self._probabilities(found.values).numpy(), targets.numpy())
+        agreement = self._agree(found.observed, may_leave_out=spare)
+        tested = [row for row, number in enumerate(found.kept) if found.splits and found.splits[number] == "test"]
+        rows = tested or list(range(len(found.kept)))
+        labels = [found.labels[found.kept[row]] for row in rows]
+        self._check_known(labels)
+        assert found.features is not None
+        warnings = [*found.warnings(on_bad), *notes, *agreement.warnings]
+        targets = torch.tensor([self.labels.index(label) for label in labels], dtype=torch.long)
+        part = Part(found.features.values, targets, torch.tensor(rows, dtype=torch.long))
         return {
-            "metrics": metrics,
-            "on": part,
+            "metrics": judge(self._head, part),
+            "on": "test split" if tested else "all",
             "n": len(targets),
             "warnings": warnings,
             "agreement": agreement.as_json(),
             "cache": {"hits": found.hits, "misses": found.misses},
         }
+
+    def _check_known(self, labels: Sequence[str]) -> None:
+        """Raises `DataError` for labels that the run never saw."""
+        unseen = sorted(set(labels) - set(self.labels))
+        if not unseen:
+            return
+        said = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
+        more = " and others" if len(self.labels) > 10 else ""
+        known = ", ".join(f"'{label}'" for label in self.labels[:10]) + more
+        twins = {fold_label(label): label for label in self.labels}
+        near = [(label, twins[fold_label(label)]) for label in unseen if fold_label(label) in twins]
+        hint = f"Write '{near[0][1]}' for '{near[0][0]}'" if near else "Map the labels"
+        raise DataError(
+            f"The run never saw the label{'s' * (len(unseen) > 1)} {said}; it knows {known}.",
+            f"{hint}, or fit again with them.",
+        )
 
     def _agree(self, observed: ObservedInput, *, may_leave_out: float) -> Agreement:
         """Agree on new data with the converters of the fit before any others, so that they go the same way."""
@@ -295,21 +315,17 @@ class Run:
             prefer=[step["converter"] for step in self.record["agreement"]["steps"]],
         )
 
-    def _features(
-        self, raws: Sequence[Any], agreement: Agreement, precision: str, device: str, cache: bool
-    ) -> Features:
-        backbone = self.backbone()
-        modality = registry.modality(self.record["modality"])
-        pipeline = Pipeline(backbone.spec.contract, agreement, modality)
-        examples = Examples(backbone, pipeline, raws, long=self.record["long"]["mode"])
-        tap = backbone.tap(self.record["tap"])
+    @contextmanager
+    def _extractor(self, precision: str, device: str, cache: bool) -> Iterator[tuple[Extractor, list[str]]]:
+        """What computes features as the fit did, with the store where it is wanted; and what went wrong with that."""
         # Weights that were trained are of this run alone.
         trained = any(stage["trained"] for stage in self.record["certificate"]["stages"].values())
         notes: list[str] = []
+        backbone = self.backbone()
         with opened(cache and not trained, notes) as store:
             known = Cache(store, self.record["weights_digest"]) if store else None
-            found = extract(backbone, examples, tap=tap, precision=precision, device=device, cache=known)
-        return replace(found, notes=(*notes, *found.notes))
+            tap = backbone.tap(self.record["tap"])
+            yield Extractor(backbone, tap=tap, precision=precision, device=device, cache=known), notes
 
     def _probabilities(self, features: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

@@ -171,7 +171,7 @@ class _Problem:
         self.part, self.loss = part, loss
         self.scaling = Scaling.of(part)
         self.dtype = torch.float64 if len(part) * part.width <= SMALL else torch.float32
-        self.total = len(part) if part.weights is None else float(part.weights.double().sum())
+        self.total = part.total
         self.shape = (outputs, part.width + 1)
         self.theta = torch.zeros(self.shape, dtype=torch.float64)
         self.curvature = loss.bend(torch.zeros(1, outputs))

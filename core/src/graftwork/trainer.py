@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from graftwork.backbone import Backbone
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Features
 from graftwork.heads import Head
+from graftwork.metrics import classification
 from graftwork.parts import Part
 from graftwork.policies import FreezePolicy, Plan
 from graftwork.sampling import example_weights
@@ -31,7 +33,9 @@ class Job:
 
     tap: the stage whose pooled features the head reads. targets: the class number of each example that can be used,
     by its number. parts: the numbers of those to train on, to validate and to test with. classes: how many labels.
+    examples: to read them; None for a stream, which is over.
     features: of all usable examples, from the backbone as it was loaded, where the engine asked for them.
+    versions: for an example to train on, the rows of `features` that are of changed versions of it.
     cache: where what frozen stages make of the examples is kept.
     """
 
@@ -39,21 +43,28 @@ class Job:
     tap: int
     head: HeadSpec
     policy: FreezePolicy
-    examples: Examples
+    examples: Examples | None
     targets: Mapping[int, int]
     parts: Mapping[str, Sequence[int]]
     classes: int
     features: Features | None
     seed: int
+    versions: Mapping[int, Sequence[int]] = field(default_factory=dict)
     cache: Cache | None = None
 
-    def part(self, *names: str) -> Part:
-        """The features and targets of one or more parts."""
+    def part(self, name: str) -> Part:
+        """The features and targets of a part. An example with changed versions weighs as much as one without."""
         assert self.features is not None
         place = {number: row for row, number in enumerate(self.features.kept)}
-        numbers = [number for name in names for number in self.parts[name]]
-        rows = torch.tensor([place[number] for number in numbers], dtype=torch.long)
-        return Part(self.features.values, torch.tensor([self.targets[number] for number in numbers]), rows)
+        numbers, rows, weights = [], [], []
+        for number in self.parts[name]:
+            versions = (place[number], *(self.versions.get(number, ()) if name == "train" else ()))
+            numbers += [number] * len(versions)
+            rows += versions
+            weights += [1 / len(versions)] * len(versions)
+        targets = torch.tensor([self.targets[number] for number in numbers], dtype=torch.long)
+        weighted = torch.tensor(weights) if len(numbers) > len(self.parts[name]) else None
+        return Part(self.features.values, targets, torch.tensor(rows, dtype=torch.long), weighted)
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class ExactEngine(Engine):
     def train(self, job: Job) -> Trained:
         train, held = self._weighted(job.part("train")), self._weighted(job.part("validation"))
         if self._c is not None:
-            chosen = solver.solve(train, job.classes, 1 / (len(train) * self._c))
+            chosen = solver.solve(train, job.classes, 1 / (train.total * self._c))
         else:
             chosen = solver.choose(train, held, job.classes)
         if not self._refit or not len(held):
@@ -113,14 +124,15 @@ class ExactEngine(Engine):
                 chosen = solver.solve(train, job.classes, chosen.strength, near=chosen)
             return Trained(solved(job.head, chosen), _details(chosen))
         both = self._weighted(train + held)
-        strength = chosen.strength if self._c is None else 1 / (len(both) * self._c)
+        strength = chosen.strength if self._c is None else 1 / (both.total * self._c)
         final = solver.solve(both, job.classes, strength, near=chosen)
         return Trained(solved(job.head, final), _details(final), solved(job.head, chosen))
 
     def _weighted(self, part: Part) -> Part:
         if self._balance == "none" or not len(part):
             return part
-        return replace(part, weights=torch.tensor(example_weights(part.targets.tolist(), self._balance)))
+        weights = torch.tensor(example_weights(part.targets.tolist(), self._balance))
+        return replace(part, weights=weights if part.weights is None else weights * part.weights)
 
 
 def _details(solution: solver.Solution) -> dict[str, Any]:
@@ -140,3 +152,10 @@ def solved(spec: HeadSpec, solution: solver.Solution, met: Tensor | None = None)
 def exact(plans: Sequence[Plan], head: HeadSpec) -> bool:
     """Whether the exact engine can carry out the plans of every epoch."""
     return head.convex and all(plan.all_frozen for plan in plans)
+
+
+def judge(head: Head, part: Part) -> dict[str, Any]:
+    """How good a head is on a part."""
+    with torch.inference_mode():
+        probabilities = np.concatenate([head.decode(head(features)).numpy() for _, features in part.chunks()])
+    return classification(probabilities, part.targets.numpy())

@@ -1,0 +1,256 @@
+"""Which columns of a table are the input, the label and the split, and which modality reads the input."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from graftwork.errors import DataError, UsageError
+from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files, readable
+from graftwork.registry import modalities
+from graftwork.specs import Modality
+
+INPUT_NAMES = (
+    "text", "sentence", "message", "utterance", "review", "content", "body", "question", "query", "tweet",
+    "file", "file_name", "filename", "filepath", "file_path", "path", "image", "img", "audio", "clip", "input",
+)  # fmt: skip
+LABEL_NAMES = (
+    "label", "labels", "class", "category", "intent", "target", "topic", "sentiment", "emotion", "species", "y",
+)  # fmt: skip
+SPLIT_COLUMN = "split"
+TEXT_AS_BYTES = b"graftwork: text as bytes"
+"""In the metadata of a table whose text is of an encoding that is not known."""
+
+
+def list_tables(
+    tables: Mapping[str, pa.Table],
+    name: str,
+    base: Path,
+    input_column: str | None,
+    label_column: str | None,
+    labelled: bool | None,
+) -> Listing:
+    """Choose the columns of one or more tables of like columns (keyed by split, "" for none) and list their rows.
+
+    Raises `DataError` for a table without rows, or one whose columns are not plain and were not named.
+    """
+    known = known_splits(tables, name)
+    notes = [
+        f"The split '{split}' ({len(tables[split])} rows) is left out; train, validation and test are used."
+        for split in sorted(tables.keys() - set(known))
+    ]
+    tables = {split: tables[split] for split in known}
+    if not any(len(table) for table in tables.values()):
+        raise no_rows(name)
+    columns = Columns.of(next(iter(tables.values())), name, input_column, label_column, labelled)
+    return columns.list(tables, name, base, tuple(notes))
+
+
+def known_splits(splits: Iterable[str], name: str) -> list[str]:
+    """Those that are used; "" is none. Raises `DataError` where there are some and none of them is."""
+    splits = list(splits)
+    known = [split for split in splits if split == "" or split.lower() in SPLITS]
+    if splits and not known:
+        raise DataError(
+            f"'{name}' brings the splits {_listed(splits)}; accepted: {', '.join(SPLITS)}.", "Rename its splits."
+        )
+    return known
+
+
+def no_rows(name: str) -> DataError:
+    return DataError(f"'{name}' has no rows.", "Give a table with a header line and one example a line.")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that are used of tables alike, by name. place: where the inputs stand, in words."""
+
+    input: str
+    label: str | None
+    split: str | None
+    modality: Modality
+    place: str
+
+    @classmethod
+    def of(cls, table: pa.Table, name: str, asked: str | None, label: str | None, labelled: bool | None) -> Columns:
+        """asked, label: columns that the user named. labelled: whether a label is asked for; None takes a plain one.
+
+        Raises `DataError` where a column is not plain, `UsageError` where one that was named is not there.
+        """
+        columns = table.column_names
+        if twice := sorted({column for column in columns if columns.count(column) > 1}):
+            raise DataError(f"'{name}' has the column '{twice[0]}' more than once.", "Rename or remove one of them.")
+        found = _label(columns, label, asked, name) if labelled or label else None
+        if labelled is None and found is None:
+            found = _plain_label(columns, asked)
+        chosen = _input(columns, asked, found, name)
+        place = f"column '{chosen}'"
+        split = SPLIT_COLUMN if SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, found) else None
+        return cls(chosen, found, split, _modality(table, chosen, place), place)
+
+    def list(self, tables: Mapping[str, pa.Table], name: str, base: Path, notes: tuple[str, ...] = ()) -> Listing:
+        """The rows of tables that have these columns, keyed by split."""
+        inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
+        if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
+            inputs = [_text(cell) for cell in inputs]
+        labels: list[str | None] = []
+        splits: list[str] = []
+        for split, table in tables.items():
+            if self.label is not None:
+                labels += _label_words(table, self.label)
+            if split:
+                splits += [SPLITS[split.lower()]] * len(table)
+            elif self.split is not None:
+                splits += _split_words(table, self.split, name)
+        known = labels if self.label is not None else None
+        return Listing(name, self.place, self.modality, inputs, known, splits or None, base, notes, rows=True)
+
+
+class Column(Sequence[Any]):
+    """The cells of a column, of one or more tables in turn, each made a Python object when it is asked for."""
+
+    def __init__(self, parts: Sequence[pa.ChunkedArray]) -> None:
+        self._chunks = [chunk for part in parts for chunk in part.chunks]
+        self._starts = [0, *itertools.accumulate(len(chunk) for chunk in self._chunks)]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = bisect.bisect_right(self._starts, index) - 1
+        return self._chunks[part][index - self._starts[part]].as_py()
+
+
+def _label(columns: Sequence[str], asked: str | None, input_column: str | None, name: str) -> str:
+    if asked is not None:
+        return _present(asked, columns, name, "--label")
+    found = _plain_label(columns, input_column)
+    if found is None:
+        raise DataError(
+            f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
+            "Name it: --label COLUMN",
+        )
+    return found
+
+
+def _plain_label(columns: Sequence[str], input_column: str | None) -> str | None:
+    lowered = {column.lower(): column for column in columns}
+    found = next((lowered[n] for n in LABEL_NAMES if n in lowered), None)
+    others = [c for c in columns if c.lower() != SPLIT_COLUMN]
+    if found is None and len(others) == 2:
+        taken = input_column or next((lowered[n] for n in INPUT_NAMES if n in lowered), None)
+        found = next((c for c in others if taken is not None and c != taken), None)
+    return found
+
+
+def _input(columns: Sequence[str], asked: str | None, label: str | None, name: str) -> str:
+    if asked is not None:
+        return _present(asked, columns, name, "--input")
+    rest = [c for c in columns if c != label and c.lower() != SPLIT_COLUMN]
+    lowered = {column.lower(): column for column in rest}
+    named = [lowered[n] for n in INPUT_NAMES if n in lowered]
+    if len(named) == 1 or (not named and len(rest) == 1):
+        return (named or rest)[0]
+    raise DataError(
+        f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the input.",
+        "Name it: --input COLUMN",
+    )
+
+
+def _present(asked: str, columns: Sequence[str], name: str, option: str) -> str:
+    if asked not in columns:
+        raise UsageError(
+            f"'{name}' has no column '{asked}'; its columns are {_listed(columns)}.",
+            f"Name one of them: {option} COLUMN",
+        )
+    return asked
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(f"'{column}'" for column in columns)
+
+
+def _modality(table: pa.Table, column: str, place: str) -> Modality:
+    feature = _feature(table, column).get("_type", "")
+    for modality in modalities():
+        if feature in modality.features:
+            return modality
+    kind = table.schema.field(column).type
+    if pa.types.is_struct(kind):
+        paths = [
+            value["path"] or "" for value in table.column(column).slice(0, 100).to_pylist() if value and "path" in value
+        ]
+        return modality_of_files(paths, place)
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_bytes(table)):
+        raise DataError(f"The {place} holds {kind}; text or file paths are accepted.", "Name another: --input COLUMN")
+    known = by_extension()
+    cells = map(_text, table.column(column).slice(0, 200).to_pylist())
+    sample = [value.strip() for value in cells if value and value.strip()]
+    paths = [
+        value for value in sample if "\n" not in value and _suffix(value) in known and not known[_suffix(value)].inline
+    ]
+    if len(paths) > len(sample) / 2:
+        return modality_of_files(paths, place)
+    inline = next((m for m in modalities() if m.inline), None)
+    if inline is None:
+        raise DataError(f"No installed plugin reads the text in {place}.", "Install one: pip install graftwork-text")
+    return inline
+
+
+def _is_bytes(table: pa.Table) -> bool:
+    return TEXT_AS_BYTES in (table.schema.metadata or {})
+
+
+def _suffix(value: str) -> str:
+    return Path(value).suffix.lower()
+
+
+def _feature(table: pa.Table, column: str) -> dict[str, Any]:
+    metadata = (table.schema.metadata or {}).get(b"huggingface")
+    described = json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
+    return described.get(column, {}) if isinstance(described.get(column), dict) else {}
+
+
+def _text(cell: Any) -> str | None:
+    return None if cell is None else readable(cell if isinstance(cell, bytes) else str(cell))
+
+
+def _label_words(table: pa.Table, column: str) -> list[str | None]:
+    names = _feature(table, column).get("names")
+    values = table.column(column)
+    if names:
+        return [None if v is None or v < 0 else names[v] for v in values.to_pylist()]
+    if pa.types.is_nested(values.type):
+        raise DataError(
+            f"The label column '{column}' holds {values.type}; one label per example is accepted.",
+            "Name another: --label COLUMN",
+        )
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    # One object for each label, however many rows have it.
+    found: list[str | None] = []
+    for chunk in values.chunks:
+        words = [_text(value) for value in chunk.dictionary.to_pylist()]
+        words = [word if word and word.strip() else None for word in words]
+        found += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
+    return found
+
+
+def _split_words(table: pa.Table, column: str, name: str) -> list[str]:
+    words = [str(_text(value)).strip().lower() for value in table.column(column).to_pylist()]
+    unknown = sorted(set(words) - set(SPLITS))
+    if unknown:
+        raise DataError(
+            f"'{name}' has '{unknown[0]}' in its column '{column}'; accepted: {', '.join(SPLITS)}.",
+            "Rename it, or the column.",
+        )
+    return [SPLITS[word] for word in words]

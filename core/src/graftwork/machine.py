@@ -1,0 +1,79 @@
+"""What a fit uses of the machine: a device, other processes, memory, chance, seconds; and what computed it."""
+
+from __future__ import annotations
+
+import platform
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import torch
+
+from graftwork import processes
+from graftwork.errors import GraftworkError
+
+
+def resolve_device(word: str) -> torch.device:
+    """The device that "auto", "cpu", "cuda" or "mps" means here. Raises `GraftworkError` for one that is not there."""
+    if word == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(word)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise GraftworkError(f"There is no device '{word}' on this machine.", "Write: --device auto") from error
+    return device
+
+
+def meet(device: torch.device) -> None:
+    """Find the other processes, where there are any."""
+    if processes.count() > 1:
+        from accelerate import PartialState
+
+        PartialState(cpu=device.type == "cpu")
+
+
+def memory() -> int:
+    """Bytes of memory that are free."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def seed_all(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def versions() -> dict[str, str]:
+    """What computes here, so that a difference elsewhere can be explained."""
+    found = {"python": platform.python_version()}
+    for name in ("graftwork", "torch", "torchvision", "torchaudio", "transformers", "numpy", "scipy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    found["threads"] = str(torch.get_num_threads())
+    return found
+
+
+class Clock:
+    """Seconds spent in named parts, and in total since it was made."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+        self._parts: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self._parts[part] = self._parts.get(part, 0) + time.perf_counter() - begun
+
+    def seconds(self) -> dict[str, float]:
+        total = time.perf_counter() - self._begun
+        return {**{k: round(v, 3) for k, v in self._parts.items()}, "total": round(total, 3)}

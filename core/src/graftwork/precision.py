@@ -1,0 +1,49 @@
+"""In which precision frozen stages run: what a machine is fast at, and all that decides rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graftwork.errors import UsageError
+
+AGREES = 0.999
+"""The least cosine between bf16 and fp32 features of the first batch for bf16 to be used."""
+
+
+def check_precision(precision: str) -> None:
+    """Raises `UsageError` for a precision that features are not extracted in."""
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")
+
+
+def fast_bf16(device: torch.device | str) -> bool:
+    """Whether the device multiplies bf16 matrices faster than fp32 ones (AMX or AVX-512 BF16 on a processor)."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    supported = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return torch.backends.mkldnn.is_available() and any(check() for check in supported if check)
+
+
+def rounding(device: torch.device) -> Mapping[str, Any]:
+    """All that decides how torch rounds on a device."""
+    found = {
+        "torch": torch.__version__,
+        "device": device.type,
+        "matmul": torch.get_float32_matmul_precision(),
+        "mkldnn": torch.backends.mkldnn.enabled,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+    if device.type == "cuda":
+        found["processor"] = torch.cuda.get_device_name(device)
+        found["cuda"] = [torch.version.cuda, torch.backends.cudnn.version(), torch.backends.cudnn.allow_tf32]
+    return found
+
+
+def least_cosine(exact: Tensor, other: Tensor) -> float:
+    """Between the rows of two `(N, D)`."""
+    return float(torch.nn.functional.cosine_similarity(exact.double(), other.double(), dim=-1).min())

@@ -1,0 +1,124 @@
+"""What a data source is: class folders, or tables in a file, in a `datasets` folder, on the hub, or at hand.
+
+Nothing is read before it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from graftwork.errors import DataError
+from graftwork.tables import PIECE, SUFFIXES, read_pieces, read_table
+from graftwork.weights import hub_unreachable, offline
+
+
+class Tables(ABC):
+    """Tables of like columns, one for each split. base: the folder that relative paths in them start from."""
+
+    name: str
+    base: Path
+    splits: tuple[str, ...] = ("",)
+    """Their names; the empty one where the table is not divided."""
+
+    @abstractmethod
+    def whole(self) -> dict[str, pa.Table]:
+        """Each of them, undecoded, by split."""
+
+    @abstractmethod
+    def pieces(self, split: str) -> Iterator[pa.Table]:
+        """The rows of one of them, some at a time."""
+
+
+class File(Tables):
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.base = path, path.stem, path.parent
+
+    def whole(self) -> dict[str, pa.Table]:
+        return {"": read_table(self.path)}
+
+    def pieces(self, split: str) -> Iterator[pa.Table]:
+        return read_pieces(self.path)
+
+
+class DataSet(Tables):
+    """What `datasets` has loaded: one set or one for each split, at hand (`Dataset`) or not (`IterableDataset`)."""
+
+    def __init__(self, loaded: Any, name: str, base: Path) -> None:
+        parts = loaded if isinstance(loaded, Mapping) else {"": loaded}
+        self._parts = {str(split): part for split, part in parts.items()}
+        self.name, self.base, self.splits = name, base, tuple(self._parts)
+
+    def whole(self) -> dict[str, pa.Table]:
+        for part in self._parts.values():
+            if not hasattr(part, "__len__"):
+                raise DataError(
+                    f"{self.name} is an IterableDataset, which is read in a stream.", "Write: graftwork.stream(...)"
+                )
+        return {split: part.with_format("arrow")[:] for split, part in self._parts.items()}
+
+    def pieces(self, split: str) -> Iterator[pa.Table]:
+        part = self._parts[split]
+        described = part.features.arrow_schema.metadata if part.features else None
+        tables = part.with_format("arrow").iter(batch_size=PIECE)
+        while True:
+            try:
+                table = next(tables, None)
+            except Exception as error:  # the library raises its own and its transport's families
+                raise _not_loaded(self.name, error) from error
+            if table is None:
+                return
+            yield table.replace_schema_metadata(described) if described else table
+
+
+def open_source(source: Any, *, streaming: bool = False) -> Tables | Path:
+    """The tables that `source` names or is; of a folder that is no table its path. streaming: reads no more of a set on
+    the hub than is asked for.
+
+    Raises `DataError` for what is not there, or neither a table nor a folder.
+    """
+    if hasattr(source, "with_format"):
+        return DataSet(source, "the data set", Path())
+    words = str(os.fspath(source))
+    if words.startswith("hub:"):
+        reason = "--offline forbids fetching it" if offline() else hub_unreachable()
+        if reason:
+            raise DataError(
+                f"The data set '{words[4:]}' is on the hub, which cannot be reached ({reason}).",
+                "Save it to disk first.",
+            )
+        return DataSet(_loaded(words[4:], hub=True, streaming=streaming), words, Path())
+    path = Path(words).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"'{words}' does not exist; a folder, a table or hub:NAME is accepted.", "See: graftwork fit --help"
+        )
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise DataError(
+                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
+                "Give a table, or a folder of class folders.",
+            )
+        return File(path)
+    if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
+        return DataSet(_loaded(str(path), hub=False), path.name, path)
+    return path
+
+
+def _loaded(source: str, *, hub: bool, streaming: bool = False) -> Any:
+    import datasets
+
+    try:
+        return datasets.load_dataset(source, streaming=streaming) if hub else datasets.load_from_disk(source)
+    except Exception as error:  # the library raises its own and its transport's families
+        raise _not_loaded(source, error) from error
+
+
+def _not_loaded(source: str, error: Exception) -> DataError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return DataError(f"'{source}' cannot be loaded as a data set: {reason[:200]}.", "See: graftwork fit --help")

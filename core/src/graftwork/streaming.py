@@ -1,0 +1,101 @@
+"""Data that are read once from front to end, in chunks, and never at hand as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from graftwork import folders
+from graftwork.columns import Columns, known_splits, no_rows
+from graftwork.listing import Listing
+from graftwork.parallel import beside
+from graftwork.reading import Data, check_no_columns, observe
+from graftwork.sources import Tables, open_source
+from graftwork.specs import Modality
+
+MOST_ROWS, MOST_BYTES = 4096, 64 * 2**20
+"""A chunk is read to its end when it has as many rows, or as many bytes."""
+
+
+class Stream:
+    """Data in chunks that are read when they are asked for, the next one beside the work on the last.
+
+    head: the first chunk. Iterating anew reads anew.
+    """
+
+    def __init__(self, name: str, listings: Callable[[], Iterator[Listing]]) -> None:
+        self.name = name
+        self._listings = listings
+        first = next(listings(), None)
+        if first is None:
+            raise no_rows(name)
+        self.head: Data = observe(first)
+
+    @property
+    def modality(self) -> Modality:
+        return self.head.modality
+
+    def chunks(self) -> Iterator[Data]:
+        """Each chunk, its headers read; one may hold nothing that can be used."""
+
+        def observed() -> Iterator[Data]:
+            begin = 0
+            for listing in self._listings():
+                yield observe(replace(listing, begin=begin), chunk=True)
+                begin += len(listing.inputs)
+
+        return beside(observed())
+
+
+def stream(source: Any, *, input: str | None = None, label: str | None = None, labelled: bool = True) -> Stream:
+    """Data that need not fit in memory or on the disk, in chunks: of what `graftwork.data` takes, or a
+    `datasets.IterableDataset`. Sets on the hub are fetched as they are read.
+
+    input, label, labelled: as `graftwork.data` takes them; the columns are settled by the first rows.
+    Raises `DataError` when there is nothing to use, `UsageError` for a column that does not exist.
+    """
+    found = open_source(source, streaming=True)
+    if isinstance(found, Path):
+        check_no_columns(found, input, label)
+        listing = folders.list_folder(found, labelled=labelled)
+        return Stream(listing.name, lambda: _cut(listing))
+    splits = known_splits(found.splits, found.name)
+    left_out = sorted(set(found.splits) - set(splits))
+    notes = tuple(f"The split '{split}' is left out; train, validation and test are used." for split in left_out)
+    columns: list[Columns] = []
+
+    def listings() -> Iterator[Listing]:
+        for split in splits:
+            for table in _chunks(found, split):
+                if not columns:
+                    columns.append(Columns.of(table, found.name, input, label, labelled))
+                yield columns[0].list({split: table}, found.name, found.base, notes)
+
+    return Stream(found.name, listings)
+
+
+def _chunks(tables: Tables, split: str) -> Iterator[pa.Table]:
+    pieces: list[pa.Table] = []
+    for piece in tables.pieces(split):
+        pieces.append(piece)
+        if sum(map(len, pieces)) >= MOST_ROWS or sum(piece.nbytes for piece in pieces) >= MOST_BYTES:
+            yield pa.concat_tables(pieces)
+            pieces = []
+    if any(map(len, pieces)):
+        yield pa.concat_tables(pieces)
+
+
+def _cut(listing: Listing) -> Iterator[Listing]:
+    for start in range(0, len(listing.inputs), MOST_ROWS):
+        here = slice(start, start + MOST_ROWS)
+        labels, splits = listing.labels, listing.splits
+        yield replace(
+            listing,
+            inputs=listing.inputs[here],
+            labels=None if labels is None else labels[here],
+            splits=None if splits is None else splits[here],
+        )
