@@ -98,6 +98,34 @@ def test_only_training_examples_are_changed_and_each_epoch_differently(messages,
     assert not trained & held
 
 
+def test_a_solved_head_sees_each_training_example_in_all_its_views(messages, tiny_bert) -> None:
+    name = f"local:{tiny_bert}"
+    plain, run = gw.fit(messages, name), gw.fit(messages, name, augment=True, views=3)
+    assert run.record["cache"]["misses"] > 0
+    assert sum(run.record["cache"].values()) == 40 + 3 * 32
+    assert not all(torch.equal(t, plain._head.state_dict()[k]) for k, t in run._head.state_dict().items())
+    again = gw.fit(messages, name, augment=True, views=3)
+    assert again.record["cache"] == {"hits": 40 + 3 * 32, "misses": 0}
+    assert all(torch.equal(t, again._head.state_dict()[k]) for k, t in run._head.state_dict().items())
+    assert run.record["settings"] == {"balance": "none", "augment": True, "views": 3}
+    every = gw.fit(messages, name, augment=True, views=3, tap="all")
+    assert every.metrics == gw.fit(messages, name, augment=True, views=3, tap=every.record["tap"]).metrics
+    with pytest.raises(gw.UsageError, match="and none is said. Say how many: --augment --views 8"):
+        gw.fit(messages, name, augment=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"c": 3.0}, {"balance": "weights"}, {"refit": False}], ids=str)
+def test_views_that_change_nothing_change_no_head(messages, tiny_bert, monkeypatch, options) -> None:
+    """An example in many views weighs as much as one in none."""
+    name = f"local:{tiny_bert}"
+    messages.write_text(messages.read_text().replace("where is my parcel please is,delivery", "i is,card"))
+    monkeypatch.setattr("graftwork_text.augment.build", lambda: lambda text, rng: text)
+    plain, viewed = gw.fit(messages, name, **options), gw.fit(messages, name, augment=True, views=2, **options)
+    for key, tensor in viewed._head.state_dict().items():
+        assert torch.allclose(tensor, plain._head.state_dict()[key], atol=1e-4)
+    assert viewed.metrics == pytest.approx(plain.metrics, abs=1e-4)
+
+
 def test_a_modality_without_augmentation_says_so(messages, tiny_bert, plugins) -> None:
     import dataclasses
 

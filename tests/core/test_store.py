@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import graftwork as gw
-from graftwork import UsageError, store
-from graftwork.store import Row, Store
+from graftwork import UsageError, shards, store
+from graftwork.shards import Row
+from graftwork.store import Store
 
 ABOUT = {"backbone": "b", "kind": "features", "precision": "fp32", "weights": "w"}
 
@@ -145,15 +146,39 @@ def change_core(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr("graftwork.examples.core", lambda: "another version")
 
 
+def change_reader(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("graftwork.pipeline.made_by", lambda factory: "another version")
+
+
 @pytest.mark.parametrize(
     "change",
-    [change_weight, change_tokenizer, change_length, change_rounding, change_kernels, change_code, change_core],
+    [
+        change_weight,
+        change_tokenizer,
+        change_length,
+        change_rounding,
+        change_kernels,
+        change_code,
+        change_core,
+        change_reader,
+    ],
     ids=lambda change: change.__name__,
 )
 def test_whatever_decides_a_feature_is_in_its_key(messages, tiny, monkeypatch, change) -> None:
     assert computed(messages, tiny) == (12, 28)
     change(Path(tiny.removeprefix("local:")), monkeypatch)
     assert computed(messages, tiny) == (12, 28)
+
+
+def test_what_converts_an_example_is_in_its_key_and_in_no_others(messages, tiny, monkeypatch) -> None:
+    from graftwork import pipeline
+
+    with messages.open("a") as file:
+        file.write("Where Is It,delivery\n")
+    assert computed(messages, tiny) == (12, 29)
+    original = pipeline.made_by
+    monkeypatch.setattr(pipeline, "made_by", lambda factory: original(factory) + "+" * factory.endswith(":lower"))
+    assert computed(messages, tiny) == (40, 1)
 
 
 def test_other_ways_to_read_are_other_features(messages, tiny) -> None:
@@ -219,7 +244,7 @@ def test_whatever_happens_to_the_files_a_row_is_right_or_missing(tmp_path_factor
         case "shift":
             content = content[where:] + content[:where]
     shard.write_bytes(bytes(content))
-    untouched = bytes(content) == b"".join(store._packed(1, row) for row in rows)
+    untouched = bytes(content) == b"".join(shards.pack(1, row) for row in rows)
     with Store(folder) as kept:
         space = kept.space(ABOUT)
         places = space.find([row.digest for row in rows])
@@ -328,7 +353,7 @@ def test_a_store_that_cannot_be_written_costs_a_warning_and_nothing_else(
         for words in run.record["warnings"]
     )
     own_store.unlink()
-    original = store._Writer.append
+    original = shards.Writer.append
     writes = []
 
     def full(self, record):
@@ -337,7 +362,7 @@ def test_a_store_that_cannot_be_written_costs_a_warning_and_nothing_else(
             raise OSError(28, "No space left on device")
         return original(self, record)
 
-    monkeypatch.setattr(store._Writer, "append", full)
+    monkeypatch.setattr(shards.Writer, "append", full)
     monkeypatch.setattr("graftwork_text.bert.Bert.batch_size", 60)
     run = gw.fit(messages, tiny)
     assert run.metrics == pytest.approx(right.metrics, abs=1e-6)

@@ -16,16 +16,13 @@ from graftwork.logs import check_tensorboard
 from graftwork.machine import resolve_device
 from graftwork.policies import FreezePolicy
 from graftwork.precision import check_precision
-from graftwork.reading import MOST_BAD, Data, allow_bad
+from graftwork.reading import Data, allow_bad
 from graftwork.runs import check_free
 from graftwork.settings import Settings, decide
 from graftwork.specs import BackboneSpec, HeadSpec, Modality, load_factory
 from graftwork.splits import check_fraction, check_labels, labelled, split
 from graftwork.streaming import Stream
 from graftwork.trainer import exact
-
-MOST_UNFIT = 0.5
-"""The part of a stream's first chunk that may not fit the encoder; of all the data it is `MOST_BAD`, at the end."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,8 @@ def settle(asked: Asked, data: Data | Stream) -> Settled:
     head, streamed = data.head, isinstance(data, Stream)
     name = data.modality.name
     spec = registry.backbone(asked.backbone) if asked.backbone else registry.starter(name, asked.adapter)
-    spare = MOST_UNFIT if streamed else MOST_BAD
     agreement = registry.agree_on(
-        spec, head.observed, asked.adapter, may_leave_out=spare if asked.on_bad == "skip" else 0.0
+        spec, head.observed, asked.adapter, may_leave_out=data.spare if asked.on_bad == "skip" else 0.0
     )
     if asked.out is not None and processes.first():
         check_free(asked.out)

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from graftwork.agreement import Agreement
 from graftwork.contracts import ObservedInput, Value
@@ -19,7 +19,6 @@ from graftwork.specs import Modality, load_factory
 
 MOST_BAD = 0.05
 """The part of the data that may be left out as unreadable before a fit is refused."""
-
 
 CHUNK = 64
 """How many examples a thread reads at a time."""
@@ -63,6 +62,9 @@ class Data:
         numbers = [self.raws.numbers[i] for i in chosen]
         labels = None if self.labels is None else [self.labels[i] for i in chosen]
         return replace(self, raws=self.raws.at(numbers), labels=labels, splits=[split] * len(chosen))
+
+    spare: ClassVar[float] = MOST_BAD
+    """The part of `head` that may not fit an encoder."""
 
     @property
     def head(self) -> Data:

@@ -1,34 +1,28 @@
 """The feature store: what frozen stages made of an example, kept on disk and found again by any process.
 
 A *space* holds all that decides a result besides the example: weights, contract, rounding, code. In it a *row* belongs
-to the digest of an example. Rows lie in *shards*, files that one writer each appends to; SQLite in WAL mode says where.
-A row is a few *segments*, each with a checksum that covers its key too, so a torn, changed or mistaken one is never
-returned: it counts as missing, and is computed again.
-
-Shards are read with `pread`, not mapped: a mapped file that another process cuts short kills the reader, and its pages
-count as the reader's memory.
+to the digest of an example. Rows lie in *shards* (see `graftwork.shards`); SQLite in WAL mode says where.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import sqlite3
-import struct
 import tempfile
 import time
 import uuid
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from graftwork.errors import StoreError, UsageError
+from graftwork.locks import lock, locked, unlink_unless_locked
+from graftwork.shards import PLACE, Row, Writer, pack, unpack
 
 FORMAT = 1
 LIMIT = 20 * 10**9
@@ -55,20 +49,6 @@ CREATE TABLE claims (
     space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (space, digest)
 ) WITHOUT ROWID;
 """
-
-PLACE = np.dtype(
-    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("unread", "f8")]
-)
-
-
-class Row(NamedTuple):
-    """A row to be written: the digest of its example, its segments, of how many parts of the example it was made, and
-    how much of it was not read."""
-
-    digest: bytes
-    segments: Sequence[bytes]
-    parts: int = 1
-    unread: float = 0.0
 
 
 def default_folder() -> Path:
@@ -106,11 +86,11 @@ class Store:
         self._owners = self.folder / "owners"
         self._open: dict[int, int | None] = {}
         self._owner: tuple[str, int] | None = None
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
         try:
             for folder_ in (self._shards, self._owners):
                 folder_.mkdir(parents=True, exist_ok=True)
-            with _locked(self.folder / "lock"):
+            with locked(self.folder / "lock"):
                 self._index = self._connected()
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
@@ -220,22 +200,8 @@ class Store:
         self, space: int, digest: bytes, place: np.void, segments: Sequence[int] | None = None
     ) -> list[bytes] | None:
         """The segments of a row (all, or those with these numbers); None where it is not there or damaged."""
-        shard, begin, _, count, _, _ = place.item()
-        handle = self._handle(shard) if shard >= 0 else None
-        if handle is None:
-            return None
-        head = os.pread(handle, 4 * count + 4, begin)
-        if len(head) < 4 * count + 4 or _sum(space, digest, count, head[:-4]) != head[-4:]:
-            return None
-        lengths = struct.unpack(f"<{count}I", head[:-4])
-        found = []
-        for number in range(count) if segments is None else segments:
-            start = begin + len(head) + sum(lengths[:number]) + 4 * number
-            stored = os.pread(handle, lengths[number] + 4, start)
-            if len(stored) != lengths[number] + 4 or _sum(space, digest, number, stored[:-4]) != stored[-4:]:
-                return None
-            found.append(stored[:-4])
-        return found
+        handle = self._handle(int(place["shard"])) if place["shard"] >= 0 else None
+        return None if handle is None else unpack(handle, space, digest, place, segments)
 
     def _handle(self, shard: int) -> int | None:
         """An open file for a shard; None where it has been evicted."""
@@ -251,7 +217,7 @@ class Store:
         """Append rows, tell the index where they are, and make room. Raises `StoreError` where the disk is full."""
         with self._guarded():
             writer = self._writing()
-            written = [(row, *writer.append(_packed(space, row))) for row in rows]
+            written = [(row, *writer.append(pack(space, row))) for row in rows]
             with self._transaction():
                 self._index.execute(
                     "INSERT INTO shards (name, bytes, used) VALUES (?, ?, ?) "
@@ -286,7 +252,7 @@ class Store:
                 "Begin it anew: graftwork cache clear, or write: --no-cache",
             ) from error
 
-    def _writing(self) -> _Writer:
+    def _writing(self) -> Writer:
         """The shard to append to: this process's own, one that was left with room, or a new one."""
         if self._writer is not None and self._writer.bytes >= SHARD:
             self._writer.close()
@@ -296,8 +262,8 @@ class Store:
                 "SELECT name FROM shards WHERE bytes < ? ORDER BY used DESC LIMIT 3", (SHARD // 2,)
             )
             names = [name for (name,) in left.fetchall()]
-            made = (_Writer.take(self._shards / name) for name in names)
-            self._writer = next((writer for writer in made if writer), None) or _Writer.new(self._shards)
+            made = (Writer.take(self._shards / name) for name in names)
+            self._writer = next((writer for writer in made if writer), None) or Writer.new(self._shards)
         return self._writer
 
     def _make_room(self) -> None:
@@ -308,7 +274,7 @@ class Store:
         for shard, name, size in self._index.execute("SELECT id, name, bytes FROM shards ORDER BY used").fetchall():
             if taken <= self.limit:
                 break
-            if _unlink_unless_locked(self._shards / name):
+            if unlink_unless_locked(self._shards / name):
                 with self._transaction():
                     self._index.execute("DELETE FROM rows WHERE shard = ?", (shard,))
                     self._index.execute("DELETE FROM shards WHERE id = ?", (shard,))
@@ -319,7 +285,7 @@ class Store:
         known = {name for (name,) in self._index.execute("SELECT name FROM shards")}
         for file in self._shards.iterdir():
             if file.name not in known:
-                _unlink_unless_locked(file)
+                unlink_unless_locked(file)
         for file in self._owners.iterdir():
             if self._owner is None or file.name != self._owner[0]:
                 self._bury(file.name)
@@ -341,7 +307,7 @@ class Store:
         if self._owner is None:
             name = uuid.uuid4().hex
             handle = os.open(self._owners / name, os.O_CREAT | os.O_RDWR)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle)
             self._owner = (name, handle)
         return self._owner[0]
 
@@ -360,7 +326,7 @@ class Store:
         """Whether an owner is gone, or is this store itself; the claims of one that is gone go with it."""
         if self._owner is not None and name == self._owner[0]:
             return True
-        gone = _unlink_unless_locked(self._owners / name)
+        gone = unlink_unless_locked(self._owners / name)
         if gone:
             self._index.execute("DELETE FROM claims WHERE owner = ?", (name,))
         return gone
@@ -461,92 +427,6 @@ class Space:
                 "DELETE FROM claims WHERE space = ? AND digest = ? AND owner = ?",
                 [(self.number, digest, self.store.owner()) for digest in digests],
             )
-
-
-class _Writer:
-    """A shard that this process appends to, locked so that nobody else does or takes it for abandoned."""
-
-    def __init__(self, file: Path, handle: int) -> None:
-        self.name = file.name
-        self.bytes = os.fstat(handle).st_size
-        self._handle = handle
-
-    @classmethod
-    def new(cls, folder: Path) -> _Writer:
-        file = folder / uuid.uuid4().hex
-        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        return cls(file, handle)
-
-    @classmethod
-    def take(cls, file: Path) -> _Writer | None:
-        """Go on with a shard that nobody writes to any more."""
-        try:
-            handle = os.open(file, os.O_WRONLY | os.O_APPEND)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if file.stat().st_ino == os.fstat(handle).st_ino:
-                return cls(file, handle)
-        except OSError:
-            pass
-        os.close(handle)
-        return None
-
-    def append(self, record: bytes) -> tuple[int, int]:
-        """Where the record begins, and its bytes."""
-        begin, view = self.bytes, memoryview(record)
-        while view:
-            view = view[os.write(self._handle, view) :]
-        self.bytes += len(record)
-        return begin, len(record)
-
-    def close(self) -> None:
-        os.close(self._handle)
-
-
-def _packed(space: int, row: Row) -> bytes:
-    count = len(row.segments)
-    head = struct.pack(f"<{count}I", *map(len, row.segments))
-    made = [head, _sum(space, row.digest, count, head)]
-    for number, segment in enumerate(row.segments):
-        made += [segment, _sum(space, row.digest, number, segment)]
-    return b"".join(made)
-
-
-def _sum(space: int, digest: bytes, number: int, payload: bytes) -> bytes:
-    """CRC-32 of a segment, begun with what it belongs to."""
-    seed = zlib.crc32(digest, zlib.crc32(f"{space} {number}".encode()))
-    return zlib.crc32(payload, seed).to_bytes(4, "little")
-
-
-def _unlink_unless_locked(file: Path) -> bool:
-    """Delete a file that no living process holds locked; whether it is gone."""
-    try:
-        handle = os.open(file, os.O_RDWR)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        file.unlink(missing_ok=True)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    handle = os.open(file, os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

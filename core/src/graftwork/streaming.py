@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -26,6 +26,9 @@ class Stream:
 
     head: the first chunk. Iterating anew reads anew.
     """
+
+    spare: ClassVar[float] = 0.5
+    """The part of `head` that may not fit an encoder; of the whole it is as of data at hand, and known at the end."""
 
     def __init__(self, name: str, listings: Callable[[], Iterator[Listing]]) -> None:
         self.name = name

@@ -8,15 +8,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graftwork import processes
 from graftwork.builtin import POLICIES
-from graftwork.cli import output
+from graftwork.cli import cache, output
+from graftwork.cli.output import Json
 from graftwork.errors import DataError, GraftworkError, UsageError
 from graftwork.layout import unfinished_folder
+
+if TYPE_CHECKING:
+    from graftwork.reading import Data
+    from graftwork.streaming import Stream
 
 app = typer.Typer(
     name="graftwork",
@@ -28,7 +33,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network; say which file is missing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 OnBad = Annotated[str, typer.Option(help="Unreadable examples: skip (up to 5 % of the data) or error.")]
@@ -38,6 +42,9 @@ Label = Annotated[str | None, typer.Option(help="The table's column of labels.")
 Adapter = Annotated[
     str | None,
     typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),
+]
+Streaming = Annotated[
+    bool, typer.Option("--streaming", help="Read the data once, in chunks, for more than memory or the disk holds.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the feature store.")]
 
@@ -169,6 +176,7 @@ def fit(
     adapter: Adapter = None,
     input: Input = None,
     label: Label = None,
+    streaming: Streaming = False,
     on_bad: OnBad = "skip",
     no_cache: NoCache = False,
     compile: Annotated[
@@ -180,22 +188,23 @@ def fit(
 ) -> None:
     """Train on labelled data and save the run."""
     _go_offline(offline)
-    from graftwork import reading, registry
+    from graftwork import registry
 
     # What the data are, and whether they fit, is settled before torch is loaded.
     if adapter is not None:
         through = registry.adapter(adapter)
         kinds = (registry.modality(name).noun for name in (through.contract.modality, through.target))
         output.say(f"{output.upper(next(kinds))} is shown to the encoder as {next(kinds)} by the adapter {adapter}.")
-    found = reading.data(data, input=input, label=label)
+    found = _read(data, input, label, streaming)
+    head = found.head.observed
     if backbone is None:
         backbone = registry.starter(found.modality.name, adapter or "").name
         output.say(
-            f"{output.upper(found.observed.place)} holds {found.modality.noun}; taking {backbone}. "
+            f"{output.upper(head.place)} holds {found.modality.noun}; taking {backbone}. "
             "Choose another: --backbone NAME"
         )
-    spare = reading.MOST_BAD if on_bad == "skip" else 0.0
-    registry.agree_on(registry.backbone(backbone), found.observed, adapter or "", may_leave_out=spare)
+    spare = found.spare if on_bad == "skip" else 0.0
+    registry.agree_on(registry.backbone(backbone), head, adapter or "", may_leave_out=spare)
     out = out or _new_run(found.name, backbone, resume)
 
     from graftwork import fitting
@@ -221,6 +230,7 @@ def evaluate(
     ],
     input: Input = None,
     label: Label = None,
+    streaming: Streaming = False,
     on_bad: OnBad = "skip",
     no_cache: NoCache = False,
     device: Device = "cpu",
@@ -229,11 +239,11 @@ def evaluate(
 ) -> None:
     """Metrics of a saved run on labelled data."""
     _go_offline(offline)
-    from graftwork import reading, runs
+    from graftwork import runs
 
     loaded = runs.load(run)
     with output.steady():
-        found = reading.data(data, input=input, label=label)
+        found = _read(data, input, label, streaming)
         result = loaded.evaluate(found, on_bad=on_bad, device=device, cache=not no_cache)
     output.evaluated({"run": str(run), **result}, json)
 
@@ -268,44 +278,7 @@ def predict(
     output.predicted(answers, json)
 
 
-store = typer.Typer(no_args_is_help=True, help="The feature store: what frozen stages made of examples, kept on disk.")
-app.add_typer(store, name="cache")
-
-
-@store.command("list")
-def list_cache(json: Json = False) -> None:
-    """What it holds: for each encoder and way of computing the examples, their bytes and the last use."""
-    from graftwork.store import Store
-
-    with Store() as found:
-        output.cached(found.list(), json)
-
-
-@store.command("size")
-def size_cache(json: Json = False) -> None:
-    """Where it is, and how much it holds and may hold."""
-    from graftwork.store import Store
-
-    with Store() as found:
-        output.cache_size(found.size(), json)
-
-
-@store.command("verify")
-def verify_cache(json: Json = False) -> None:
-    """Read all of it, and forget what is damaged, so that it is computed again."""
-    from graftwork.store import Store
-
-    with Store() as found:
-        output.cache_verified(found.verify(), json)
-
-
-@store.command("clear")
-def clear_cache(json: Json = False) -> None:
-    """Forget everything."""
-    from graftwork.store import Store
-
-    with Store() as found:
-        output.cache_cleared(found.clear(), json)
+app.add_typer(cache.app, name="cache")
 
 
 @app.command()
@@ -317,6 +290,13 @@ def demo(offline: Offline = False, json: Json = False) -> None:
     with output.steady():
         result = tour.run()
     output.toured(result, json)
+
+
+def _read(source: str, input: str | None, label: str | None, streaming: bool) -> Data | Stream:
+    from graftwork.reading import data
+    from graftwork.streaming import stream
+
+    return (stream if streaming else data)(source, input=input, label=label)
 
 
 def _lines() -> list[str]:

@@ -1,0 +1,115 @@
+"""Shards: files of rows that one writer each appends to, and nobody trusts.
+
+A row is a few *segments*, each with a checksum that covers its key too, so a torn, changed or mistaken one is never
+returned: it counts as missing, and is computed again.
+
+They are read with `pread`, not mapped: a mapped file that another process cuts short kills the reader, and its pages
+count as the reader's memory.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from graftwork.locks import lock
+
+PLACE = np.dtype(
+    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("unread", "f8")]
+)
+"""Where a row lies, of how many segments and parts of its example it is, and how much of that was not read."""
+
+
+class Row(NamedTuple):
+    """A row to be written: the digest of its example, its segments, of how many parts of the example it was made, and
+    how much of it was not read."""
+
+    digest: bytes
+    segments: Sequence[bytes]
+    parts: int = 1
+    unread: float = 0.0
+
+
+def pack(space: int, row: Row) -> bytes:
+    """A row as a shard holds it."""
+    count = len(row.segments)
+    head = struct.pack(f"<{count}I", *map(len, row.segments))
+    made = [head, _sum(space, row.digest, count, head)]
+    for number, segment in enumerate(row.segments):
+        made += [segment, _sum(space, row.digest, number, segment)]
+    return b"".join(made)
+
+
+def unpack(
+    handle: int, space: int, digest: bytes, place: np.void, segments: Sequence[int] | None = None
+) -> list[bytes] | None:
+    """The segments of a row in an open shard (all, or those with these numbers); None where it is damaged."""
+    _, begin, _, count, _, _ = place.item()
+    head = os.pread(handle, 4 * count + 4, begin)
+    if len(head) < 4 * count + 4 or _sum(space, digest, count, head[:-4]) != head[-4:]:
+        return None
+    lengths = struct.unpack(f"<{count}I", head[:-4])
+    found = []
+    for number in range(count) if segments is None else segments:
+        start = begin + len(head) + sum(lengths[:number]) + 4 * number
+        stored = os.pread(handle, lengths[number] + 4, start)
+        if len(stored) != lengths[number] + 4 or _sum(space, digest, number, stored[:-4]) != stored[-4:]:
+            return None
+        found.append(stored[:-4])
+    return found
+
+
+def _sum(space: int, digest: bytes, number: int, payload: bytes) -> bytes:
+    """CRC-32 of a segment, begun with what it belongs to."""
+    seed = zlib.crc32(digest, zlib.crc32(f"{space} {number}".encode()))
+    return zlib.crc32(payload, seed).to_bytes(4, "little")
+
+
+class Writer:
+    """A shard that this process appends to, locked so that nobody else does or takes it for abandoned."""
+
+    def __init__(self, file: Path, handle: int) -> None:
+        self.name = file.name
+        self.bytes = os.fstat(handle).st_size
+        self._handle = handle
+
+    @classmethod
+    def new(cls, folder: Path) -> Writer:
+        file = folder / uuid.uuid4().hex
+        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND)
+        lock(handle)
+        return cls(file, handle)
+
+    @classmethod
+    def take(cls, file: Path) -> Writer | None:
+        """Go on with a shard that nobody writes to any more."""
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            return None
+        try:
+            lock(handle, wait=False)
+            if file.stat().st_ino == os.fstat(handle).st_ino:
+                return cls(file, handle)
+        except OSError:
+            pass
+        os.close(handle)
+        return None
+
+    def append(self, record: bytes) -> tuple[int, int]:
+        """Where the record begins, and its bytes."""
+        begin, view = self.bytes, memoryview(record)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        self.bytes += len(record)
+        return begin, len(record)
+
+    def close(self) -> None:
+        os.close(self._handle)
