@@ -121,9 +121,9 @@ def test_views_that_change_nothing_change_no_head(messages, tiny_bert, monkeypat
     messages.write_text(messages.read_text().replace("where is my parcel please is,delivery", "i is,card"))
     monkeypatch.setattr("graftwork_text.augment.build", lambda: lambda text, rng: text)
     plain, viewed = gw.fit(messages, name, **options), gw.fit(messages, name, augment=True, views=2, **options)
-    for key, tensor in viewed._head.state_dict().items():
-        assert torch.allclose(tensor, plain._head.state_dict()[key], atol=1e-4)
-    assert viewed.metrics == pytest.approx(plain.metrics, abs=1e-4)
+    assert viewed.metrics == pytest.approx(plain.metrics, abs=1e-3)
+    for one, other in zip(*(run.predict(["where is my card", "is", "refund"]) for run in (plain, viewed)), strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-3)
 
 
 def test_a_modality_without_augmentation_says_so(messages, tiny_bert, plugins) -> None:

@@ -242,6 +242,7 @@ class _Extraction:
         missing: list[int] = []
         damaged: list[bytes] = []
         found = space.find([self.digests[place] for place in places])
+        values = self.values.numpy()
         for place, where in zip(places, found, strict=True):
             if where["shard"] < 0 or where["segments"] <= self.tap:
                 missing.append(place)
@@ -251,7 +252,7 @@ class _Extraction:
                 missing.append(place)
                 damaged.append(self.digests[place])
                 continue
-            self.values[place] = torch.frombuffer(bytearray(stored[0]), dtype=torch.float32)
+            values[place] = np.frombuffer(stored[0], np.float32)
             self.parts[place], self.unread[place] = where["parts"], where["unread"]
         space.forget(damaged)
         return missing
@@ -382,7 +383,7 @@ class _Extraction:
         if order != list(range(len(places))):
             values, places = values[order], [places[row] for row in order]
         release(values)
-        seen = [(int(self.parts[place]), float(self.unread[place])) for place in places]
+        seen = list(zip(self.parts[places].tolist(), self.unread[places].tolist(), strict=True))
         return Features(
             values,
             kept=[chosen[place] for place in places],

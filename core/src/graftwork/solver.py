@@ -33,7 +33,7 @@ CLOSE = 1.05
 
 SMALL = 1_000_000
 """Features of at most so many numbers are solved in float64 and to `EXACT`, which costs nothing there."""
-PATH, FINAL, EXACT = 2e-3, 2e-4, 1e-6
+PATH, FINAL, EXACT = 3e-3, 2e-4, 1e-6
 """Tolerances: to choose by, for what is kept, and for what is small. Each is the largest entry of the gradient in the
 coordinates of the search, where the objective is within half its squared length of the least."""
 WIDE = 16
@@ -63,11 +63,13 @@ class Softmax(Loss):
 
     def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         rows = torch.arange(len(targets))
-        logp = torch.log_softmax(logits, 1)
-        losses = -logp[rows, targets].double()
-        residual = logp.exp_()
+        logits -= logits.amax(1, keepdim=True)
+        said = logits[rows, targets].double()
+        residual = logits.exp_()
+        total = residual.sum(1, keepdim=True)
+        residual /= total
         residual[rows, targets] -= 1
-        return losses, residual
+        return total[:, 0].double().log() - said, residual
 
     def bend(self, logits: Tensor) -> float:
         p = torch.softmax(logits, 1)
@@ -217,7 +219,7 @@ class _Problem:
                     weights = self.part.weights[here]
                     losses, residual = losses * weights, residual * weights[:, None].to(self.dtype)
                 total += float(losses.sum())
-                gradient[:, :-1] += (features.T @ residual).T
+                gradient[:, :-1] += residual.T @ features
                 gradient[:, -1] += residual.sum(0)
             gradient /= self.total
             gradient[:, :-1] += strength * weight
@@ -259,8 +261,8 @@ def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> S
     """Solved to `PATH`: of the solutions whose held-out loss is within 5 % of the least, the most accurate.
 
     Loss alone prefers weaker penalties than accuracy does when labels are noisy; the bound keeps probabilities honest.
-    The least is looked for along `STRENGTHS`, each solved from the last one's solution, until the loss rises on either
-    side: held-out loss has one valley along the path.
+    The least is looked for along `STRENGTHS`, each solved from the last one's solution, until a step wins no more than
+    those 5 %: held-out loss has one valley along the path, and its floor is flat.
     """
     loss = loss or Softmax()
     problem = _Problem(train, outputs, loss)
@@ -275,10 +277,11 @@ def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> S
         return found[place][0]
 
     best = FIRST
-    while at(best + 1) < at(best):
-        best += 1
-    while at(best - 1) < at(best):
-        best -= 1
+    for step in (1, -1):
+        while at(best + step) < at(best):
+            best += step
+            if CLOSE * at(best) > at(best - step):
+                break
     close = [entry for entry in found.values() if entry[0] <= CLOSE * at(best)]
     return min(close, key=lambda entry: (-entry[1], entry[0]))[2]
 

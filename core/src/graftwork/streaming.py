@@ -82,14 +82,15 @@ def stream(source: Any, *, input: str | None = None, label: str | None = None, l
 
 
 def _chunks(tables: Tables, split: str) -> Iterator[pa.Table]:
-    pieces: list[pa.Table] = []
+    taken: list[pa.Table] = []
     for piece in tables.pieces(split):
-        pieces.append(piece)
-        if sum(map(len, pieces)) >= MOST_ROWS or sum(piece.nbytes for piece in pieces) >= MOST_BYTES:
-            yield pa.concat_tables(pieces)
-            pieces = []
-    if any(map(len, pieces)):
-        yield pa.concat_tables(pieces)
+        for start in range(0, len(piece), MOST_ROWS):
+            taken.append(piece.slice(start, MOST_ROWS))
+            if sum(map(len, taken)) >= MOST_ROWS or sum(part.nbytes for part in taken) >= MOST_BYTES:
+                yield pa.concat_tables(taken)
+                taken = []
+    if taken:
+        yield pa.concat_tables(taken)
 
 
 def _cut(listing: Listing) -> Iterator[Listing]:

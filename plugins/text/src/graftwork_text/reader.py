@@ -70,7 +70,9 @@ class TextReader(Reader):
         if raw.path is not None:
             return raw.name
         text = " ".join(readable(self._stored(raw)[0]).split()) if isinstance(raw.value, (str, bytes)) else raw.name
-        text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text) or raw.name
+        if not text.isprintable():
+            text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+        text = text or raw.name
         return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1]}…"
 
     def digest(self, raw: Raw) -> bytes:
