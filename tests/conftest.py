@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,22 +41,9 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def plugins() -> Iterator[Callable[..., object]]:
+def plugins(graftwork_isolated: Callable[..., object]) -> Callable[..., object]:
     """Give this process only the plugin objects named: `plugins(module, ...)`; the real ones come back afterwards."""
-    from graftwork import builtin
-    from graftwork import plugins as loading
-
-    def only(*modules: object) -> loading.Plugins:
-        found = loading.Plugins()
-        found.load(builtin, loading.PluginReport("core", "graftwork", "0"))
-        for number, module in enumerate(modules):
-            name = getattr(module, "__name__", f"plugin{number}")
-            found.load(module, loading.PluginReport(name, f"dist-{name}", "1.0"))
-        loading.use(found)
-        return found
-
-    yield only
-    loading.use(None)
+    return graftwork_isolated
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
+import time
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
@@ -44,17 +48,22 @@ KINDS: Mapping[str, tuple[type, Any]] = {
 
 @dataclass
 class PluginReport:
-    """One installed plugin: where it comes from, and what is wrong with it, if anything."""
+    """One installed plugin: where it comes from, and what is wrong with it, if anything.
+
+    errors: what of it does not work. warnings: what works and costs everybody. seconds: what importing it took.
+    """
 
     name: str
     distribution: str
     version: str
     errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     provides: dict[str, list[str]] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def status(self) -> str:
-        return "error" if self.errors else "ok"
+        return "error" if self.errors else "warning" if self.warnings else "ok"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -62,8 +71,9 @@ class PluginReport:
             "distribution": self.distribution,
             "version": self.version,
             "status": self.status,
-            "error": " ".join(self.errors) or None,
+            "error": " ".join([*self.errors, *self.warnings]) or None,
             "provides": self.provides,
+            "seconds": round(self.seconds, 3),
         }
 
 
@@ -156,12 +166,21 @@ def discover(wanted: str | None = None) -> Plugins:
     plugins = Plugins()
     plugins.load(builtin, PluginReport("core", "graftwork", _own_version()))
     names = None if wanted is None else {part.strip() for part in wanted.split(",") if part.strip()}
-    for distribution, entry in _entry_points():
+    found = _entry_points()
+    for distribution, entry in found:
         if names is not None and not names & {entry.name, distribution.name}:
             continue
         report = PluginReport(entry.name, distribution.name, distribution.version)
+        twins = [other.name for other, point in found if point.name == entry.name and other.name != distribution.name]
+        if twins:
+            report.errors.append(
+                f"Its entry point is called '{entry.name}' like that of {', '.join(twins)}, so GRAFTWORK_PLUGINS "
+                "cannot "
+                "tell them apart: one of them must rename it."
+            )
         try:
-            module = entry.load()
+            with _watched(report):
+                module = entry.load()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -170,6 +189,41 @@ def discover(wanted: str | None = None) -> Plugins:
             continue
         plugins.load(module, report)
     return plugins
+
+
+SLOW = 2.0
+"""Seconds from which on an import is spoken of."""
+
+HEAVY = ("torch", "torchvision", "torchaudio", "transformers", "datasets")
+"""What a plugin must not import where it only says what it brings."""
+
+
+@contextmanager
+def _watched(report: PluginReport) -> Iterator[None]:
+    """Note what importing a plugin costs, and what of the process it changes for all."""
+    loaded, state, begun = set(sys.modules), _state(), time.perf_counter()
+    yield
+    report.seconds = time.perf_counter() - begun
+    heavy = [name for name in HEAVY if name in sys.modules and name not in loaded]
+    if heavy or report.seconds > SLOW:
+        what = f"imports {', '.join(heavy)} where it only says what it brings" if heavy else "takes long to import"
+        report.warnings.append(f"It {what}, so every command waits {report.seconds:.1f} s for it.")
+    changed = [name for name, now in _state().items() if state.get(name, now) != now]
+    if changed:
+        report.warnings.append(f"Importing it changes {' and '.join(changed)}, for everybody.")
+
+
+def _state() -> dict[str, Any]:
+    """What a plugin has no business to change, as far as it can be seen without importing anything."""
+    blanket = [
+        action for action, message, kind, module, _ in warnings.filters if kind is Warning and not (message or module)
+    ]
+    torch = sys.modules.get("torch")
+    return {
+        "the filters of all warnings": blanket,
+        "the default dtype of torch": "torch.float32" if torch is None else str(torch.get_default_dtype()),
+        **({} if torch is None else {"torch's number of threads": torch.get_num_threads()}),
+    }
 
 
 _installed: Plugins | None = None

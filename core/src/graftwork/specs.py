@@ -46,6 +46,9 @@ class Modality:
     long: what becomes of an example that is too long for an encoder unless the user says: "truncate" or "windows".
     augment: names `build() -> change(value, rng) -> value`, which changes a decoded example as chance may (a
     `random.Random`) without changing its label.
+    sample: names `build(facts, rng) -> Raw`, which makes an example in memory (encoded bytes, or the input itself where
+    it is inline) that has these facts, the others being ordinary ones drawn by the `random.Random`; it raises
+    `LookupError` for what it cannot make. The conformance kit and its fixtures make their data so.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Modality:
     likeness: str = ""
     long: str = "truncate"
     augment: str = ""
+    sample: str = ""
 
     @property
     def units(self) -> dict[str, str]:

@@ -53,11 +53,14 @@ Rate = Annotated[float | None, typer.Option(help="Learning rate of the encoder; 
 
 
 @app.command()
-def plugins(json: Json = False) -> None:
+def plugins(
+    timing: Annotated[bool, typer.Option("--timing", help="How long importing each takes, the slowest first.")] = False,
+    json: Json = False,
+) -> None:
     """Installed plugins with their versions, status and errors."""
     from graftwork.plugins import installed
 
-    output.plugins([report.as_json() for report in installed().reports], json)
+    output.plugins([report.as_json() for report in installed().reports], timing, json)
 
 
 @app.command()

@@ -145,21 +145,22 @@ def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = 
     console.print(grid)
 
 
-def plugins(reports: list[dict[str, Any]], json: bool) -> None:
+def plugins(reports: list[dict[str, Any]], timing: bool, json: bool) -> None:
     if json:
         document(reports)
         return
     table(
-        ["plugin", "distribution", "version", "status", "provides"],
+        ["plugin", "distribution", "version", "status", *(["seconds"] if timing else []), "provides"],
         [
             [
                 r["name"],
                 r["distribution"],
                 r["version"],
                 r["status"],
+                *([f"{r['seconds']:.2f}"] if timing else []),
                 ", ".join(f"{len(v)} {k.replace('_', ' ')}" for k, v in r["provides"].items()),
             ]
-            for r in reports
+            for r in (sorted(reports, key=lambda r: -r["seconds"]) if timing else reports)
         ],
     )
     for report in reports:

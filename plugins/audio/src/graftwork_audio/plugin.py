@@ -104,6 +104,7 @@ def graftwork_modalities() -> Iterator[Modality]:
         preparer="graftwork_audio.prepare:build",
         long="windows",
         augment="graftwork_audio.augment:build",
+        sample="graftwork_audio.sample:build",
     )
 
 
@@ -174,7 +175,7 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         ),
         stages=("stem", "position", *(f"block{number}" for number in range(1, 13))),
         feature_dim=768,
-        parameters=94_371_712,
+        parameters=94_370_944,
         license="Apache-2.0",
         source="https://huggingface.co/facebook/wav2vec2-base (Baevski et al. 2020, arXiv:2006.11477)",
         pretrained_on="LibriSpeech, 960 hours of read English, without labels",

@@ -24,8 +24,6 @@ DEFAULTS: Mapping[str, Any] = {
     "num_conv_pos_embeddings": 128,
     "num_conv_pos_embedding_groups": 16,
     "do_stable_layer_norm": False,
-    "mask_time_prob": 0.05,
-    "mask_feature_prob": 0.0,
     "add_adapter": False,
     "adapter_attn_dim": None,
 }
@@ -116,9 +114,8 @@ def _parameters(config: Mapping[str, Any]) -> int:
         total += channels * out * kernel + (out if config["conv_bias"] else 0) + (2 * out if normed else 0)
         channels = out
     projection = 2 * channels + channels * hidden + hidden
-    masked = hidden if config["mask_time_prob"] > 0 or config["mask_feature_prob"] > 0 else 0
     kernel, groups = config["num_conv_pos_embeddings"], config["num_conv_pos_embedding_groups"]
     position = hidden * (hidden // groups) * kernel + kernel + hidden
     norm = 2 * hidden
     block = 4 * (hidden * hidden + hidden) + 2 * norm + hidden * inner + inner + inner * hidden + hidden
-    return total + projection + masked + position + norm + config["num_hidden_layers"] * block
+    return total + projection + position + norm + config["num_hidden_layers"] * block

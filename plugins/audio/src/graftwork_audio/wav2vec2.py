@@ -38,8 +38,6 @@ class Stem(Stage):
         super().__init__("stem")
         self.convolutions = model.feature_extractor.conv_layers
         self.projection = model.feature_projection
-        if hasattr(model, "masked_spec_embed"):
-            self.masked_spec_embed = model.masked_spec_embed
 
     def forward(self, state: State) -> State:
         hidden = state.hidden[:, None]
@@ -157,15 +155,13 @@ def _load(spec: BackboneSpec, folder: Path) -> Wav2Vec2Model:
         raise WeightsMismatch(
             f"The weights in '{folder}' cannot be loaded as a wav2vec 2.0 model: {reason}.", "Save or fetch them again."
         ) from error
+    # It marks masked frames in pretraining, and no stage has it.
     missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
     if missing:
         raise WeightsMismatch(
             f"The weights in '{folder}' lack {len(missing)} tensors of a wav2vec 2.0 model (first: {missing[0]}).",
             "Save or fetch them again.",
         )
-    if report["missing_keys"]:
-        # It marks masked frames in pretraining and is never read here; random numbers would change every digest.
-        nn.init.zeros_(model.masked_spec_embed)
     return model
 
 

@@ -94,6 +94,7 @@ def graftwork_modalities():
         preparer="graftwork_image.prepare:build",
         likeness="graftwork_image.likeness:ImageLikeness",
         augment="graftwork_image.augment:build",
+        sample="graftwork_image.sample:build",
     )  # fmt: skip
 
 

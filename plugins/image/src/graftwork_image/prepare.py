@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from graftwork import BackboneSpec, State, UsageError
+from graftwork_image.reader import orientation
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -25,7 +26,7 @@ def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
 
     resize (pixels of the shorter side), crop (pixels), interpolation ("bilinear" or "bicubic"), range (what black and
     white become before they are normalised), mean and std.
-    `prepare` raises `UsageError` for an image that is not RGB.
+    `prepare` raises `UsageError` for an image that is not RGB, or not upright.
     """
     numbers = spec.preparation
     resampling = RESAMPLING[numbers["interpolation"]]
@@ -38,6 +39,11 @@ def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
             raise UsageError(
                 f"'{spec.name}' prepares RGB images; one of mode {image.mode} was given.",
                 "Convert it first: image.convert('RGB')",
+            )
+        if (turn := orientation(image)) != 1:
+            raise UsageError(
+                f"'{spec.name}' prepares upright images; one of orientation {turn} was given.",
+                "Turn it first: PIL.ImageOps.exif_transpose(image)",
             )
         longest = LONGEST * min(image.size)
         if max(image.size) > longest:

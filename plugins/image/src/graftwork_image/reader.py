@@ -55,7 +55,7 @@ class ImageReader(Reader):
         with _opened(raw) as image:
             return {
                 "frames": getattr(image, "n_frames", 1),
-                "orientation": _orientation(image),
+                "orientation": orientation(image),
                 "bit_depth": _bit_depth(image),
                 "mode": WITH_ALPHA.get(image.mode, image.mode) if image.has_transparency_data else image.mode,
                 "width": image.width,
@@ -84,7 +84,7 @@ class ImageReader(Reader):
             return super().digest(raw)
         image = self.decode(raw)
         palette = image.getpalette("RGBA") if image.mode in ("P", "PA") else None
-        about = (image.mode, image.size, _orientation(image), palette, image.info.get("transparency"))
+        about = (image.mode, image.size, orientation(image), palette, image.info.get("transparency"))
         return hashlib.blake2b(repr(about).encode() + image.tobytes(), digest_size=16).digest()
 
     def picture(self, raw: Raw) -> bytes:
@@ -105,7 +105,7 @@ def small(raw: Raw, side: int) -> tuple[Image.Image, int]:
     Raises `Unreadable`.
     """
     with _opened(raw) as image:
-        turn = _orientation(image)
+        turn = orientation(image)
         image.draft(None, (side, side))
         image.load()
         return image, turn
@@ -184,7 +184,8 @@ def _within_limits(raw: Raw, image: Image.Image) -> Image.Image:
     return image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """How an image is to be turned (EXIF, 1 to 8): 1 where it stands upright, or does not say."""
     if image.format == "TIFF":
         return 1  # Pillow turns these upright itself while it decodes them
     try:

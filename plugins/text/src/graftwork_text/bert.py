@@ -21,6 +21,7 @@ from torch.nn import functional
 from graftwork import (
     Backbone,
     BackboneSpec,
+    InputMismatch,
     PluginFault,
     Stage,
     State,
@@ -140,12 +141,21 @@ class Bert(Backbone):
             self._measure.no_truncation()
 
     def prepare(self, values: list[str]) -> State:
-        """Texts to token ids `(B, T)` int64 with their mask; texts over `max_length` tokens are cut at the end."""
+        """Texts to token ids `(B, T)` int64 with their mask; texts over `max_length` tokens are cut at the end.
+
+        Raises `InputMismatch` for what is not text in UTF-8.
+        """
         if self.tokenizer is None:
             raise UsageError(
                 f"'{self.spec.name}' was built without weights, so it has no tokenizer.", "Load it with its weights."
             )
-        encoded = self.tokenizer.encode_batch_fast(values)
+        try:
+            encoded = self.tokenizer.encode_batch_fast(values)
+        except TypeError as error:  # also for what is no text, or was read in another encoding
+            raise InputMismatch(
+                f"Backbone '{self.spec.name}' wants texts in UTF-8; it was given what is none to prepare.",
+                "Apply the steps of the agreement first.",
+            ) from error
         mask = torch.tensor([row.attention_mask for row in encoded], dtype=torch.bool)
         return State(torch.tensor([row.ids for row in encoded]), None if bool(mask.all()) else mask)
 

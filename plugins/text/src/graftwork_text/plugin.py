@@ -75,6 +75,7 @@ def graftwork_modalities():
         inline=True,
         likeness="graftwork_text.likeness:TextLikeness",
         augment="graftwork_text.augment:build",
+        sample="graftwork_text.sample:build",
     )
 
 

@@ -1,0 +1,113 @@
+"""What a plugin as a whole promises: it registers without a fault, costs nothing to list, and changes nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from graftwork.plugins import PluginReport, installed
+from graftwork.testing.kit import Nonconformance, check
+
+HEAVY = (
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "transformers",
+    "datasets",
+    "numpy",
+    "PIL",
+    "soundfile",
+    "scipy",
+    "sklearn",
+)
+"""What listing a plugin must not import."""
+
+LISTED = """
+import sys, json
+from importlib.metadata import entry_points
+before = set(sys.modules)
+found = [e for e in entry_points(group="graftwork") if e.name == sys.argv[1]]
+module = found[0].load()
+for name in dir(module):
+    if name.startswith("graftwork_") and callable(getattr(module, name)):
+        list(getattr(module, name)())
+print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+"""
+
+STATE = """
+import sys, json, importlib, locale, logging, os, random, signal, warnings
+import numpy, torch
+def state():
+    return {
+        "the default dtype of torch": str(torch.get_default_dtype()),
+        "the default device of torch": str(torch.get_default_device()),
+        "torch's number of threads": torch.get_num_threads(),
+        "whether torch records gradients": torch.is_grad_enabled(),
+        "whether torch is deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch's generator": torch.random.get_rng_state().tolist(),
+        "numpy's generator": numpy.random.get_state()[1].tolist(),
+        "Python's generator": repr(random.getstate()),
+        "what numpy does with faults": numpy.geterr(),
+        "the level of the root logger": logging.getLogger().level,
+        "the handlers of the root logger": len(logging.getLogger().handlers),
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "the folder of the process": os.getcwd(),
+        "the environment": dict(os.environ),
+        "who is told of an interrupt": repr(signal.getsignal(signal.SIGINT)),
+        "the limit of recursion": sys.getrecursionlimit(),
+        "the filters of all warnings": [f[0] for f in warnings.filters if f[2] is Warning and not (f[1] or f[3])],
+    }
+before = state()
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+after = state()
+print(json.dumps([name for name in before if before[name] != after[name]]))
+"""
+
+
+@check("plugin")
+def it_registers_without_a_fault(report: PluginReport) -> None:
+    if report.errors:
+        raise Nonconformance(" ".join(report.errors), "See: graftwork plugins")
+    if not any(report.provides.values()):
+        raise Nonconformance(f"'{report.name}' registers nothing.", "Mark its hooks with graftwork.hookimpl.")
+
+
+@check("plugin")
+def listing_it_imports_nothing_heavy(report: PluginReport) -> None:
+    if report.name == "core":
+        return
+    found = subprocess.run([sys.executable, "-c", LISTED, report.name], capture_output=True, text=True)
+    if found.returncode:
+        lines = found.stderr.strip().splitlines() or ["it ended without a word"]
+        raise Nonconformance(
+            f"'{report.name}' cannot be listed by itself: {lines[-1]}.", "Install it: pip install -e ."
+        )
+    heavy = [name for name in json.loads(found.stdout.splitlines()[-1]) if name in HEAVY]
+    if heavy:
+        raise Nonconformance(
+            f"Listing '{report.name}' imports {', '.join(heavy)}, for which every command would wait.",
+            "Import it in the module that the factory names, not in the one that the entry point names.",
+        )
+
+
+@check("plugin")
+def importing_it_changes_nothing_else(report: PluginReport) -> None:
+    modules = set()
+    for kind, names in report.provides.items():
+        for name in names:
+            spec = installed().registered[kind].get(name)
+            for item in ("factory", "reader", "preparer", "likeness", "augment", "sample", "data", "baseline"):
+                if isinstance(code := getattr(spec, item, ""), str) and ":" in code:
+                    modules.add(code.partition(":")[0])
+    found = subprocess.run([sys.executable, "-c", STATE, json.dumps(sorted(modules))], capture_output=True, text=True)
+    if found.returncode:
+        lines = found.stderr.strip().splitlines() or ["it ended without a word"]
+        raise Nonconformance(f"The code of '{report.name}' cannot be imported: {lines[-1]}.", "Install what it needs.")
+    changed = json.loads(found.stdout.splitlines()[-1])
+    if changed:
+        raise Nonconformance(
+            f"Importing the code of '{report.name}' changes {', '.join(changed)}, for everybody.",
+            "Leave global state alone, or change it where it is used and put it back.",
+        )
