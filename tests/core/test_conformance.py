@@ -298,7 +298,7 @@ def test_an_authors_one_line_runs_every_check(tmp_path, planted) -> None:
     import subprocess
 
     assert {case.kind for case in planted()} == {"modalities", "converters", "backbones"}
-    (package,) = (path.name for path in tmp_path.iterdir() if path.is_dir() and path.name.startswith("planted"))
+    (package,) = (path.parent.name for path in tmp_path.glob("planted*/plugin.py"))
     (tmp_path / "test_it.py").write_text(
         f"from graftwork.testing import conformance\ntest_conformance = conformance('{package}')\n"
     )

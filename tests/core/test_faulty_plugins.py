@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-HEAD = "from graftwork import API_VERSION, BackboneSpec, FolderWeights, InputContract, hookimpl\napi_version = API_VERSION\n"
+HEAD = (
+    "from pathlib import Path\n"
+    "from graftwork import API_VERSION, BackboneSpec, FolderWeights, InputContract, hookimpl\n"
+    "api_version = API_VERSION\n"
+)
 BACKBONE = """
 @hookimpl
 def graftwork_backbones():
-    yield BackboneSpec("sound/{name}", InputContract("sound"), "x:y", FolderWeights("/no"), ("a",), 1, 1, "MIT", "x", "y")
+    yield BackboneSpec("sound/{name}", InputContract("sound"), "x:y", FolderWeights(Path("/no")), ("a",), 1, 1, "MIT", "x", "y")
 """
 
 FAULTS = {
@@ -31,6 +35,10 @@ FAULTS = {
     "claims-too": (
         HEAD + BACKBONE.format(name="x").replace("sound/x", "text/minilm-of-ours"),
         "is claimed by both dist-claims and dist-claims-too, so neither is used",
+    ),
+    "wrong-weights": (
+        HEAD + BACKBONE.format(name="weightless").replace('Path("/no")', '"/no"'),
+        "The backbone 'sound/weightless' cannot be described: AttributeError: 'str' object has no attribute 'is_dir'",
     ),
     "twin": (HEAD + BACKBONE.format(name="one"), "Its entry point is called 'twin' like that of dist-other-twin"),
     "loads-torch": ("import torch\n" + HEAD + BACKBONE.format(name="heavy"), "It imports torch where it only says what it brings, so every"),
@@ -73,7 +81,7 @@ def test_every_fault_is_named_and_what_is_sound_works_as_without_them(shell, mes
         assert (report["version"], report["status"] == "ok") == ("1.2", False)
     assert reports["graftwork-text"]["error"] is None
     timed = shell("plugins", "--timing", PYTHONPATH=path)
-    (row,) = (line.split() for line in timed.stdout.splitlines() if line.split()[:1] == ["hangs"])
+    (row,) = (line.split() for line in timed.stdout.splitlines() if line.split()[:2] == ["hangs", "dist-hangs"])
     assert float(row[4]) >= 3
     command = ["fit", str(messages), "--backbone", f"local:{tiny_bert}", "--json", "--no-cache"]
     with_them, without = shell(*command, "--out", "a", PYTHONPATH=path), shell(*command, "--out", "b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,8 @@ from graftwork.plugins import discover
 
 def spec(name: str) -> BackboneSpec:
     return BackboneSpec(
-        name, InputContract("sound"), "x:y", FolderWeights("/nowhere"), ("a",), 1, 1, "MIT", "here", "nothing"
-    )  # type: ignore[arg-type]
+        name, InputContract("sound"), "x:y", FolderWeights(Path("/nowhere")), ("a",), 1, 1, "MIT", "here", "nothing"
+    )
 
 
 def module(name: str, api_version: object = 1, **hooks) -> types.SimpleNamespace:

@@ -147,7 +147,7 @@ class _Fitting:
         spare = MOST_BAD if asked.on_bad == "skip" else 0.0
 
         def agree(observed: ObservedInput, may_leave_out: float = 1.0 if spare else 0.0) -> Agreement:
-            if observed is whole and self.data is self.data.head:
+            if observed is whole and isinstance(self.data, Data):
                 return settled.agreement
             return registry.agree_on(settled.spec, observed, asked.adapter, may_leave_out=may_leave_out)
 
@@ -170,6 +170,7 @@ class _Fitting:
                 versions.setdefault(number, []).append(row)
             rows += len(found.kept)
             self.gathered.count(found)
+            self.warnings += found.notes
         return replace(job, features=replace(features, values=values.done()), versions=versions)
 
     def _best_tap(self, engine: Engine) -> Trained:

@@ -133,12 +133,20 @@ class Plugins:
                 report.errors.append(f"graftwork_{kind} raised {type(error).__name__}: {_first_line(error)}.")
                 continue
             for item in yielded:
-                if isinstance(item, expected):
-                    yield item
-                else:
+                if not isinstance(item, expected):
                     report.errors.append(
                         f"graftwork_{kind} yielded a {type(item).__name__}; it must yield {expected.__name__}."
                     )
+                    continue
+                try:
+                    if isinstance(item, BackboneSpec):
+                        item.as_json()  # which every listing asks for
+                except Exception as error:
+                    report.errors.append(
+                        f"The backbone '{item.name}' cannot be described: {type(error).__name__}: {_first_line(error)}."
+                    )
+                    continue
+                yield item
 
     def _register(self, kind: str, name: str, spec: Any, report: PluginReport) -> None:
         key = (kind, name)

@@ -282,6 +282,21 @@ def predict(
 
 
 app.add_typer(cache.app, name="cache")
+new = typer.Typer(no_args_is_help=True, help="Begin something that others can install.")
+app.add_typer(new, name="new")
+
+
+@new.command("plugin")
+def new_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the package: small letters, digits and hyphens.")],
+    modality: Annotated[str, typer.Option(help="image, text, audio, or a new one that the plugin brings.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where its folder is written.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Write a plugin with an encoder that installs and passes the conformance kit as written."""
+    from graftwork import scaffold
+
+    output.scaffolded(str(scaffold.new_plugin(name, modality, out)), json)
 
 
 @app.command()

@@ -169,6 +169,14 @@ def plugins(reports: list[dict[str, Any]], timing: bool, json: bool) -> None:
     print("Next: graftwork backbones")
 
 
+def scaffolded(place: str, json: bool) -> None:
+    if json:
+        document({"plugin": place})
+        return
+    print(f"Written: {place}")
+    print(f"Next: pip install -e '{place}[test]' && pytest {place}")
+
+
 def backbones(specs: list[dict[str, Any]], json: bool) -> None:
     if json:
         document(specs)

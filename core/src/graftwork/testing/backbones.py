@@ -49,9 +49,13 @@ class Encoder:
         torch.manual_seed(seed)
         return load_backbone(self.spec, pretrained=pretrained and self.at_hand)
 
-    @cached_property
+    @property
     def backbone(self) -> Backbone:
-        return self.build()
+        """Built once; the last encoder that was asked for is the only one in memory."""
+        if self.name not in _LAST:
+            _LAST.clear()
+            _LAST[self.name] = self.build()
+        return _LAST[self.name]
 
     @cached_property
     def raws(self) -> list[Raw]:
@@ -89,6 +93,9 @@ class Encoder:
 
     def plan(self, *trains: str) -> Plan:
         return Plan(tuple(StagePlan(stage, stage in trains) for stage in self.spec.stages))
+
+
+_LAST: dict[str, Backbone] = {}
 
 
 def apart(one: Tensor, other: Tensor) -> float:
