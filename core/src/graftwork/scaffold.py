@@ -18,8 +18,7 @@ NAMES = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Kind:
-    """What of the templates differs by modality: what the encoder needs and reads, its first stage, and how it "
-    "prepares."""
+    """What of the templates differs by modality: what the encoder needs and reads, its first stage, how it prepares."""
 
     needs: str
     facts: str
