@@ -8,7 +8,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import load, save
@@ -39,6 +39,8 @@ SEED = 0
 class Encoder:
     """A backbone under test: built once, with its weights where they are at hand, else with random ones."""
 
+    _held: ClassVar[list[tuple[Encoder, Backbone]]] = []
+
     def __init__(self, name: str, spec: BackboneSpec, given: Given) -> None:
         self.name, self.spec, self.reference = name, spec, given.references.get(name)
         if name in given.weights:
@@ -52,10 +54,9 @@ class Encoder:
     @property
     def backbone(self) -> Backbone:
         """Built once; the last encoder that was asked for is the only one in memory."""
-        if self.name not in _LAST:
-            _LAST.clear()
-            _LAST[self.name] = self.build()
-        return _LAST[self.name]
+        if not self._held or self._held[0][0] is not self:
+            self._held[:] = [(self, self.build())]
+        return self._held[0][1]
 
     @cached_property
     def raws(self) -> list[Raw]:
@@ -93,9 +94,6 @@ class Encoder:
 
     def plan(self, *trains: str) -> Plan:
         return Plan(tuple(StagePlan(stage, stage in trains) for stage in self.spec.stages))
-
-
-_LAST: dict[str, Backbone] = {}
 
 
 def apart(one: Tensor, other: Tensor) -> float:
