@@ -24,7 +24,7 @@ from graftwork.policies import Plan, StagePlan
 from graftwork.readers import Raw, Reader
 from graftwork.specs import BackboneSpec, load_factory
 from graftwork.stages import State, fold
-from graftwork.testing.kit import Given, Nonconformance, NotChecked, check, subject
+from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, violations
 from graftwork.weights import FolderWeights
 
@@ -36,13 +36,14 @@ SEED = 0
 
 
 @subject("backbones")
-class Encoder:
+class Encoder(Registered):
     """A backbone under test: built once, with its weights where they are at hand, else with random ones."""
 
     _held: ClassVar[list[tuple[Encoder, Backbone]]] = []
 
     def __init__(self, name: str, spec: BackboneSpec, given: Given) -> None:
-        self.name, self.spec, self.reference = name, spec, given.references.get(name)
+        super().__init__(name, spec, given)
+        self.reference = given.references.get(name)
         if name in given.weights:
             self.spec = replace(spec, weights=FolderWeights(given.weights[name], spec.weights.size_bytes))
         self.at_hand = self.spec.weights.find() is not None

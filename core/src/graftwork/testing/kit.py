@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from graftwork.errors import UsageError
 from graftwork.plugins import PluginReport, installed
@@ -62,11 +62,19 @@ class Case:
             ) from error
 
 
+class Registered:
+    """Something that a plugin registers, under test: what checks are called with, unless their kind has a class."""
+
+    def __init__(self, name: str, spec: Any, given: Given) -> None:
+        self.name, self.spec = name, spec
+
+
+R = TypeVar("R", bound=Registered)
 Check = Callable[[Any], None]
 CHECKS: dict[str, list[Check]] = {}
 """The checks of each kind of thing, in the order in which they are run."""
 
-_SUBJECTS: dict[str, Callable[[str, Any, Given], Any]] = {}
+_SUBJECTS: dict[str, type[Registered]] = {}
 
 
 def check(kind: str) -> Callable[[Check], Check]:
@@ -79,10 +87,10 @@ def check(kind: str) -> Callable[[Check], Check]:
     return register
 
 
-def subject(kind: str) -> Callable[[type], type]:
-    """Register the class that checks of a kind are called with, built as `class_(name, spec, given)`."""
+def subject(kind: str) -> Callable[[type[R]], type[R]]:
+    """Register the class that checks of a kind are called with."""
 
-    def register(class_: type) -> type:
+    def register(class_: type[R]) -> type[R]:
         _SUBJECTS[kind] = class_
         return class_
 
@@ -106,15 +114,12 @@ def _cases(report: PluginReport, given: Given) -> Iterator[Case]:
     for function in CHECKS["plugin"]:
         yield Case("plugin", report.name, function.__name__, partial(function, report))
     for kind, names in report.provides.items():
-        made = _SUBJECTS.get(kind)
-        if made is None:
-            continue
         for name in names:
             spec = installed().registered[kind].get(name)
             if spec is None:  # in conflict with another plugin, which the plugin's own checks say
                 continue
-            one = made(name, spec, given)
-            for function in CHECKS[kind]:
+            one = _SUBJECTS.get(kind, Registered)(name, spec, given)
+            for function in CHECKS.get(kind, []):
                 yield Case(kind, name, function.__name__, partial(function, one))
 
 

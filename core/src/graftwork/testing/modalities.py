@@ -16,17 +16,14 @@ from graftwork.contracts import Value, show
 from graftwork.errors import Unreadable
 from graftwork.readers import Likeness, Raw, Reader
 from graftwork.reading import data as read_data
-from graftwork.specs import Adapter, Converter, Demo, Modality, load_factory
-from graftwork.testing.kit import Given, Nonconformance, NotChecked, check, subject
-from graftwork.testing.samples import _outside, sample
+from graftwork.specs import Converter, load_factory
+from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
+from graftwork.testing.samples import examples, outside, sample
 
 
 @subject("modalities")
-class Kind:
+class Kind(Registered):
     """A modality under test, with its reader and some samples."""
-
-    def __init__(self, name: str, spec: Modality, given: Given) -> None:
-        self.name, self.spec = name, spec
 
     @cached_property
     def reader(self) -> Reader:
@@ -169,11 +166,11 @@ def an_example_is_like_itself(kind: Kind) -> None:
 
 
 @subject("converters")
-class Conversion:
+class Conversion(Registered):
     """A converter under test, and the values that it says it starts from."""
 
     def __init__(self, name: str, spec: Converter, given: Given) -> None:
-        self.name, self.spec = name, spec
+        super().__init__(name, spec, given)
         self.modality = registry.modality(spec.modality)
         self.reader: Reader = load_factory(self.modality.reader)()
 
@@ -184,7 +181,7 @@ class Conversion:
             wanted = backbone.contract.facts.get(self.spec.fact)
             if backbone.modality != self.spec.modality or wanted is None:
                 continue
-            for value in _outside(self.modality, self.spec.fact, wanted):
+            for value in outside(self.modality, self.spec.fact, wanted):
                 to = self.spec.target(value, wanted)
                 if to is None:
                     continue
@@ -234,16 +231,8 @@ def it_does_what_it_says(conversion: Conversion) -> None:
             )
 
 
-@subject("adapters")
-class Adaptation:
-    def __init__(self, name: str, spec: Adapter, given: Given) -> None:
-        self.name, self.spec = name, spec
-
-
 @check("adapters")
-def it_makes_what_it_promises(adaptation: Adaptation) -> None:
-    from graftwork.testing.samples import examples
-
+def it_makes_what_it_promises(adaptation: Registered) -> None:
     spec = adaptation.spec
     source, target = registry.modality(spec.contract.modality), registry.modality(spec.target)
     reader: Reader = load_factory(source.reader)()
@@ -260,14 +249,8 @@ def it_makes_what_it_promises(adaptation: Adaptation) -> None:
             )
 
 
-@subject("demos")
-class Tour:
-    def __init__(self, name: str, spec: Demo, given: Given) -> None:
-        self.name, self.spec = name, spec
-
-
 @check("demos")
-def its_data_can_be_fitted(tour: Tour) -> None:
+def its_data_can_be_fitted(tour: Registered) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place: Any = load_factory(tour.spec.data)(Path(folder))
         data = read_data(place)

@@ -49,7 +49,7 @@ def violations(modality: Modality, contract: InputContract) -> Iterator[tuple[st
     for fact, wanted in contract.facts.items():
         if not wanted.demands:
             continue
-        for value in _outside(modality, fact, wanted):
+        for value in outside(modality, fact, wanted):
             try:
                 raw = sample(modality, 0, {fact: value})
                 seen = reader.facts(raw)[fact]
@@ -59,7 +59,7 @@ def violations(modality: Modality, contract: InputContract) -> Iterator[tuple[st
                 yield fact, seen, raw
 
 
-def _outside(modality: Modality, fact: str, wanted: Requirement) -> list[Value]:
+def outside(modality: Modality, fact: str, wanted: Requirement) -> list[Value]:
     """Some values that a requirement excludes: what converters start from, and numbers beyond its ends."""
     offered = [c.accepts for c in converters() if (c.modality, c.fact) == (modality.name, fact)]
     found: list[Value] = []

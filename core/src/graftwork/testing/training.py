@@ -8,21 +8,15 @@ from graftwork import registry
 from graftwork.errors import UnknownName, UsageError
 from graftwork.heads import Head
 from graftwork.policies import FreezePolicy
-from graftwork.specs import FreezePolicySpec, HeadSpec, TaskSpec, load_factory
-from graftwork.testing.kit import Given, Nonconformance, NotChecked, check, subject
+from graftwork.specs import HeadSpec, load_factory
+from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
 
 ARGUMENTS = ("", "1", "2", "0.9", "r=2", "*")
 """What a policy may take after its colon; the first that it accepts is tried."""
 
 
-@subject("tasks")
-class Work:
-    def __init__(self, name: str, spec: TaskSpec, given: Given) -> None:
-        self.name, self.spec = name, spec
-
-
 @check("tasks")
-def its_heads_are_there(work: Work) -> None:
+def its_heads_are_there(work: Registered) -> None:
     if not work.spec.heads or not work.spec.metrics:
         raise Nonconformance(f"The task '{work.name}' names no head, or no metric.", "Name at least one of each.")
     for name in work.spec.heads:
@@ -35,11 +29,11 @@ def its_heads_are_there(work: Work) -> None:
 
 
 @subject("heads")
-class Top:
+class Top(Registered):
     """A head under test, for features of 5 numbers and 3 classes."""
 
     def __init__(self, name: str, spec: HeadSpec, given: Given) -> None:
-        self.name, self.spec = name, spec
+        super().__init__(name, spec, given)
         generator = torch.Generator().manual_seed(0)
         self.features = torch.randn(7, 5, generator=generator)
         self.targets = torch.arange(7) % 3
@@ -119,9 +113,8 @@ def a_head_that_is_saved_is_loaded(top: Top) -> None:
 
 
 @subject("freeze_policies")
-class Frozen:
-    def __init__(self, name: str, spec: FreezePolicySpec, given: Given) -> None:
-        self.name, self.spec = name, spec
+class Frozen(Registered):
+    """A freeze policy under test."""
 
     def built(self) -> FreezePolicy:
         for argument in ARGUMENTS:
