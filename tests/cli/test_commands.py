@@ -163,7 +163,7 @@ def test_a_fault_of_ours_exits_1_with_the_way_to_see_it(monkeypatch, capsys) -> 
 
 def test_help_names_every_command_of_the_design(shell) -> None:
     words = shell("--help").stdout
-    for command in ("plugins", "backbones", "check", "fit", "evaluate", "predict", "demo"):
+    for command in ("plugins", "backbones", "check", "fit", "evaluate", "predict", "demo", "cache", "new"):
         assert command in words
 
 
@@ -172,7 +172,8 @@ def test_pages_show_only_commands_and_options_that_exist(page) -> None:
     commands = {command.name or command.callback.__name__: command for command in app.app.registered_commands}
     for group in app.app.registered_groups:
         commands |= {f"{group.name} {command.name}": command for command in group.typer_instance.registered_commands}
-    for name, rest in re.findall(r"^graftwork (cache [a-z]+|[a-z]+)(.*)$", page.read_text(), re.M):
+    groups = "|".join(f"{group.name} [a-z]+" for group in app.app.registered_groups)
+    for name, rest in re.findall(rf"^graftwork ({groups}|[a-z]+)(.*)$", page.read_text(), re.M):
         assert name in commands, f"graftwork {name}"
         parameters = inspect.signature(commands[name].callback).parameters
         for option in re.findall(r"--([a-z-]+)", rest):
