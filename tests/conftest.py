@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["GRAFTWORK_OFFLINE"] = "1"
+os.environ["GRAFTWORK_CONFIG"] = os.devnull  # whoever runs the tests may have disabled something
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 WORDS = [
@@ -118,3 +120,10 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def uv() -> str:
+    """The installer that set this checkout up."""
+    own = Path(__file__).parents[1] / ".uv" / "bin" / "uv"
+    return shutil.which("uv") or str(own)

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Builds the wheels and installs them, not editable, into clean environments: the core alone, then everything.
+# Builds the wheels and installs them, not editable, into clean environments: the core alone, the core and a third
+# party's modality alone, then everything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv="$1"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-for package in core plugins/image plugins/text plugins/audio examples/plugins/efficientnet-lite; do
+for package in core plugins/image plugins/text plugins/audio plugins/timm examples/plugins/efficientnet-lite examples/plugins/word-vectors \
+  examples/plugins/time-series; do
   "$uv" build -q --wheel --out-dir "$work/wheels" "$package"
 done
 ls "$work/wheels"
@@ -41,9 +43,29 @@ assert not needs & foreign, f"graftwork-{modality} needs {needs & foreign}"
 PY
 done
 
+"$uv" venv -q --python 3.11 "$work/third"
+"$uv" pip install -q --python "$work/third/bin/python" -c "$OLDPWD/constraints.txt" --find-links "$work/wheels" \
+  graftwork-time-series pytest hypothesis
+third/bin/python - <<'PY'
+import importlib.util
+from pathlib import Path
+
+from graftwork_time_series.demos import vibrations
+
+others = ("graftwork_image", "graftwork_text", "graftwork_audio", "torchvision", "torchaudio", "transformers")
+present = [name for name in others if importlib.util.find_spec(name)]
+assert not present, f"graftwork-time-series pulled {present}"
+vibrations(Path("machines"))
+PY
+third/bin/graftwork backbones --json | grep -q '"series/resnet1d-tiny"'
+third/bin/graftwork check machines
+third/bin/graftwork fit machines --out vibrations
+third/bin/graftwork predict vibrations machines/bearing/00.csv --json
+third/bin/python -m pytest -p no:cacheprovider "$OLDPWD/examples/plugins/time-series/tests"
+
 "$uv" venv -q --python 3.11 "$work/all"
 "$uv" pip install -q --python "$work/all/bin/python" -c "$OLDPWD/constraints.txt" --find-links "$work/wheels" \
-  "graftwork[image,text,audio]" graftwork-efficientnet-lite
+  "graftwork[image,text,audio]" graftwork-efficientnet-lite graftwork-word-vectors graftwork-time-series
 all/bin/graftwork plugins
 printf 'text,label\n' >messages.csv
 for number in 1 2 3 4 5; do
@@ -51,5 +73,6 @@ for number in 1 2 3 4 5; do
 done
 all/bin/graftwork fit messages.csv --out run
 all/bin/graftwork predict run "my card is gone" --json
+all/bin/graftwork fit messages.csv --backbone text/glove-50d-idf --out words
 all/bin/graftwork demo
 echo "Wheels: built, installed and used."

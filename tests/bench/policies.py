@@ -92,7 +92,7 @@ def one(modality: str, table: str, policy: str, seed: int) -> None:
     begun = time.perf_counter()
     options = {} if policy == "head" else OPTIONS[modality]
     run = gw.fit(
-        table,
+        gw.data(table, allow_outside=True),  # photographs and clips stay where they are
         BACKBONES[modality],
         freeze=policy,
         seed=seed,

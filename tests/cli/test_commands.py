@@ -50,7 +50,7 @@ def test_backbones_lists_contracts_and_filters_by_modality(shell) -> None:
     } <= set(rows[0])
     error = shell.json("backbones", "--modality", "smell", code=2)["error"]
     assert error["type"] == "UnknownName"
-    assert error["message"] == "No modality is called 'smell'; the nearest are audio, image, text."
+    assert error["message"] == "No modality is called 'smell'; the nearest are audio, image, series, text."
 
 
 def test_fit_evaluate_and_predict_in_turn(shell, messages, tiny_bert) -> None:
@@ -103,7 +103,8 @@ def test_a_mismatch_exits_2_with_its_sentence_before_weights_are_looked_for(shel
         assert done.returncode == 2
         words = (
             "Backbone 'image/resnet18' reads images; column 'text' holds text (40 rows).",
-            "Text backbones installed: text/bert-base, text/minilm. List all: graftwork backbones --modality text",
+            "Text backbones installed: text/bert-base, text/glove-50d, text/glove-50d-idf, text/minilm. "
+            "List all: graftwork backbones --modality text",
         )
         if json_wanted:
             assert json.loads(done.stdout) == {

@@ -6,7 +6,12 @@ import pytest
 
 from graftwork import InputMismatch, registry
 
-ENCODERS = {"image": "image/resnet18", "text": "text/minilm", "audio": "audio/wav2vec2-base"}
+ENCODERS = {
+    "image": "image/resnet18",
+    "text": "text/minilm",
+    "audio": "audio/wav2vec2-base",
+    "series": "series/resnet1d-tiny",
+}
 USUAL = {
     "image": {
         "frames": 1, "orientation": 1, "bit_depth": 8, "mode": "RGB", "width": 640, "height": 480, "short_side": 480,
@@ -18,6 +23,7 @@ USUAL = {
     "audio": {
         "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 1, "sampling_rate": 16_000, "duration": 2.0,
     },
+    "series": {"missing_values": 0, "signal": "varying", "sampling_rate": 100, "channels": 1, "duration": 2.0},
 }  # fmt: skip
 """What each encoder takes as it is."""
 
@@ -77,6 +83,32 @@ ACCEPTED = [
     ),
     *(("audio", "duration", value, None, AS_IT_IS) for value in (0.025, 15.625)),
     *(("audio", "duration", value, ("windows", 15.625), LONG) for value in (15.626, 3_600.0)),
+    ("series", "missing_values", 0, None, AS_IT_IS),
+    *(
+        ("series", "missing_values", v, ("fill", 0), f"{v}% of the values are missing and are filled by straight lines")
+        for v in (1, 10)
+    ),
+    ("series", "signal", "varying", None, AS_IT_IS),
+    ("series", "signal", "constant", None, "signal constant, not varying: they hold nothing but one value"),
+    ("series", "sampling_rate", 100, None, AS_IT_IS),
+    *(
+        ("series", "sampling_rate", value, ("resample", 100), "everything faster than 50 Hz is left out")
+        for value in (100.5, 100_000)
+    ),
+    (
+        "series", "sampling_rate", 25, ("resample", 100),
+        "series at 25 Hz have nothing faster than 12.5 Hz, which a 100 Hz encoder expects",
+    ),
+    ("series", "channels", 1, None, AS_IT_IS),
+    (
+        "series", "channels", 3, ("by-channel", 1),
+        "each of the 3 channels is read by itself: which is which, and how they go together, is lost",
+    ),
+    *(("series", "duration", value, None, AS_IT_IS) for value in (0.64, 5.12)),
+    (
+        "series", "duration", 3_600.0, ("windows", 5.12),
+        "longer than the 5.12 s that the encoder reads at once",
+    ),
 ]  # fmt: skip
 
 REFUSED = [
@@ -86,6 +118,10 @@ REFUSED = [
     *(("text", "script", value, "script Latin or none", value) for value in ("Cyrillic", "Han", "Arabic", "other")),
     ("text", "characters", 0, "characters at least 1", "0"),
     ("audio", "duration", 0.024, "duration 0.025 to 15.625 s", "0.024 s"),
+    ("series", "missing_values", 11, "missing values 0 %", "11 %"),
+    ("series", "sampling_rate", 24.9, "sampling rate 100 Hz", "24.9 Hz"),
+    ("series", "sampling_rate", 100_001, "sampling rate 100 Hz", "100 001 Hz"),
+    ("series", "duration", 0.63, "duration 0.64 to 5.12 s", "0.63 s"),
 ]
 
 
@@ -115,13 +151,14 @@ def test_a_value_that_nothing_converts_is_refused_in_one_sentence(modality, fact
     )
 
 
-NOUNS = {"image": "images", "text": "text", "audio": "audio"}
+NOUNS = {"image": "images", "text": "text", "audio": "audio", "series": "time series"}
 ALTERNATIVES = {
     "image": "image/efficientnet-lite0, image/inception-v3, image/resnet18, image/resnet50, image/vgg16, image/vit-b-16",
-    "text": "text/bert-base, text/minilm",
+    "text": "text/bert-base, text/glove-50d, text/glove-50d-idf, text/minilm",
     "audio": "audio/wav2vec2-base",
+    "series": "series/resnet1d-tiny",
 }
-SUMMARY = {"image": "2 files", "text": "2 files", "audio": "2 files, 16 000 Hz"}
+SUMMARY = {"image": "2 files", "text": "2 files", "audio": "2 files, 16 000 Hz", "series": "2 files, 100 Hz"}
 
 
 @pytest.mark.parametrize(

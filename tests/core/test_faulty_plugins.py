@@ -1,9 +1,12 @@
-"""Ten faulty distributions installed together: each is named with its cause, and what is sound works as without them."""
+"""Faulty wheels installed together: each is named with its cause, and what is sound works as without them."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,24 +53,32 @@ FAULTS = {
 }  # fmt: skip
 
 
-def install(folder: Path, name: str, source: str, entry: str = "") -> None:
-    """What a wheel leaves behind."""
+def write_wheel(folder: Path, name: str, source: str, entry: str = "") -> Path:
+    """A wheel of one module and one entry point (the binary distribution format, PEP 427)."""
     module = f"faulty_{name.replace('-', '_')}"
-    (folder / f"{module}.py").write_text(source)
-    about = folder / f"dist_{name.replace('-', '_')}-1.2.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dist-{name}\nVersion: 1.2\n")
-    (about / "entry_points.txt").write_text(f"[graftwork]\n{entry or name} = {module}\n")
+    whole = f"dist_{name.replace('-', '_')}-1.2"
+    wheel = folder / f"{whole}-py3-none-any.whl"
+    about = {
+        "METADATA": f"Metadata-Version: 2.1\nName: dist-{name}\nVersion: 1.2\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "entry_points.txt": f"[graftwork]\n{entry or name} = {module}\n",
+    }
+    files = {f"{module}.py": source, **{f"{whole}.dist-info/{file}": text for file, text in about.items()}}
+    files[f"{whole}.dist-info/RECORD"] = "".join(f"{file},,\n" for file in (*files, f"{whole}.dist-info/RECORD"))
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file, text in files.items():
+            archive.writestr(file, text)
+    return wheel
 
 
 @pytest.fixture
-def faulty(tmp_path: Path) -> Path:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    for name, (source, _) in FAULTS.items():
-        install(folder, name, source)
-    install(folder, "other-twin", HEAD + BACKBONE.format(name="two"), entry="twin")
-    return folder
+def faulty(tmp_path: Path, uv: str) -> Path:
+    """Where the faulty wheels are installed."""
+    wheels = [write_wheel(tmp_path, name, source) for name, (source, _) in FAULTS.items()]
+    wheels.append(write_wheel(tmp_path, "other-twin", HEAD + BACKBONE.format(name="two"), entry="twin"))
+    command = [uv, "pip", "install", "-q", "--python", sys.executable, "--no-index", "--no-deps", "--target"]
+    subprocess.run([*command, str(tmp_path / "site"), *map(str, wheels)], check=True)
+    return tmp_path / "site"
 
 
 def test_every_fault_is_named_and_what_is_sound_works_as_without_them(shell, messages, tiny_bert, faulty) -> None:

@@ -219,7 +219,7 @@ def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads
     first = gw.fit(tmp_path / "d", val=0.5, long="truncate")
     assert first.record["long"] == {"mode": "truncate", "examples": 8, "windows": 8, "unread": 0.6}
     assert any(
-        "8 of 8 series: longer than the encoder reads at once, so cut; 60% of their length is not read" in w
+        "8 of 8 series: more than the encoder reads at once, so cut; 60% of what they hold is not read" in w
         for w in first.record["warnings"]
     )
     from graftwork import registry

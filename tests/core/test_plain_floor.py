@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import statistics
 import subprocess
@@ -17,7 +18,7 @@ def heavy_after(code: str) -> list[str]:
     code += f"\nimport sys; print('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("LOADED"))
-    return eval(line.removeprefix("LOADED "))
+    return ast.literal_eval(line.removeprefix("LOADED "))
 
 
 def test_importing_graftwork_loads_nothing_heavy() -> None:

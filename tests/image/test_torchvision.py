@@ -1,58 +1,14 @@
-"""Torchvision's models as stages: equal to the library's forward, every parameter owned once, sizes as declared."""
+"""Torchvision's weights: loaded strictly and whole, never run, and named where they are missing."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 from torchvision import models
 
 import graftwork as gw
 from graftwork import State, WeightsMismatch, WeightsUnavailable, registry
-from graftwork_image.torchvision_models import FAMILIES, WITHOUT_SLOW_START, build
-
-NAMES = ["image/resnet18", "image/resnet50", "image/vit-b-16", "image/inception-v3", "image/vgg16"]
-
-
-def library(name: str) -> nn.Module:
-    """The whole torchvision model without its last linear layer, in evaluation mode."""
-    model = models.get_model(name, weights=None, **WITHOUT_SLOW_START.get(name, {}))
-    if hasattr(model, "fc"):
-        model.fc = nn.Identity()
-    elif hasattr(model, "heads"):
-        model.heads = nn.Identity()
-    else:
-        model.classifier[-1] = nn.Identity()
-    return model.eval()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stages_fold_to_the_librarys_forward_and_own_its_parameters_once(name, monkeypatch) -> None:
-    spec = registry.backbone(name)
-    kind, take_apart, dims = FAMILIES[spec.config["model"]]
-    torch.manual_seed(0)
-    model = library(spec.config["model"])
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    backbone = kind(spec, take_apart(model), dims).eval()
-    pixels = State(torch.randn(2, 3, spec.preparation["crop"], spec.preparation["crop"]))
-    with torch.inference_mode():
-        theirs = model(pixels.hidden)
-        state = pixels
-        for tap, stage in enumerate(backbone.stages()):
-            state = stage(state)
-            assert backbone.pool(state).shape == (2, backbone.feature_dim(tap))
-        ours = backbone.pool(state)
-        assert (ours - theirs).abs().max() < 1e-5 * max(1, float(theirs.abs().max()))
-        assert (backbone.features(State(pixels.hidden[:1]), tap)[0] - ours[0]).abs().max() < 1e-4
-    owned = [id(p) for stage in backbone.stages() for p in stage.parameters()]
-    encoder = {id(p) for key, p in model.named_parameters() if not key.startswith("AuxLogits")}
-    assert len(owned) == len(set(owned))
-    assert set(owned) == encoder
-    assert sum(p.numel() for p in backbone.parameters()) == spec.parameters
-    assert backbone.feature_dim(len(backbone.stages()) - 1) == spec.feature_dim
+from graftwork_image.torchvision_models import build
 
 
 def test_weights_in_torchs_cache_are_loaded_strictly(monkeypatch, tmp_path) -> None:

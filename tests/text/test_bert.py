@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertModel
 
 import graftwork as gw
-from graftwork import DataError, PluginFault, WeightsMismatch, registry
+from graftwork import DataError, PluginFault, WeightsMismatch, WeightsUnavailable, registry
 from graftwork_text import tokenizer
 
 TEXTS = ["where is my card", "refund", "please help i lost the order money back please"]
@@ -166,8 +166,17 @@ def test_threads_may_share_a_fresh_backbone(tiny_bert) -> None:
 
 
 def test_a_folder_without_tokenizer_or_weights_is_refused_by_name(tmp_path, tiny_bert) -> None:
-    (tmp_path / "config.json").write_text((tiny_bert / "config.json").read_text())
-    with pytest.raises(DataError, match=r"has no model.safetensors\."):
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").unlink()
+    spec = registry.backbone(f"local:{tmp_path}")
+    assert (spec.weights.find(), spec.parameters) == (None, 0)
+    with pytest.raises(
+        WeightsUnavailable, match=r"Backbone 'local:.*' wants model.safetensors, which '.*' does not hold"
+    ):
+        gw.load_backbone(spec)
+    for name in ("tokenizer.json", "vocab.txt"):
+        (tmp_path / name).unlink()
+    with pytest.raises(DataError, match=r"'local:.*' has no tokenizer.json or vocab.txt\."):
         registry.backbone(f"local:{tmp_path}")
 
 

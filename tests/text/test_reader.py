@@ -143,13 +143,13 @@ def test_a_long_text_is_cut_with_a_count_or_read_in_windows_as_the_user_says(tmp
     cut = gw.fit(path, "text/minilm", val=0.5)
     assert cut.record["long"]["examples"] == 12
     assert (
-        "12 of 12 rows: longer than the encoder reads at once, so cut; 16% of their length is not read. "
+        "12 of 12 rows: more than the encoder reads at once, so cut; 16% of what they hold is not read. "
         "Read all of it: --long windows"
     ) in cut.record["warnings"]
     whole = gw.fit(path, "text/minilm", val=0.5, long="windows")
     assert whole.record["long"] == {"mode": "windows", "examples": 12, "windows": 24, "unread": 0.0}
     assert (
-        "12 of 12 rows: longer than the encoder reads at once, so read in 24 windows whose features are averaged"
+        "12 of 12 rows: more than the encoder reads at once, so read in 24 windows whose features are averaged"
         in (whole.record["warnings"])
     )
     assert whole.metrics["accuracy"] > cut.metrics["accuracy"]

@@ -26,6 +26,7 @@ from graftwork.contracts import (
     show,
 )
 from graftwork.errors import (
+    ConfigError,
     ContractMismatch,
     DataError,
     Diverged,
@@ -44,6 +45,7 @@ from graftwork.errors import (
     WeightsUnavailable,
 )
 from graftwork.hooks import API_VERSION, hookimpl
+from graftwork.layout import ModelFolder
 from graftwork.policies import FreezePolicy, Plan, StagePlan
 from graftwork.readers import Likeness, Raw, Reader, Window
 from graftwork.registry import preparer
@@ -67,10 +69,13 @@ if TYPE_CHECKING:
     from graftwork.checking import Checked, check
     from graftwork.fitting import fit
     from graftwork.heads import Head
+    from graftwork.pretrained import load_pretrained
     from graftwork.reading import Data, data
     from graftwork.runs import Run, load
+    from graftwork.shapes import ShapesOnly, pooled_dims
     from graftwork.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
     from graftwork.streaming import Stream, stream
+    from graftwork.tensors import load_tensors
 
 # What computes, and the module that it is loaded from on first use.
 _LATER = {
@@ -80,10 +85,13 @@ _LATER = {
     "check": "checking",
     "fit": "fitting",
     "Head": "heads",
+    "load_pretrained": "pretrained",
     "Data": "reading",
     "data": "reading",
     "Run": "runs",
     "load": "runs",
+    "ShapesOnly": "shapes",
+    "pooled_dims": "shapes",
     "Apply": "stages",
     "Stage": "stages",
     "State": "stages",
@@ -92,6 +100,7 @@ _LATER = {
     "spatial_mean": "stages",
     "Stream": "streaming",
     "stream": "streaming",
+    "load_tensors": "tensors",
 }
 
 
@@ -118,6 +127,7 @@ __all__ = [
     "Backbone",
     "BackboneSpec",
     "Checked",
+    "ConfigError",
     "ContractMismatch",
     "Converter",
     "Data",
@@ -138,6 +148,7 @@ __all__ = [
     "InputMismatch",
     "Likeness",
     "Modality",
+    "ModelFolder",
     "ObservedInput",
     "OneOf",
     "OutOfMemory",
@@ -154,6 +165,7 @@ __all__ = [
     "Run",
     "RunError",
     "Settings",
+    "ShapesOnly",
     "Sighting",
     "Stage",
     "StagePlan",
@@ -180,7 +192,10 @@ __all__ = [
     "hookimpl",
     "load",
     "load_backbone",
+    "load_pretrained",
+    "load_tensors",
     "masked_mean",
+    "pooled_dims",
     "preparer",
     "show",
     "spatial_mean",

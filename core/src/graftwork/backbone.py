@@ -14,6 +14,7 @@ from graftwork.readers import Window
 from graftwork.registry import preparer
 from graftwork.specs import BackboneSpec, load_factory
 from graftwork.stages import Stage, State, fold
+from graftwork.tensors import reason
 
 
 class Backbone(nn.Module, ABC):
@@ -104,9 +105,8 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     except GraftworkError:
         raise
     except Exception as error:  # whatever a library makes of weights that are damaged or another model's
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
         raise PluginFault(
-            f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {reason}.",
+            f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {reason(error)}.",
             "If the weights are damaged, delete them so that they are fetched again; else update the plugin.",
         ) from error
     if not isinstance(backbone, Backbone):

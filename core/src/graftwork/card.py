@@ -11,15 +11,20 @@ from graftwork.pages import page, rows
 
 def write_card(record: dict[str, Any], path: Path) -> None:
     """The model card, in Markdown."""
-    made_of = "\n".join(f"| {name} | {value} |" for name, value in _facts(record))
+    made_of = "\n".join(f"| {name} | {_plain(value)} |" for name, value in _facts(record))
     figures = "\n".join(f"| {name} | {value} |" for name, value in _figures(record))
-    warnings = "\n".join(f"- {warning}" for warning in record["warnings"]) or "- none"
+    warnings = "\n".join(f"- {_plain(warning)}" for warning in record["warnings"]) or "- none"
     path.write_text(
-        f"# {record['data']['name']}: {record['task']} with {record['backbone']}\n\n"
+        f"# {_plain(record['data']['name'])}: {record['task']} with {record['backbone']}\n\n"
         f"| | |\n|---|---|\n{made_of}\n\n## Measured\n\n| | |\n|---|---|\n{figures}\n\n## Warnings\n\n{warnings}\n\n"
         f'## Use\n\nRUN is this folder.\n\n```python\nimport graftwork as gw\n\ngw.load("RUN").predict([...])\n```\n',
         encoding="utf-8",
     )
+
+
+def _plain(words: str) -> str:
+    """Words of the data as they are: no HTML, no end of a cell or of a line."""
+    return " ".join(html.escape(words, quote=False).replace("|", "\\|").split())
 
 
 def write_report(record: dict[str, Any], path: Path) -> None:

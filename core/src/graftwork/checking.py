@@ -106,9 +106,10 @@ def check(
     adapter: str = "",
     input: str | None = None,
     label: str | None = None,
+    allow_outside: bool = False,
 ) -> Checked:
     """Read what `graftwork.data` takes, labelled or not, once; say what it is, what is wrong with it, and whether it
-    fits `backbone`. Nothing is trained and no weight is looked for.
+    fits `backbone`. Nothing is trained and no weight is looked for. input, label, allow_outside: as there.
 
     A mismatch is one of the problems, and kept in `mismatch`. Raises `DataError` when there is nothing to read,
     `UnknownName` for a backbone, task or adapter that nothing brings.
@@ -118,10 +119,10 @@ def check(
     spec = registry.backbone(backbone) if backbone else None
     if adapter:
         registry.adapter(adapter)
-    listing = list_source(source, input, label, labelled=None)
+    listing = list_source(source, input, label, labelled=None, allow_outside=allow_outside)
     prints = _Prints(listing)
     data = observe(listing, prints.take)
-    raws = Raws(listing.inputs, listing.modality, listing.base)
+    raws = Raws.of(listing)
     namer = _Namer(raws, listing)
     problems = [*_bad(data), *_labels(data), *_copies(data, prints, namer)]
     problems += [Problem("left_out", note, "Rename the split to have it used.", 0) for note in data.notes]

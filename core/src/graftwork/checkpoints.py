@@ -76,7 +76,13 @@ class Unfinished:
 
     def check(self) -> None:
         """Raises `RunError` naming the first thing that is asked otherwise than when the fit began."""
-        asked = json.loads((self.folder / "request.json").read_text(encoding="utf-8"))
+        file = self.folder / "request.json"
+        try:
+            asked = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                f"The fit in '{self.folder}' cannot go on: '{file.name}' is damaged.", "Start anew: delete that folder."
+            ) from error
         for item, now in json.loads(json.dumps(self.request)).items():
             was = asked.get(item)
             if was == now:

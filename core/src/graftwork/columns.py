@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from graftwork.errors import DataError, UsageError
+from graftwork.inside import Inside
 from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files, readable
 from graftwork.registry import modalities
 from graftwork.specs import Modality
@@ -33,6 +34,7 @@ def list_tables(
     tables: Mapping[str, pa.Table],
     name: str,
     base: Path,
+    inside: Inside | None,
     input_column: str | None,
     label_column: str | None,
     labelled: bool | None,
@@ -50,7 +52,7 @@ def list_tables(
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
     columns = Columns.of(next(iter(tables.values())), name, input_column, label_column, labelled)
-    return columns.list(tables, name, base, tuple(notes))
+    return columns.list(tables, name, base, inside, tuple(notes))
 
 
 def known_splits(splits: Iterable[str], name: str) -> list[str]:
@@ -95,8 +97,15 @@ class Columns:
         split = SPLIT_COLUMN if SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, found) else None
         return cls(chosen, found, split, _modality(table, chosen, place), place)
 
-    def list(self, tables: Mapping[str, pa.Table], name: str, base: Path, notes: tuple[str, ...] = ()) -> Listing:
-        """The rows of tables that have these columns, keyed by split."""
+    def list(
+        self,
+        tables: Mapping[str, pa.Table],
+        name: str,
+        base: Path,
+        inside: Inside | None,
+        notes: tuple[str, ...],
+    ) -> Listing:
+        """The rows of tables that have these columns, keyed by split; base, inside: see `Listing`."""
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
         if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
             inputs = [_text(cell) for cell in inputs]
@@ -110,7 +119,9 @@ class Columns:
             elif self.split is not None:
                 splits += _split_words(table, self.split, name)
         known = labels if self.label is not None else None
-        return Listing(name, self.place, self.modality, inputs, known, splits or None, base, notes, rows=True)
+        return Listing(
+            name, self.place, self.modality, inputs, known, splits or None, base, notes, rows=True, inside=inside
+        )
 
 
 class Column(Sequence[Any]):

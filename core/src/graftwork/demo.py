@@ -64,14 +64,14 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
     }
 
 
-def baseline(demo: Demo, data: Data) -> float:
+def baseline(demo: Demo, data: Data, seed: int = SEED) -> float:
     """Accuracy of the same head on raw-input features, on the same held-out part."""
     assert data.labels is not None
     reader = load_factory(data.modality.reader)()
     features = torch.from_numpy(load_factory(demo.baseline)([reader.decode(raw) for raw in data.raws])).float()
     labels = sort_labels(set(data.labels))
     targets = torch.tensor([labels.index(label) for label in data.labels])
-    held = torch.tensor([word == "validation" for word in split(data.labels, data.splits, HELD, SEED)])
+    held = torch.tensor([word == "validation" for word in split(data.labels, data.splits, HELD, seed)])
     solution = solver.choose(Part(features[~held], targets[~held]), Part(features[held], targets[held]), len(labels))
     probabilities = solution.logits(features[held]).double().softmax(1)
     return classification(probabilities.numpy(), targets[held].numpy())["accuracy"]

@@ -26,6 +26,10 @@ class UsageError(GraftworkError):
     """An option or argument that is not accepted."""
 
 
+class ConfigError(GraftworkError):
+    """The user's configuration file cannot be used."""
+
+
 class InputMismatch(GraftworkError):
     """What the encoder was pretrained to read and what the data are do not agree."""
 

@@ -94,9 +94,9 @@ class Long:
     def warnings(self, total: int, items: str) -> tuple[str, ...]:
         if not self.examples:
             return ()
-        which = f"{show(self.examples)} of {show(total)} {items}: longer than the encoder reads at once, so "
+        which = f"{show(self.examples)} of {show(total)} {items}: more than the encoder reads at once, so "
         if self.mode == "truncate":
-            return (f"{which}cut; {self.unread:.0%} of their length is not read. Read all of it: --long windows",)
+            return (f"{which}cut; {self.unread:.0%} of what they hold is not read. Read all of it: --long windows",)
         return (f"{which}read in {show(self.windows)} windows whose features are averaged",)
 
 

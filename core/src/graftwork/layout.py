@@ -4,14 +4,81 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from graftwork.errors import DataError
+from graftwork.weights import FolderWeights, HubWeights, Weights
 
 WEIGHTS = "model.safetensors"
+ANY_WEIGHTS = (WEIGHTS, "pytorch_model.bin")
+"""What transformers saves weights in, now and once."""
+MOST_HEADER = 100_000_000
+"""Bytes of a header that the safetensors library reads, so that no file can ask for any amount of memory."""
+UNSTATED = "as its owner states"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model in hub layout that a user named: `folder` holds its small files, and its weights or not yet.
+
+    name: as the user wrote it. repo, commit: what of the Hugging Face hub it is; empty for a folder of the user's own.
+    """
+
+    name: str
+    folder: Path
+    repo: str = ""
+    commit: str = ""
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What config.json says."""
+        return self.read("config.json")
+
+    @property
+    def source(self) -> str:
+        return f"https://huggingface.co/{self.repo}/tree/{self.commit}" if self.repo else str(self.folder)
+
+    @property
+    def license(self) -> str:
+        """The licence in the head of the model card, where there is one."""
+        card = self.folder / "README.md"
+        head = card.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0] if card.is_file() else ""
+        found = re.search(r"^license: *(\S+)", head, re.M) if head.startswith("---") else None
+        return found[1].strip("'\"") if found else UNSTATED
+
+    def read(self, file: str) -> dict[str, Any]:
+        """One of its config files, see `read_json`."""
+        return read_json(self.folder / file)
+
+    def want(self, *files: str) -> None:
+        """Raises `DataError` naming the first of `files` that is missing; `a|b` wants one of them."""
+        for file in files:
+            if not any((self.folder / part).is_file() for part in file.split("|")):
+                raise DataError(
+                    f"'{self.name}' has no {file.replace('|', ' or ')}.",
+                    "Save the model and what prepares its input into the folder: save_pretrained(FOLDER)",
+                )
+
+    def weights(self, *files: str) -> Weights:
+        """Its weights, in the first of `files` that there is."""
+        size, wanted = self._size(files), "|".join(files)
+        if self.repo:
+            return HubWeights(self.repo, ("config.json", wanted), self.commit, size)
+        return FolderWeights(self.folder, size, (wanted,))
+
+    def parameters(self, belongs: Callable[[str], bool] = lambda name: True) -> int:
+        """Numbers in the tensors whose names belong to the encoder; 0 where model.safetensors is not here."""
+        return count_parameters(self.folder, belongs) if (self.folder / WEIGHTS).is_file() else 0
+
+    def _size(self, files: tuple[str, ...]) -> int:
+        found = (self.folder / file for file in files)
+        return next((file.stat().st_size for file in found if file.is_file()), 0)
 
 
 def unfinished_folder(run: Path) -> Path:
@@ -32,21 +99,17 @@ def read_json(file: Path) -> dict[str, Any]:
     return found
 
 
-def want_files(name: str, folder: Path, *files: str) -> None:
-    """Raises `DataError` naming the first of `files` that `folder` lacks."""
-    for file in files:
-        if not (folder / file).is_file():
-            raise DataError(
-                f"'{name}' has no {file}.",
-                "Save the model and what prepares its input into the folder: save_pretrained(FOLDER)",
-            )
-
-
 def count_parameters(folder: Path, belongs: Callable[[str], bool]) -> int:
     """Numbers in the tensors whose names belong to the encoder, from the header of model.safetensors alone.
 
     Format: 8 bytes of header length, little-endian, then JSON (safetensors' own description of it).
+    Raises `DataError` for a file that is none.
     """
-    with (folder / WEIGHTS).open("rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-    return sum(math.prod(t["shape"]) for key, t in header.items() if key != "__metadata__" and belongs(key))
+    path = folder / WEIGHTS
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length) if length <= MOST_HEADER else b"")
+        return sum(math.prod(t["shape"]) for key, t in header.items() if key != "__metadata__" and belongs(key))
+    except (struct.error, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise DataError(f"'{path}' is not a safetensors file.", "Save or fetch the model again.") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.errors import DataError
+from graftwork.inside import Inside
 from graftwork.registry import modalities
 from graftwork.specs import Modality
 
@@ -30,7 +31,8 @@ class Listing:
     """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits where the source has them.
 
     base: the folder that relative paths start from. notes: what a user should know of what is not listed. rows: whether
-    the inputs are the rows of a table. begin: the number of the first of them, where others came before.
+    the inputs are the rows of a table. begin: the number of the first of them, where others came before. inside: where
+    paths among the inputs may lead; None where it is the user who named them.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     rows: bool = False
     begin: int = 0
+    inside: Inside | None = None
 
 
 def fold_label(label: str) -> str:

@@ -5,21 +5,21 @@ Two plugins that claim one name are a conflict that names both; neither wins.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import os
-import sys
-import time
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
-from graftwork import builtin, hooks
+from graftwork import builtin, config, hooks
+from graftwork.config import Config
 from graftwork.errors import PluginConflict
+from graftwork.reports import PluginReport, watched
 from graftwork.specs import (
     Adapter,
     BackboneSpec,
@@ -36,7 +36,7 @@ from graftwork.specs import (
 KINDS: Mapping[str, tuple[type, Any]] = {
     "modalities": (Modality, lambda spec: [spec.name]),
     "backbones": (BackboneSpec, lambda spec: [spec.name]),
-    "resolvers": (Resolver, lambda spec: [f"{spec.scheme}:{m}" for m in spec.model_types] or [f"{spec.scheme}:"]),
+    "resolvers": (Resolver, lambda spec: spec.names),
     "converters": (Converter, lambda spec: [f"{spec.modality}:{spec.name}"]),
     "adapters": (Adapter, lambda spec: [spec.full_name]),
     "tasks": (TaskSpec, lambda spec: [spec.name]),
@@ -47,43 +47,14 @@ KINDS: Mapping[str, tuple[type, Any]] = {
 
 
 @dataclass
-class PluginReport:
-    """One installed plugin: where it comes from, and what is wrong with it, if anything.
-
-    errors: what of it does not work. warnings: what works and costs everybody. seconds: what importing it took.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    provides: dict[str, list[str]] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def status(self) -> str:
-        return "error" if self.errors else "warning" if self.warnings else "ok"
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "distribution": self.distribution,
-            "version": self.version,
-            "status": self.status,
-            "error": " ".join([*self.errors, *self.warnings]) or None,
-            "provides": self.provides,
-            "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass
 class Plugins:
-    """Everything registered, by kind and name, with a report for each plugin."""
+    """Everything registered, by kind and name, with a report for each plugin. notes: what `graftwork plugins` warns of
+    besides."""
 
     reports: list[PluginReport] = field(default_factory=list)
     registered: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     conflicts: dict[tuple[str, str], str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     _owners: dict[tuple[str, str], PluginReport] = field(default_factory=dict)
 
     def get(self, kind: str, name: str) -> Any | None:
@@ -91,6 +62,17 @@ class Plugins:
         if (kind, name) in self.conflicts:
             raise PluginConflict(self.conflicts[kind, name], "Uninstall one of them; see: graftwork plugins")
         return self.registered[kind].get(name)
+
+    def near(self, kind: str, name: str) -> str:
+        """The end of a sentence that says which registered names are like `name`."""
+        known = sorted(self.registered[kind])
+        tails = {k.rsplit("/", 1)[-1]: k for k in known}
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        close += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3, cutoff=0.5)]
+        nearest = list(dict.fromkeys(close))[:3] or known[:5]
+        if not nearest:
+            return "; nothing installed brings any"
+        return f"; the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
 
     def distribution(self, package: str) -> str | None:
         """The distribution of the plugin whose registrations name code in `package`."""
@@ -165,20 +147,23 @@ class Plugins:
         report.provides.setdefault(kind, []).append(name)
 
 
-def discover(wanted: str | None = None) -> Plugins:
+def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
     """Load the core's own registrations and the installed plugins.
 
     wanted: the value of GRAFTWORK_PLUGINS; None loads every plugin, "" none, a comma list those, by the
-    name of their entry point or distribution.
+    name of their entry point or distribution. said: what the user's configuration says; whatever it disables stays out.
     """
-    plugins = Plugins()
-    plugins.load(builtin, PluginReport("core", "graftwork", _own_version()))
+    said, plugins = said or Config(), _core()
     names = None if wanted is None else {part.strip() for part in wanted.split(",") if part.strip()}
     found = _entry_points()
     for distribution, entry in found:
         if names is not None and not names & {entry.name, distribution.name}:
             continue
         report = PluginReport(entry.name, distribution.name, distribution.version)
+        if {entry.name, distribution.name} & set(said.disabled):
+            report.disabled_by = said.file
+            plugins.reports.append(report)
+            continue
         twins = [other.name for other, point in found if point.name == entry.name and other.name != distribution.name]
         if twins:
             report.errors.append(
@@ -187,7 +172,7 @@ def discover(wanted: str | None = None) -> Plugins:
                 "tell them apart: one of them must rename it."
             )
         try:
-            with _watched(report):
+            with watched(report):
                 module = entry.load()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
@@ -196,52 +181,41 @@ def discover(wanted: str | None = None) -> Plugins:
             report.errors.append(f"{entry.value} cannot be imported: {type(error).__name__}: {_first_line(error)}.")
             continue
         plugins.load(module, report)
+    known = {name for distribution, entry in found for name in (entry.name, distribution.name)}
+    plugins.notes += [
+        f"'{name}' is disabled in '{said.file}', and no installed plugin is called so."
+        for name in said.disabled
+        if name not in known
+    ]
     return plugins
 
 
-SLOW = 2.0
-"""Seconds from which on an import is spoken of."""
-
-HEAVY = ("torch", "torchvision", "torchaudio", "transformers", "datasets")
-"""What a plugin must not import where it only says what it brings."""
-
-
-@contextmanager
-def _watched(report: PluginReport) -> Iterator[None]:
-    """Note what importing a plugin costs, and what of the process it changes for all."""
-    loaded, state, begun = set(sys.modules), _state(), time.perf_counter()
-    yield
-    report.seconds = time.perf_counter() - begun
-    heavy = [name for name in HEAVY if name in sys.modules and name not in loaded]
-    if heavy or report.seconds > SLOW:
-        what = f"imports {', '.join(heavy)} where it only says what it brings" if heavy else "takes long to import"
-        report.warnings.append(f"It {what}, so every command waits {report.seconds:.1f} s for it.")
-    changed = [name for name, now in _state().items() if state.get(name, now) != now]
-    if changed:
-        report.warnings.append(f"Importing it changes {' and '.join(changed)}, for everybody.")
+def unloaded(file: Path) -> Plugins:
+    """The installed plugins by name, none of them imported: `file`, which might disable any, cannot be used."""
+    plugins = _core()
+    for distribution, entry in _entry_points():
+        report = PluginReport(entry.name, distribution.name, distribution.version, disabled_by=file)
+        plugins.reports.append(report)
+    return plugins
 
 
-def _state() -> dict[str, Any]:
-    """What a plugin has no business to change, as far as it can be seen without importing anything."""
-    blanket = [
-        action for action, message, kind, module, _ in warnings.filters if kind is Warning and not (message or module)
-    ]
-    torch = sys.modules.get("torch")
-    return {
-        "the filters of all warnings": blanket,
-        "the default dtype of torch": "torch.float32" if torch is None else str(torch.get_default_dtype()),
-        **({} if torch is None else {"torch's number of threads": torch.get_num_threads()}),
-    }
+def _core() -> Plugins:
+    plugins = Plugins()
+    plugins.load(builtin, PluginReport("core", "graftwork", _own_version()))
+    return plugins
 
 
 _installed: Plugins | None = None
 
 
 def installed() -> Plugins:
-    """The plugins of this process, discovered once (GRAFTWORK_PLUGINS is honoured)."""
+    """The plugins of this process, discovered once; GRAFTWORK_PLUGINS and the user's configuration are honoured.
+
+    Raises `ConfigError` where that cannot be used.
+    """
     global _installed
     if _installed is None:
-        _installed = discover(os.environ.get("GRAFTWORK_PLUGINS"))
+        _installed = discover(os.environ.get("GRAFTWORK_PLUGINS"), config.read())
     return _installed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, overload
 from graftwork.agreement import Agreement
 from graftwork.contracts import ObservedInput, Value
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
+from graftwork.inside import Inside
 from graftwork.listing import Listing, readable
 from graftwork.parallel import ahead
 from graftwork.progress import track
@@ -76,28 +78,42 @@ class Data:
         yield self
 
 
-def data(source: Any, *, input: str | None = None, label: str | None = None, labelled: bool = True) -> Data:
+def data(
+    source: Any,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    labelled: bool = True,
+    allow_outside: bool = False,
+) -> Data:
     """Read what `source` is: a folder of class folders, a CSV, TSV, JSONL or Parquet table of texts or file paths, a
     `datasets` folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
 
     input, label: the columns of a table, found by themselves when plain; labelled=False does not ask for a label.
+    allow_outside: paths that stand in a table may lead outside of its folder.
     Only headers are read; an unreadable example is listed in `bad`, never dropped in silence.
 
-    Raises `DataError` when there is nothing to use, `UsageError` for a column that does not exist.
+    Raises `DataError` when there is nothing to use or a path leads outside, `UsageError` for a column that does not
+    exist.
     """
-    return observe(list_source(source, input, label, labelled))
+    return observe(list_source(source, input, label, labelled, allow_outside=allow_outside))
 
 
 def list_source(
-    source: Any, input_column: str | None = None, label_column: str | None = None, labelled: bool | None = True
+    source: Any,
+    input_column: str | None = None,
+    label_column: str | None = None,
+    labelled: bool | None = True,
+    *,
+    allow_outside: bool = False,
 ) -> Listing:
     """What `source` holds, nothing of it read yet; labelled=None takes labels where they are plain."""
     from graftwork import folders, sources
     from graftwork.columns import list_tables
 
-    found = sources.open_source(source)
+    found = sources.open_source(source, allow_outside=allow_outside)
     if not isinstance(found, Path):
-        return list_tables(found.whole(), found.name, found.base, input_column, label_column, labelled)
+        return list_tables(found.whole(), found.name, found.base, found.inside, input_column, label_column, labelled)
     check_no_columns(found, input_column, label_column)
     return folders.list_folder(found, labelled=labelled)
 
@@ -111,7 +127,8 @@ def check_no_columns(folder: Path, *columns: str | None) -> None:
 class Raws(Sequence[Raw]):
     """The examples of a listing, each made when it is asked for, so that a large table costs no object per row.
 
-    numbers: where each of them stands in the listing; begin: how many came before that.
+    numbers: where each of them stands in the listing; begin: how many came before that. inside: where paths among the
+    inputs may lead, see `Listing`; asked each time that one becomes a file.
     """
 
     def __init__(
@@ -121,16 +138,22 @@ class Raws(Sequence[Raw]):
         base: Path,
         numbers: Sequence[int] | None = None,
         begin: int = 0,
+        inside: Inside | None = None,
     ) -> None:
-        self._inputs, self._modality, self._base, self._begin = inputs, modality, base, begin
+        self._inputs, self._modality, self._base, self._begin, self._inside = inputs, modality, base, begin, inside
         self.numbers: Sequence[int] = range(len(inputs)) if numbers is None else numbers
+
+    @classmethod
+    def of(cls, listing: Listing, numbers: Sequence[int] | None = None) -> Raws:
+        """What is listed, or what of it stands at these places."""
+        return cls(listing.inputs, listing.modality, listing.base, numbers, listing.begin, listing.inside)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def at(self, numbers: Sequence[int]) -> Raws:
         """Those that stand at these places of the listing."""
-        return Raws(self._inputs, self._modality, self._base, numbers, self._begin)
+        return Raws(self._inputs, self._modality, self._base, numbers, self._begin, self._inside)
 
     @overload
     def __getitem__(self, index: int) -> Raw: ...
@@ -140,7 +163,7 @@ class Raws(Sequence[Raw]):
         if isinstance(index, slice):
             return self.at(self.numbers[index])
         number = self.numbers[index]
-        return as_raw(self._begin + number, self._inputs[number], self._modality, self._base)
+        return as_raw(self._begin + number, self._inputs[number], self._modality, self._base, self._inside)
 
 
 def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *, chunk: bool = False) -> Data:
@@ -152,7 +175,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     Raises `DataError` where nothing can be used.
     """
     reader: Reader = load_factory(listing.modality.reader)()
-    raws = Raws(listing.inputs, listing.modality, listing.base, begin=listing.begin)
+    raws = Raws.of(listing)
     labels, splits = listing.labels, listing.splits
     good = array("q")
     bad: list[Bad] = []
@@ -193,7 +216,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     return Data(
         name=listing.name,
         modality=listing.modality,
-        raws=Raws(listing.inputs, listing.modality, listing.base, good, listing.begin),
+        raws=Raws.of(listing, good),
         labels=None if labels is None else [str(labels[i]) for i in good],
         splits=None if splits is None else [splits[i] for i in good],
         observed=observed,
@@ -202,12 +225,22 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     )
 
 
-def as_raw(number: int, item: Any, modality: Modality, base: Path) -> Raw:
-    """Name an input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object."""
+def as_raw(number: int, item: Any, modality: Modality, base: Path, inside: Inside | None) -> Raw:
+    """Name an input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object.
+
+    Raises `DataError` for a path that leads outside of where it may.
+    """
+
+    def file(said: str) -> Path:
+        path = base / os.path.expanduser(said)  # noqa: PTH111  pathlib's raises for a user that is not known
+        if inside is not None:
+            inside.check(path, f"Row {number + 1}", said)
+        return path
+
     if isinstance(item, Raw):
         return item
     if isinstance(item, Path) or (isinstance(item, str) and not modality.inline):
-        return Raw(readable(str(item)), base / Path(item).expanduser())
+        return Raw(readable(str(item)), file(str(item)))
     if isinstance(item, str):
         return Raw(readable(item) if item.strip() else f"row {number + 1}", value=item)
     if isinstance(item, bytes) and modality.inline:
@@ -215,7 +248,7 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path) -> Raw:
     if isinstance(item, Mapping) and "bytes" in item:
         path = item.get("path")
         name = path or f"row {number + 1}"
-        return Raw(name, base / path if path and item["bytes"] is None else None, item["bytes"])
+        return Raw(name, file(path) if path and item["bytes"] is None else None, item["bytes"])
     if item is None:
         return Raw(f"row {number + 1}")
     return Raw(f"input {number + 1}", value=item)

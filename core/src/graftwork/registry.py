@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from graftwork.agreement import Agreement, Step, agree
 from graftwork.contracts import InputContract, ObservedInput, show
-from graftwork.errors import DataError, UnknownName, UsageError, WeightsUnavailable
-from graftwork.plugins import Plugins, installed
+from graftwork.errors import UnknownName, UsageError, WeightsUnavailable
+from graftwork.plugins import installed
+from graftwork.resolving import resolve
 from graftwork.specs import (
     Adapter,
     BackboneSpec,
@@ -50,7 +48,7 @@ def backbone(name: str) -> BackboneSpec:
     """
     scheme, colon, identifier = name.partition(":")
     if colon and "/" not in scheme:
-        return _resolve(name, scheme, identifier)
+        return resolve(name, scheme, identifier)
     return _named("backbones", "backbone", name, "graftwork backbones")
 
 
@@ -108,8 +106,11 @@ def agree_on(
     """`agree` with everything installed: its converters, and the names that make its sentence helpful.
 
     adapter_name: the adapter that the user named, which makes examples of the encoder's modality out of the observed
-    ones. Raises `UsageError` when it does not lead from the one to the other, and what `agree` raises.
+    ones. What the encoder's spec notes joins the warnings.
+
+    Raises `UsageError` when the adapter does not lead from the one to the other, and what `agree` raises.
     """
+    notes = (spec.note,) if spec.note else ()
 
     def one(contract: InputContract, observed: ObservedInput, who: str) -> Agreement:
         return agree(
@@ -128,7 +129,8 @@ def agree_on(
         )
 
     if not adapter_name:
-        return one(spec.contract, observed, spec.name)
+        agreed = one(spec.contract, observed, spec.name)
+        return replace(agreed, warnings=(*notes, *agreed.warnings))
     chosen = adapter(adapter_name)
     if (observed.modality, spec.modality) != (chosen.contract.modality, chosen.target):
         raise UsageError(
@@ -145,7 +147,7 @@ def agree_on(
     return replace(
         before,
         steps=(*before.steps, step, *after.steps),
-        warnings=(*before.warnings, loss, *after.warnings),
+        warnings=(*notes, *before.warnings, loss, *after.warnings),
         left_out=(*before.left_out, *after.left_out),
         adapter=adapter_name,
         then=after,
@@ -170,57 +172,4 @@ def _named(kind: str, noun: str, name: str, command: str) -> Any:
     found = plugins.get(kind, name)
     if found is not None:
         return found
-    raise UnknownName(f"No {noun} is called '{name}'{_near(name, plugins.registered[kind])}.", f"List all: {command}")
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    tails = {k.rsplit("/", 1)[-1]: k for k in known}
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    close += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3, cutoff=0.5)]
-    nearest = list(dict.fromkeys(close))[:3] or known[:5]
-    return (
-        f"; the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
-        if nearest
-        else "; nothing installed brings any"
-    )
-
-
-def _resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
-    plugins: Plugins = installed()
-    whole = plugins.get("resolvers", f"{scheme}:")
-    if whole is not None:
-        return load_factory(whole.factory)(name, identifier)
-    schemes = sorted({key.partition(":")[0] for key in plugins.registered["resolvers"]})
-    if scheme not in schemes:
-        raise UnknownName(
-            f"No resolver reads '{scheme}:'; installed ones read {', '.join(f'{s}:' for s in schemes) or 'nothing'}.",
-            "List all: graftwork plugins",
-        )
-    folder = Path(identifier).expanduser()
-    model_type = _model_type(name, folder)
-    resolver = plugins.get("resolvers", f"{scheme}:{model_type}")
-    if resolver is None:
-        mapped = sorted(
-            key.partition(":")[2] for key in plugins.registered["resolvers"] if key.startswith(f"{scheme}:")
-        )
-        raise UnknownName(
-            f"'{name}' is a model of type '{model_type}'; the installed plugins map {', '.join(mapped)}.",
-            "Install a plugin that maps it; see: graftwork plugins",
-        )
-    return load_factory(resolver.factory)(name, folder)
-
-
-def _model_type(name: str, folder: Path) -> str:
-    file = folder / "config.json"
-    if not file.is_file():
-        raise DataError(
-            f"'{name}' wants a folder in hub layout, and '{file}' does not exist.",
-            "Name a folder that holds config.json and model.safetensors.",
-        )
-    try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["model_type"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"'{file}' is not a model's config.json: it names no model_type.", "Save the model again."
-        ) from error
+    raise UnknownName(f"No {noun} is called '{name}'{plugins.near(kind, name)}.", f"List all: {command}")

@@ -131,9 +131,12 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             raise RunError(
                 f"'{path}' is a run but no classifier: it holds no {CLASSES}.", "Open it with graftwork.load instead."
             )
-        about = json.loads(file.read_text(encoding="utf-8"))
-        found = cls(**about["params"])
-        found.classes_ = np.array(about["classes"], dtype=about["dtype"])
+        try:
+            about = json.loads(file.read_text(encoding="utf-8"))
+            found = cls(**about["params"])
+            found.classes_ = np.array(about["classes"], dtype=about["dtype"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"'{file}' is damaged.", "Fit again, or restore it from a copy.") from error
         found.run_ = run
         return found
 

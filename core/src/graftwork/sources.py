@@ -14,15 +14,18 @@ from typing import Any
 import pyarrow as pa
 
 from graftwork.errors import DataError
+from graftwork.inside import Inside
 from graftwork.tables import PIECE, SUFFIXES, read_pieces, read_table
 from graftwork.weights import hub_unreachable, offline
 
 
 class Tables(ABC):
-    """Tables of like columns, one for each split. base: the folder that relative paths in them start from."""
+    """Tables of like columns, one for each split. base: the folder that relative paths in them start from; inside:
+    where any path in them may lead, None for anywhere."""
 
     name: str
     base: Path
+    inside: Inside | None
     splits: tuple[str, ...] = ("",)
     """Their names; the empty one where the table is not divided."""
 
@@ -36,8 +39,8 @@ class Tables(ABC):
 
 
 class File(Tables):
-    def __init__(self, path: Path) -> None:
-        self.path, self.name, self.base = path, path.stem, path.parent
+    def __init__(self, path: Path, inside: Inside | None) -> None:
+        self.path, self.name, self.base, self.inside = path, path.stem, path.parent, inside
 
     def whole(self) -> dict[str, pa.Table]:
         return {"": read_table(self.path)}
@@ -49,10 +52,10 @@ class File(Tables):
 class DataSet(Tables):
     """What `datasets` has loaded: one set or one for each split, at hand (`Dataset`) or not (`IterableDataset`)."""
 
-    def __init__(self, loaded: Any, name: str, base: Path) -> None:
+    def __init__(self, loaded: Any, name: str, base: Path = Path(), inside: Inside | None = None) -> None:
         parts = loaded if isinstance(loaded, Mapping) else {"": loaded}
         self._parts = {str(split): part for split, part in parts.items()}
-        self.name, self.base, self.splits = name, base, tuple(self._parts)
+        self.name, self.base, self.inside, self.splits = name, base, inside, tuple(self._parts)
 
     def whole(self) -> dict[str, pa.Table]:
         for part in self._parts.values():
@@ -76,14 +79,14 @@ class DataSet(Tables):
             yield table.replace_schema_metadata(described) if described else table
 
 
-def open_source(source: Any, *, streaming: bool = False) -> Tables | Path:
+def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
     """The tables that `source` names or is; of a folder that is no table its path. streaming: reads no more of a set on
-    the hub than is asked for.
+    the hub than is asked for. allow_outside: paths in files may lead anywhere; those in an object always may.
 
     Raises `DataError` for what is not there, or neither a table nor a folder.
     """
     if hasattr(source, "with_format"):
-        return DataSet(source, "the data set", Path())
+        return DataSet(source, "the data set")
     words = str(os.fspath(source))
     if words.startswith("hub:"):
         reason = "--offline forbids fetching it" if offline() else hub_unreachable()
@@ -92,7 +95,8 @@ def open_source(source: Any, *, streaming: bool = False) -> Tables | Path:
                 f"The data set '{words[4:]}' is on the hub, which cannot be reached ({reason}).",
                 "Save it to disk first.",
             )
-        return DataSet(_loaded(words[4:], hub=True, streaming=streaming), words, Path())
+        loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
+        return DataSet(loaded, words, kept[0], None if allow_outside else Inside(words, *kept))
     path = Path(words).expanduser()
     if not path.exists():
         raise DataError(
@@ -104,10 +108,29 @@ def open_source(source: Any, *, streaming: bool = False) -> Tables | Path:
                 f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
                 "Give a table, or a folder of class folders.",
             )
-        return File(path)
+        return File(path, None if allow_outside else Inside(path.stem, path.parent))
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
-        return DataSet(_loaded(str(path), hub=False), path.name, path)
+        return _saved(path, None if allow_outside else Inside(path.name, path))
     return path
+
+
+def _saved(path: Path, inside: Inside | None) -> DataSet:
+    """A `datasets` folder, whose JSON files name those that hold its rows."""
+    loaded = _loaded(str(path), hub=False)
+    parts = loaded.values() if isinstance(loaded, Mapping) else [loaded]
+    if inside is not None:
+        for name in (file["filename"] for part in parts for file in part.cache_files):
+            inside.check(Path(name), "state.json", name)
+    return DataSet(loaded, path.name, path, inside)
+
+
+def _kept() -> tuple[Path, ...]:
+    """Where `datasets` keeps what it fetched from the hub."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    found = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
+    return tuple(Path(folder) for folder in (*found, constants.HF_HUB_CACHE))
 
 
 def _loaded(source: str, *, hub: bool, streaming: bool = False) -> Any:

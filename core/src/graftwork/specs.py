@@ -23,6 +23,17 @@ def load_factory(factory: str) -> Any:
     module, _, attribute = factory.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing == module.partition(".")[0]:
+            raise PluginFault(
+                f"'{factory}' cannot be imported: {error}.",
+                "Reinstall the plugin that names it; see: graftwork plugins",
+            ) from error
+        raise PluginFault(
+            f"'{factory}' needs the package {missing}, which is not installed.",
+            f"Install it: pip install {missing}",
+        ) from error
     except (ImportError, AttributeError) as error:
         raise PluginFault(
             f"'{factory}' cannot be imported: {error}.",
@@ -109,6 +120,8 @@ class BackboneSpec:
     config: whatever else `build` needs.
     starter: whether a modality's default choice may be this one.
     recipe: how it is fine-tuned.
+    note: what its user is told beside the warnings; empty where there is nothing to say.
+    parameters and `weights.size_bytes` are 0 where they are not known before the weights are at hand.
     """
 
     name: str
@@ -124,6 +137,7 @@ class BackboneSpec:
     config: Mapping[str, Any] = field(default_factory=dict)
     starter: bool = False
     recipe: Recipe = field(default_factory=Recipe)
+    note: str = ""
 
     @property
     def modality(self) -> str:
@@ -164,6 +178,7 @@ class BackboneSpec:
             "license": self.license,
             "source": self.source,
             "pretrained_on": self.pretrained_on,
+            "note": self.note,
             "weights": self.weights.describe(),
             "at_hand": self.weights.find() is not None,
         }
@@ -171,16 +186,26 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class Resolver:
-    """Makes a spec for `scheme:id` out of small config files.
+    """Makes specs out of small config files: those of a scheme of its own, or models in hub layout of some types.
 
-    factory: names `resolve(name, id) -> BackboneSpec`; for a scheme with model types,
-    `resolve(name, folder) -> BackboneSpec`, the folder being in hub layout (config.json beside weights).
-    model_types: the `model_type` values of config.json that it maps; empty when the scheme is all its own.
+    factory: with a scheme, names `resolve(name, id) -> BackboneSpec` for `scheme:id`; with model types,
+    `resolve(model: ModelFolder) -> BackboneSpec`, for `local:` and `hub:` alike.
+    model_types: the `model_type` values of config.json that it maps.
+    Raises `ValueError` where it has both or neither, or no factory.
     """
 
-    scheme: str
-    factory: str
+    scheme: str = ""
+    factory: str = ""
     model_types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.scheme) == bool(self.model_types) or not self.factory:
+            raise ValueError(f"a Resolver has a factory and either a scheme or model types (factory '{self.factory}')")
+
+    @property
+    def names(self) -> list[str]:
+        """What it answers to."""
+        return [f"model_type:{name}" for name in self.model_types] or [f"{self.scheme}:"]
 
 
 @dataclass(frozen=True)

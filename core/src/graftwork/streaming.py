@@ -54,14 +54,21 @@ class Stream:
         return beside(observed())
 
 
-def stream(source: Any, *, input: str | None = None, label: str | None = None, labelled: bool = True) -> Stream:
+def stream(
+    source: Any,
+    *,
+    input: str | None = None,
+    label: str | None = None,
+    labelled: bool = True,
+    allow_outside: bool = False,
+) -> Stream:
     """Data that need not fit in memory or on the disk, in chunks: of what `graftwork.data` takes, or a
     `datasets.IterableDataset`. Sets on the hub are fetched as they are read.
 
-    input, label, labelled: as `graftwork.data` takes them; the columns are settled by the first rows.
+    input, label, labelled, allow_outside: as `graftwork.data` takes them; the columns are settled by the first rows.
     Raises `DataError` when there is nothing to use, `UsageError` for a column that does not exist.
     """
-    found = open_source(source, streaming=True)
+    found = open_source(source, streaming=True, allow_outside=allow_outside)
     if isinstance(found, Path):
         check_no_columns(found, input, label)
         listing = folders.list_folder(found, labelled=labelled)
@@ -76,7 +83,7 @@ def stream(source: Any, *, input: str | None = None, label: str | None = None, l
             for table in _chunks(found, split):
                 if not columns:
                     columns.append(Columns.of(table, found.name, input, label, labelled))
-                yield columns[0].list({split: table}, found.name, found.base, notes)
+                yield columns[0].list({split: table}, found.name, found.base, found.inside, notes)
 
     return Stream(found.name, listings)
 

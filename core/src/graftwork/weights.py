@@ -6,7 +6,8 @@ import hashlib
 import importlib.util
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from graftwork.errors import WeightsMismatch, WeightsUnavailable
@@ -86,19 +87,30 @@ class PackagedWeights(Weights):
 
 @dataclass(frozen=True)
 class FolderWeights(Weights):
-    """Weights in a folder that the user named."""
+    """Weights in a folder that the user named, in `files`; a name with `|` is satisfied by any of its parts."""
 
     folder: Path
     size_bytes: int = 0
+    files: tuple[str, ...] = ()
 
     def find(self) -> Path | None:
-        return self.folder if self.folder.is_dir() else None
+        there = all(any((self.folder / part).is_file() for part in name.split("|")) for name in self.files)
+        return self.folder if there and self.folder.is_dir() else None
 
     def describe(self) -> str:
         return f"the folder '{self.folder}'"
 
     def remedy(self) -> str:
         return "Name a folder that holds config.json and model.safetensors."
+
+    def obtain(self, backbone: str) -> Path:
+        found = self.find()
+        if found is None:
+            wanted = ", ".join(self.files).replace("|", " or ") or "its files"
+            raise WeightsUnavailable(
+                f"Backbone '{backbone}' wants {wanted}, which '{self.folder}' does not hold.", self.remedy()
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -155,17 +167,23 @@ class UrlWeights(Weights):
         return target
 
 
+SMALL = ("*.json", "*.txt", "README.md")
+"""What of a model repository describes it: configuration, vocabulary, model card."""
+
+
 @dataclass(frozen=True)
 class HubWeights(Weights):
     """A model repository on the Hugging Face hub, kept in its cache (HF_HOME).
 
-    `files` are the ones wanted; a name with `|` is satisfied by any of its parts, the first preferred.
+    files: the ones wanted, beside small ones; a name with `|` is satisfied by any of its parts, the first preferred.
+    revision: a branch, a tag or a commit. sha256: the digests of files by name, compared when they are fetched.
     """
 
     repo: str
     files: tuple[str, ...]
     revision: str = "main"
     size_bytes: int = 0
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def _cache(self) -> Path:
@@ -192,12 +210,13 @@ class HubWeights(Weights):
         if reason := hub_unreachable():
             raise WeightsUnavailable(f"{self.describe()} cannot be fetched ({reason}).", f"{self.remedy()}.")
         try:
-            from huggingface_hub import hf_hub_download, list_repo_files  # pyright: ignore[reportMissingImports]
+            from huggingface_hub import list_repo_files, snapshot_download  # pyright: ignore[reportMissingImports]
 
             published = set(list_repo_files(self.repo, revision=self.revision))
-            for name in self.files:
-                part = next((part for part in name.split("|") if part in published), name.split("|")[0])
-                hf_hub_download(self.repo, part, revision=self.revision)
+            wanted = [
+                next((part for part in name.split("|") if part in published), name.split("|")[0]) for name in self.files
+            ]
+            snapshot_download(self.repo, revision=self.revision, allow_patterns=[*wanted, *SMALL])
         except Exception as error:  # the hub's client raises a wide family of its own and of its transport
             raise WeightsUnavailable(
                 f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}."
@@ -205,7 +224,20 @@ class HubWeights(Weights):
         found = self.find()
         if found is None:
             raise WeightsUnavailable(f"{self.describe()}: the download left no complete copy.", f"{self.remedy()}.")
+        for name, stated in self.sha256.items():
+            self._compare(found / name, stated)
         return found
+
+    def _compare(self, file: Path, stated: str) -> None:
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if digest != stated:
+            file.resolve().unlink()  # the cache holds files as links to what they contain
+            file.unlink(missing_ok=True)
+            raise WeightsMismatch(
+                f"'{file.name}' of '{self.repo}' has SHA-256 {digest[:16]}…, not {stated[:16]}….",
+                "Try again; if it stays so, the repository no longer holds these weights.",
+            )
 
 
 def hub_unreachable() -> str:
@@ -214,12 +246,13 @@ def hub_unreachable() -> str:
     Tried first because the hub's own client goes on trying for half a minute.
     """
     import socket
+    from urllib.parse import urlsplit
 
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return ""
-    host = os.environ.get("HF_ENDPOINT", "https://huggingface.co").split("://")[-1].split("/")[0].split(":")[0]
+    hub = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     try:
-        socket.create_connection((host, 443), timeout=5).close()
+        socket.create_connection((hub.hostname, hub.port or (80 if hub.scheme == "http" else 443)), timeout=5).close()
     except OSError as error:
         return _reason(error)
     return ""

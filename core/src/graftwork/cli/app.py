@@ -16,7 +16,7 @@ from graftwork import processes
 from graftwork.builtin import POLICIES
 from graftwork.cli import cache, output
 from graftwork.cli.output import Json
-from graftwork.errors import DataError, GraftworkError, UsageError
+from graftwork.errors import ConfigError, DataError, GraftworkError, UsageError
 from graftwork.layout import unfinished_folder
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ Adapter = Annotated[
     str | None,
     typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),
 ]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let file paths that stand in a table lead outside of its folder.")
+]
 Streaming = Annotated[
     bool, typer.Option("--streaming", help="Read the data once, in chunks, for more than memory or the disk holds.")
 ]
@@ -58,9 +61,17 @@ def plugins(
     json: Json = False,
 ) -> None:
     """Installed plugins with their versions, status and errors."""
-    from graftwork.plugins import installed
+    from graftwork.config import file_in_use
+    from graftwork.plugins import installed, unloaded
 
-    output.plugins([report.as_json() for report in installed().reports], timing, json)
+    try:
+        found = installed()
+    except ConfigError as error:
+        output.say(f"Warning: {error}")
+        found = unloaded(file_in_use())
+    for note in found.notes:
+        output.say(f"Warning: {note}")
+    output.plugins([report.as_json() for report in found.reports], timing, json)
 
 
 @app.command()
@@ -82,6 +93,7 @@ def check(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that shows what is wrong.")] = None,
     input: Input = None,
     label: Label = None,
+    allow_outside: AllowOutside = False,
     offline: Offline = False,
     json: Json = False,
 ) -> None:
@@ -90,7 +102,15 @@ def check(
     from graftwork import checking, pages
 
     with output.steady():
-        found = checking.check(data, backbone=backbone, task=task, adapter=adapter or "", input=input, label=label)
+        found = checking.check(
+            data,
+            backbone=backbone,
+            task=task,
+            adapter=adapter or "",
+            input=input,
+            label=label,
+            allow_outside=allow_outside,
+        )
         if html is not None:
             pages.write_check(found, html)
     output.checked(found, html, json)
@@ -179,6 +199,7 @@ def fit(
     adapter: Adapter = None,
     input: Input = None,
     label: Label = None,
+    allow_outside: AllowOutside = False,
     streaming: Streaming = False,
     on_bad: OnBad = "skip",
     no_cache: NoCache = False,
@@ -198,7 +219,7 @@ def fit(
         through = registry.adapter(adapter)
         kinds = (registry.modality(name).noun for name in (through.contract.modality, through.target))
         output.say(f"{output.upper(next(kinds))} is shown to the encoder as {next(kinds)} by the adapter {adapter}.")
-    found = _read(data, input, label, streaming)
+    found = _read(data, input, label, streaming, allow_outside)
     head = found.head.observed
     if backbone is None:
         backbone = registry.starter(found.modality.name, adapter or "").name
@@ -233,6 +254,7 @@ def evaluate(
     ],
     input: Input = None,
     label: Label = None,
+    allow_outside: AllowOutside = False,
     streaming: Streaming = False,
     on_bad: OnBad = "skip",
     no_cache: NoCache = False,
@@ -246,7 +268,7 @@ def evaluate(
 
     loaded = runs.load(run)
     with output.steady():
-        found = _read(data, input, label, streaming)
+        found = _read(data, input, label, streaming, allow_outside)
         result = loaded.evaluate(found, on_bad=on_bad, device=device, cache=not no_cache)
     output.evaluated({"run": str(run), **result}, json)
 
@@ -310,11 +332,11 @@ def demo(offline: Offline = False, json: Json = False) -> None:
     output.toured(result, json)
 
 
-def _read(source: str, input: str | None, label: str | None, streaming: bool) -> Data | Stream:
+def _read(source: str, input: str | None, label: str | None, streaming: bool, allow_outside: bool) -> Data | Stream:
     from graftwork.reading import data
     from graftwork.streaming import stream
 
-    return (stream if streaming else data)(source, input=input, label=label)
+    return (stream if streaming else data)(source, input=input, label=label, allow_outside=allow_outside)
 
 
 def _lines() -> list[str]:

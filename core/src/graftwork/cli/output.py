@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,15 +14,28 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All but tabs and line ends of C0 and C1."""
+
 # click's usage errors, from the copy of it that typer itself raises.
 USAGE_ERRORS: Any = tuple(
     {base for base in typer.BadParameter.__mro__ if base.__name__ in ("UsageError", "ClickException")}
 )
 
 
+def visible(words: str) -> str:
+    """Words for a terminal: characters that would steer it, which names and labels may hold, as Python writes them."""
+    return CONTROLS.sub(lambda found: repr(found[0])[1:-1], words)
+
+
+def tell(words: str) -> None:
+    """A part of the result, on stdout."""
+    print(visible(words))
+
+
 def say(words: str) -> None:
     """A message to the person, on stderr."""
-    print(words, file=sys.stderr)
+    print(visible(words), file=sys.stderr)
 
 
 def document(value: Any) -> None:
@@ -104,15 +118,15 @@ def explained(found: dict[str, Any], json: bool) -> None:
         return
     name, solved = found["backbone"], found["solved"]
     if solved:
-        print(f"{found['freeze']}: no stage of {name} trains, and the head is solved exactly, without epochs.")
+        tell(f"{found['freeze']}: no stage of {name} trains, and the head is solved exactly, without epochs.")
     elif found["head_first"]:
-        print("The head is solved exactly on frozen features first.")
+        tell("The head is solved exactly on frozen features first.")
     for phase in found["phases"]:
         if not solved:
             epochs = f"Epochs {phase['first']} to {phase['last']}"
             if phase["first"] == phase["last"]:
                 epochs = f"Epoch {phase['first']}"
-            print(f"{epochs}, head at rate {phase['head_lr']:.1e}:")
+            tell(f"{epochs}, head at rate {phase['head_lr']:.1e}:")
         rows = [
             [s["stage"], f"{s['trained']:,}", f"{s['frozen']:,}", f"{s['lr']:.1e}" if s["trained"] else "-"]
             for s in phase["stages"]
@@ -124,8 +138,8 @@ def explained(found: dict[str, Any], json: bool) -> None:
             ("trained", "frozen", "rate"),
         )
     if not solved:
-        print(f"Peak rates, after warm-up; recipe: {found['source']}.")
-    print(f"Next: graftwork fit DATA --backbone {name} --freeze {found['freeze']}")
+        tell(f"Peak rates, after warm-up; recipe: {found['source']}.")
+    tell(f"Next: graftwork fit DATA --backbone {name} --freeze {found['freeze']}")
 
 
 def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
@@ -137,7 +151,7 @@ def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = 
     for column in columns:
         grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(visible, row))
     console = Console(markup=False, highlight=False, soft_wrap=False)
     # Piped to a file there is no width to fit, so nothing is folded.
     if not console.is_terminal:
@@ -164,17 +178,20 @@ def plugins(reports: list[dict[str, Any]], timing: bool, json: bool) -> None:
         ],
     )
     for report in reports:
+        who = f"{report['name']} ({report['distribution']} {report['version']})"
+        if report["disabled_by"]:
+            tell(f"{who}: disabled by '{report['disabled_by']}'")
         if report["error"]:
-            print(f"{report['name']} ({report['distribution']} {report['version']}): {report['error']}")
-    print("Next: graftwork backbones")
+            tell(f"{who}: {report['error']}")
+    tell("Next: graftwork backbones")
 
 
 def scaffolded(place: str, json: bool) -> None:
     if json:
         document({"plugin": place})
         return
-    print(f"Written: {place}")
-    print(f"Next: pip install -e '{place}[test]' && pytest {place}")
+    tell(f"Written: {place}")
+    tell(f"Next: pip install -e '{place}[test]' && pytest {place}")
 
 
 def backbones(specs: list[dict[str, Any]], json: bool) -> None:
@@ -190,7 +207,7 @@ def backbones(specs: list[dict[str, Any]], json: bool) -> None:
         weights = "at hand" if s["at_hand"] else "to fetch"
         rows.append([s["name"], facts, str(s["feature_dim"]), str(len(s["stages"])), size, s["license"], weights])
     table(["backbone", "reads", "dims", "stages", "size", "licence", "weights"], rows, ("dims", "stages", "size"))
-    print("Next: graftwork fit DATA --backbone NAME")
+    tell("Next: graftwork fit DATA --backbone NAME; of a zoo: hub:OWNER/NAME, local:FOLDER, torchvision:NAME")
 
 
 def checked(found: Any, page: Any, json: bool) -> None:
@@ -202,7 +219,7 @@ def checked(found: Any, page: Any, json: bool) -> None:
 
     observed = found.data.observed
     labels = f" under {plural(len(found.labels), 'label')}" if found.labels else ""
-    print(
+    tell(
         f"{upper(observed.place)} holds {found.data.modality.noun}: {show(observed.count)} {observed.items}{labels} "
         f"({found.seconds:.1f} s)."
     )
@@ -220,20 +237,20 @@ def checked(found: Any, page: Any, json: bool) -> None:
         shown = [[words(p.kind), show(p.count), p.message, p.hint] for p in found.problems]
         table(["problem", "count", "what", "what to do"], shown, ("count",))
     else:
-        print("No problems found.")
+        tell("No problems found.")
     if found.agreement is not None:
-        print(f"The data fit {found.backbone}{':' if found.agreement.steps else ' as they are.'}")
+        tell(f"The data fit {found.backbone}{':' if found.agreement.steps else ' as they are.'}")
         for step in found.agreement.steps:
-            print(f"  {_converted(vars(step))}")
+            tell(f"  {_converted(vars(step))}")
         for item in found.agreement.left_out:
-            print(f"  Left out ({show(item.count)}, first: {item.example}): {item.reason}")
+            tell(f"  Left out ({show(item.count)}, first: {item.example}): {item.reason}")
         for warning in found.agreement.warnings:
-            print(f"  Warning: {warning}")
+            tell(f"  Warning: {warning}")
     if page is not None:
-        print(f"Page: {page}")
+        tell(f"Page: {page}")
     elif found.problems:
-        print("See them: graftwork check DATA --html FILE")
-    print("Next: graftwork fit DATA" + (f" --backbone {found.backbone}" if found.agreement is not None else ""))
+        tell("See them: graftwork check DATA --html FILE")
+    tell("Next: graftwork fit DATA" + (f" --backbone {found.backbone}" if found.agreement is not None else ""))
 
 
 def _agreement(agreement: dict[str, Any]) -> None:
@@ -266,13 +283,13 @@ def fitted(record: dict[str, Any], json: bool) -> None:
         rows.append(["test", record["n_test"], record["metrics"]["test"]])
     _metrics(rows)
     frozen = record["certificate"]
-    print(
+    tell(
         f"{record['backbone']}, tap {record['tap']}, {record['n_train']} trained on, "
         f"{_trained(record)}{len(frozen['frozen'])} frozen stages unchanged, "
         f"{record['precision']['used']}, {record['timings']['total']:.1f} s. Saved: {record['run']}"
     )
     example = "'a new message'" if record["modality"] == "text" else "FILE"
-    print(f"Next: graftwork predict {record['run']} {example}")
+    tell(f"Next: graftwork predict {record['run']} {example}")
 
 
 def _trained(record: dict[str, Any]) -> str:
@@ -303,7 +320,7 @@ def evaluated(result: dict[str, Any], json: bool) -> None:
     for warning in result["warnings"]:
         say(f"Warning: {warning}")
     _metrics([[result["on"], result["n"], result["metrics"]]])
-    print(f"Next: graftwork predict {result['run']} INPUT")
+    tell(f"Next: graftwork predict {result['run']} INPUT")
 
 
 def predicted(answers: list[dict[str, Any]], json: bool) -> None:
@@ -346,14 +363,14 @@ def toured(result: dict[str, Any], json: bool) -> None:
     )
     for row in result["demos"]:
         if row.get("skipped"):
-            print(f"{row['name']}: {row['skipped']}")
+            tell(f"{row['name']}: {row['skipped']}")
     if result["refused"]:
         refused = result["refused"]
-        print(
+        tell(
             f"\nA mismatch is refused before any weight is loaded ({refused['data']} given to {refused['backbone']}):\n"
             f"  {refused['message']}\n"
         )
-    print("Next: graftwork fit YOUR-DATA")
+    tell("Next: graftwork fit YOUR-DATA")
 
 
 def megabytes(count: float) -> str:
@@ -365,7 +382,7 @@ def cached(spaces: list[dict[str, Any]], json: bool) -> None:
         document(spaces)
         return
     if not spaces:
-        print("The feature store is empty.")
+        tell("The feature store is empty.")
     else:
         from datetime import datetime
 
@@ -377,18 +394,18 @@ def cached(spaces: list[dict[str, Any]], json: bool) -> None:
             for s in spaces
         ]  # fmt: skip
         table(["backbone", "kind", "precision", "weights", "examples", "size", "last used"], rows, ("examples", "size"))
-    print("Next: graftwork cache size")
+    tell("Next: graftwork cache size")
 
 
 def cache_size(found: dict[str, Any], json: bool) -> None:
     if json:
         document(found)
         return
-    print(
+    tell(
         f"{found['folder']} holds features of {found['rows']:,} examples in {megabytes(found['bytes'])} of at most "
         f"{megabytes(found['limit'])}; what was not used for longest goes first. Change it: GRAFTWORK_CACHE_LIMIT=20GB"
     )
-    print("Next: graftwork cache list")
+    tell("Next: graftwork cache list")
 
 
 def cache_verified(found: dict[str, Any], json: bool) -> None:
@@ -396,13 +413,13 @@ def cache_verified(found: dict[str, Any], json: bool) -> None:
         document(found)
         return
     bad = f"{found['bad']:,} were damaged and will be computed again." if found["bad"] else "All are whole."
-    print(f"Read the features of {found['rows']:,} examples. {bad}")
-    print("Next: graftwork cache size")
+    tell(f"Read the features of {found['rows']:,} examples. {bad}")
+    tell("Next: graftwork cache size")
 
 
 def cache_cleared(found: dict[str, Any], json: bool) -> None:
     if json:
         document(found)
         return
-    print(f"Forgot the features of {found['rows']:,} examples, {megabytes(found['bytes'])}.")
-    print("Next: graftwork fit DATA")
+    tell(f"Forgot the features of {found['rows']:,} examples, {megabytes(found['bytes'])}.")
+    tell("Next: graftwork fit DATA")

@@ -59,6 +59,10 @@ class Encoder(Registered):
             self._held[:] = [(self, self.build())]
         return self._held[0][1]
 
+    def copied(self) -> Backbone:
+        """A copy to train, which takes less time than building another."""
+        return copy.deepcopy(self.backbone)
+
     @cached_property
     def raws(self) -> list[Raw]:
         return examples(self.spec.modality, 3, self.spec.contract)
@@ -283,7 +287,7 @@ def evaluation_has_no_chance_in_it(encoder: Encoder) -> None:
 
 @check("backbones")
 def gradients_reach_what_trains_and_nothing_else(encoder: Encoder) -> None:
-    backbone = encoder.build()
+    backbone = encoder.copied()
     last = encoder.spec.stages[-1]
     for trains in (tuple(encoder.spec.stages), (last,)):
         freezing.apply(encoder.plan(*trains), backbone.stages())
@@ -315,7 +319,7 @@ def gradients_reach_what_trains_and_nothing_else(encoder: Encoder) -> None:
 
 @check("backbones")
 def frozen_stages_stand_still(encoder: Encoder) -> None:
-    backbone = encoder.build()
+    backbone = encoder.copied()
     stages, last = backbone.stages(), encoder.spec.stages[-1]
     before = freezing.stage_digests(stages)
     plan = encoder.plan(last)

@@ -102,7 +102,7 @@ def cases(
 ) -> list[Case]:
     """Every check of everything that an installed plugin registers; what is given is as `conformance` takes it.
 
-    Raises `UsageError` where it is not installed.
+    Raises `UsageError` where it is not installed, or disabled.
     """
     from graftwork.testing import backbones, modalities, plugin_checks, training  # noqa: F401  they register checks
 
@@ -127,6 +127,11 @@ def _report(plugin: str) -> PluginReport:
     reports = installed().reports
     for report in reports:
         if plugin in (report.name, report.distribution):
+            if report.disabled_by is not None:
+                raise UsageError(
+                    f"The plugin '{plugin}' is disabled by '{report.disabled_by}', so nothing of it can be checked.",
+                    "Take it out of the list there.",
+                )
             return report
     names = ", ".join(report.name for report in reports)
     raise UsageError(f"No plugin '{plugin}' is installed; installed: {names}.", "Install it first: pip install -e .")

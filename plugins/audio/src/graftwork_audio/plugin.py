@@ -24,6 +24,7 @@ from graftwork import (
     hookimpl,
     show,
 )
+from graftwork_audio.families import MAPPED, WHOLE
 
 api_version = 1
 
@@ -185,7 +186,9 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
 
 @hookimpl
 def graftwork_resolvers() -> Iterator[Resolver]:
-    yield Resolver("local", factory="graftwork_audio.resolve:wav2vec2", model_types=("wav2vec2",))
+    yield Resolver(factory="graftwork_audio.resolve:wav2vec2", model_types=MAPPED)
+    yield Resolver(factory="graftwork_audio.resolve:whisper", model_types=("whisper",))
+    yield Resolver(factory="graftwork_audio.resolve:whole", model_types=tuple(WHOLE))
 
 
 @hookimpl

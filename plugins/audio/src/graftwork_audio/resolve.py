@@ -1,61 +1,73 @@
-"""Describes a wav2vec 2.0 model in a folder out of its small config files; nothing here computes."""
+"""Describes audio encoders in hub layout by their small config files; nothing here computes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from graftwork import BackboneSpec, DataError, FolderWeights
-from graftwork.layout import read_json
+from graftwork import BackboneSpec, DataError, InputContract, ModelFolder
+from graftwork.layout import ANY_WEIGHTS, UNSTATED
+from graftwork_audio.families import WHOLE
 from graftwork_audio.plugin import RECIPE, reads
 
 # What config.json leaves out has these values (transformers' Wav2Vec2Config; a test compares).
 DEFAULTS: Mapping[str, Any] = {
     "hidden_size": 768,
     "num_hidden_layers": 12,
-    "intermediate_size": 3072,
-    "conv_dim": (512, 512, 512, 512, 512, 512, 512),
     "conv_kernel": (10, 3, 3, 3, 3, 2, 2),
     "conv_stride": (5, 2, 2, 2, 2, 2, 2),
-    "conv_bias": False,
-    "feat_extract_norm": "group",
-    "num_conv_pos_embeddings": 128,
-    "num_conv_pos_embedding_groups": 16,
     "do_stable_layer_norm": False,
-    "add_adapter": False,
-    "adapter_attn_dim": None,
 }
+WHISPER: Mapping[str, Any] = {"d_model": 384, "encoder_layers": 4}
+FEATURES: Mapping[str, Any] = {"feature_size": 80, "n_fft": 400, "hop_length": 160, "chunk_length": 30}
+"""The same of Whisper's log-mel frames (transformers' WhisperFeatureExtractor): bins, samples, samples, seconds."""
+PARTS = ("add_adapter", "adapter_attn_dim", "conv_pos_batch_norm")
+"""Settings of parts that no stage has."""
 
 
-def wav2vec2(name: str, folder: Path) -> BackboneSpec:
-    """The spec of the model in `folder`, from config.json and preprocessor_config.json.
+def wav2vec2(model: ModelFolder) -> BackboneSpec:
+    """The spec of a wav2vec 2.0, HuBERT or WavLM encoder, from config.json and preprocessor_config.json.
 
-    Raises `DataError` when either is missing or not what it should be, or when the model has parts that are not mapped.
+    Raises `DataError` when the latter is missing or not what it should be, or when the model has parts that are not
+    mapped.
     """
-    config = {**DEFAULTS, **_json(folder / "config.json")}
-    for part in ("add_adapter", "adapter_attn_dim"):
-        if config[part]:
+    for part in PARTS:
+        if model.config.get(part):
             raise DataError(
-                f"'{name}' sets {part} in its config.json; wav2vec 2.0 encoders without adapters are accepted.",
+                f"'{model.name}' sets {part} in its config.json; encoders without that part are accepted.",
                 "Name another model.",
             )
-    rate, normalize = _preprocessing(folder)
-    needed = _receptive_field(config["conv_kernel"], config["conv_stride"])
-    return BackboneSpec(
-        name=name,
-        contract=reads(rate, math.ceil(needed * 1000 / rate) / 1000, normalize=normalize),
-        factory="graftwork_audio.wav2vec2:build",
-        weights=FolderWeights(folder, size_bytes=_weight_bytes(folder)),
-        stages=stages(config["num_hidden_layers"], stable=config["do_stable_layer_norm"]),
-        feature_dim=config["hidden_size"],
-        parameters=_parameters(config),
-        license="as its owner states",
-        source=str(folder),
-        pretrained_on="as its owner states",
-        config={"folder": str(folder)},
-        recipe=RECIPE,
+    config = {**DEFAULTS, **model.config}
+    return _waves(model, stages(config["num_hidden_layers"], stable=config["do_stable_layer_norm"]), "wav2vec2")
+
+
+def whole(model: ModelFolder) -> BackboneSpec:
+    """The spec of an encoder of waveforms whose layers are not mapped: transformers' model as one stage.
+
+    Raises `DataError` when preprocessor_config.json is missing or not what it should be.
+    """
+    kind = WHOLE[model.config["model_type"]]
+    note = f"The layers of {kind} are not mapped to stages yet, so it is one stage: it stays frozen or trains whole."
+    return replace(_waves(model, ("model",), "whole"), note=note)
+
+
+def whisper(model: ModelFolder) -> BackboneSpec:
+    """The spec of the encoder of a Whisper model, from config.json and preprocessor_config.json.
+
+    Raises `DataError` when the latter is missing or not what it should be.
+    """
+    config = {**WHISPER, **model.config}
+    rate, settings = _preprocessing(model)
+    frames = {name: settings.get(name, value) for name, value in FEATURES.items()}
+    blocks = (f"block{number}" for number in range(1, config["encoder_layers"] + 1))
+    return _spec(
+        model,
+        contract=reads(rate, frames["hop_length"] / rate, frames["chunk_length"], **frames),
+        factory="graftwork_audio.whisper:build",
+        stages=("stem", *blocks, "norm"),
+        width=config["d_model"],
     )
 
 
@@ -64,36 +76,57 @@ def stages(layers: int, *, stable: bool) -> tuple[str, ...]:
     return ("stem", "position", *(f"block{number}" for number in range(1, layers + 1)), *(("norm",) if stable else ()))
 
 
-def _preprocessing(folder: Path) -> tuple[int, bool]:
-    """The sampling rate in Hz, and whether clips are normalised."""
-    file = folder / "preprocessor_config.json"
-    unified = folder / "processor_config.json"
-    if not file.is_file() and unified.is_file():
+def _waves(model: ModelFolder, stages: tuple[str, ...], module: str) -> BackboneSpec:
+    config = {**DEFAULTS, **model.config}
+    rate, settings = _preprocessing(model)
+    needed = _receptive_field(config["conv_kernel"], config["conv_stride"])
+    normalize = bool(settings.get("do_normalize", True))
+    return _spec(
+        model,
+        contract=reads(rate, math.ceil(needed * 1000 / rate) / 1000, normalize=normalize),
+        factory=f"graftwork_audio.{module}:build",
+        stages=stages,
+        width=config["hidden_size"],
+    )
+
+
+def _spec(
+    model: ModelFolder, *, contract: InputContract, factory: str, stages: tuple[str, ...], width: int
+) -> BackboneSpec:
+    return BackboneSpec(
+        name=model.name,
+        contract=contract,
+        factory=factory,
+        weights=model.weights(*ANY_WEIGHTS),
+        stages=stages,
+        feature_dim=width,
+        parameters=model.parameters(_is_encoder),
+        license=model.license,
+        source=model.source,
+        pretrained_on=UNSTATED,
+        config=model.config,
+        recipe=RECIPE,
+    )
+
+
+def _preprocessing(model: ModelFolder) -> tuple[int, dict[str, Any]]:
+    """The sampling rate in Hz, and all settings of the feature extractor."""
+    file, settings = "preprocessor_config.json", model.read("preprocessor_config.json")
+    if not settings and (unified := model.read("processor_config.json")):
         # What transformers 5 writes for a feature extractor that is saved together with its tokenizer.
-        file, settings = unified, _json(unified).get("feature_extractor") or {}
-    else:
-        settings = _json(file)
+        file, settings = "processor_config.json", unified.get("feature_extractor") or {}
+    if not (model.folder / file).is_file():
+        raise DataError(
+            f"'{model.folder / file}' does not exist, so what the model was pretrained to read is not known.",
+            "Save the model together with its feature extractor: feature_extractor.save_pretrained(FOLDER)",
+        )
     rate = settings.get("sampling_rate")
     if not isinstance(rate, int) or rate <= 0:
         raise DataError(
-            f"'{file}' states no sampling_rate, so what the model was pretrained to read is not known.",
+            f"'{model.folder / file}' states no sampling_rate, so what the model was pretrained to read is not known.",
             "Save the feature extractor again: feature_extractor.save_pretrained(FOLDER)",
         )
-    return rate, bool(settings.get("do_normalize", True))
-
-
-def _json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise DataError(
-            f"'{file}' does not exist, so what the model was pretrained to read is not known.",
-            "Save the model together with its feature extractor: feature_extractor.save_pretrained(FOLDER)",
-        )
-    return read_json(file)
-
-
-def _weight_bytes(folder: Path) -> int:
-    files = list(folder.glob("*.safetensors")) or list(folder.glob("pytorch_model*.bin"))
-    return sum(file.stat().st_size for file in files)
+    return rate, settings
 
 
 def _receptive_field(kernels: list[int], strides: list[int]) -> int:
@@ -105,17 +138,12 @@ def _receptive_field(kernels: list[int], strides: list[int]) -> int:
     return samples
 
 
-def _parameters(config: Mapping[str, Any]) -> int:
-    """How many numbers the encoder owns, counted layer by layer; a file may hold pretraining heads besides."""
-    hidden, inner, convolutions = config["hidden_size"], config["intermediate_size"], config["conv_dim"]
-    total, channels = 0, 1
-    for number, (out, kernel) in enumerate(zip(convolutions, config["conv_kernel"], strict=True)):
-        normed = config["feat_extract_norm"] == "layer" or number == 0
-        total += channels * out * kernel + (out if config["conv_bias"] else 0) + (2 * out if normed else 0)
-        channels = out
-    projection = 2 * channels + channels * hidden + hidden
-    kernel, groups = config["num_conv_pos_embeddings"], config["num_conv_pos_embedding_groups"]
-    position = hidden * (hidden // groups) * kernel + kernel + hidden
-    norm = 2 * hidden
-    block = 4 * (hidden * hidden + hidden) + 2 * norm + hidden * inner + inner + inner * hidden + hidden
-    return total + projection + position + norm + config["num_hidden_layers"] * block
+HEADS = (
+    *("masked_spec_embed", "quantizer", "project_q", "project_hid", "lm_head", "classifier", "projector", "final_proj"),
+    *("label_embeddings", "layer_weights", "tdnn", "decoder.", "proj_out"),
+)
+"""What the names of tensors hold that belong to pretraining, to a head or to a decoder."""
+
+
+def _is_encoder(key: str) -> bool:
+    return not any(head in key for head in HEADS)

@@ -1,4 +1,5 @@
-"""wav2vec 2.0 as stages (Baevski et al. 2020, arXiv:2006.11477), on the layers of transformers' Wav2Vec2Model.
+"""wav2vec 2.0 (Baevski et al. 2020, arXiv:2006.11477) and its kin as stages, on the layers of transformers' models:
+HuBERT (Hsu et al. 2021, arXiv:2106.07447) and WavLM (Chen et al. 2022, arXiv:2110.13900).
 
 Padding changes nothing: statistics over time are taken per clip, padded frames are zero where a convolution
 could see them, and attention does not reach them. LayerDrop and SpecAugment are left to those who pretrain.
@@ -6,26 +7,20 @@ could see them, and attention does not reach them. LayerDrop and SpecAugment are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import Wav2Vec2Config, Wav2Vec2Model
-from transformers.utils import logging
+from transformers import HubertModel, Wav2Vec2Model, WavLMModel
 
-from graftwork import (
-    Apply,
-    Backbone,
-    BackboneSpec,
-    Stage,
-    State,
-    WeightsMismatch,
-    WeightsUnavailable,
-    masked_mean,
-)
+from graftwork import Apply, Backbone, BackboneSpec, Stage, State, load_pretrained, masked_mean
+
+MODELS: dict[str, Any] = {"hubert": HubertModel, "wav2vec2": Wav2Vec2Model, "wavlm": WavLMModel}
+"""By model type."""
+UNUSED = ("masked_spec_embed",)
+"""Marks masked frames in pretraining; no stage has it."""
 
 
 class Stem(Stage):
@@ -34,7 +29,7 @@ class Stem(Stage):
     A mask must be True up to some length and False after it.
     """
 
-    def __init__(self, model: Wav2Vec2Model) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__("stem")
         self.convolutions = model.feature_extractor.conv_layers
         self.projection = model.feature_projection
@@ -52,7 +47,8 @@ class Stem(Stage):
                 hidden = layer.activation(norm_each(layer.layer_norm, layer.conv(hidden), lengths))
             else:
                 hidden = layer(hidden)
-        hidden, _ = self.projection(hidden.transpose(1, 2))
+        projected = self.projection(hidden.transpose(1, 2))
+        hidden = projected[0] if isinstance(projected, tuple) else projected
         if lengths is None:
             return State(hidden)
         return State(hidden, torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None])
@@ -85,17 +81,39 @@ class Block(Stage):
         return State(self.layer(state.hidden, attention_mask=state.attention_bias()), state.mask)
 
 
+class RelativeBlock(Stage):
+    """One layer of WavLM: how far frames are apart weighs on attention, by a table that the first layer owns.
+
+    first: the attention of the first layer, which stays a part of that one's stage.
+    """
+
+    def __init__(self, name: str, layer: Any, first: Any) -> None:
+        super().__init__(name)
+        self.layer = layer
+        self._first = (first,)  # in a tuple, so that it is no module of this stage too
+
+    def forward(self, state: State) -> State:
+        frames = state.hidden.shape[1]
+        distance = self._first[0].compute_bias(frames, frames)
+        distance = distance.repeat(len(state.hidden), 1, 1)
+        mask = None if state.mask is None else state.mask.long()
+        with warnings.catch_warnings():  # torch's, of masks of two types, which are those of the library
+            warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+            hidden, _ = self.layer(state.hidden, attention_mask=mask, position_bias=distance)
+        return State(hidden, state.mask)
+
+
 class Wav2Vec2(Backbone):
     """pool: the mean over the real frames, after any stage."""
 
     batch_size: ClassVar[int] = 16_000 * 30
 
-    def __init__(self, spec: BackboneSpec, model: Wav2Vec2Model) -> None:
-        encoder, stable = model.encoder, model.config.do_stable_layer_norm
+    def __init__(self, spec: BackboneSpec, model: Any) -> None:
+        encoder, stable = model.encoder, spec.stages[-1] == "norm"
         stages = [
             Stem(model),
             Position(encoder, nn.Identity() if stable else encoder.layer_norm),
-            *(Block(f"block{number}", layer) for number, layer in enumerate(encoder.layers, start=1)),
+            *(_block(f"block{i + 1}", layer, encoder.layers[0]) for i, layer in enumerate(encoder.layers)),
             *([Apply("norm", encoder.layer_norm)] if stable else []),
         ]
         super().__init__(spec, stages, [model.config.hidden_size] * len(stages))
@@ -105,19 +123,18 @@ class Wav2Vec2(Backbone):
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> Wav2Vec2:
-    """Load from a folder in hub layout; without weights, random ones of the shape in `spec.config`.
+    """Load from a folder in hub layout; without weights, random ones of the shape in `spec.config`, as a config.json
+    says it.
 
-    `spec.config` holds fields of Wav2Vec2Config, or the `folder` whose config.json has them.
-
-    Raises `WeightsUnavailable` when the folder holds no weights, `WeightsMismatch` when they are not this model's.
+    Raises `WeightsMismatch` when the weights are not this model's.
     """
-    with _quiet():
-        if weights is not None:
-            return Wav2Vec2(spec, _load(spec, weights))
-        fields: dict[str, Any] = dict(spec.config)
-        folder = fields.pop("folder", None)
-        config = Wav2Vec2Config.from_pretrained(folder, **fields) if folder else Wav2Vec2Config(**fields)
-        return Wav2Vec2(spec, Wav2Vec2Model(config))
+    kind = MODELS[spec.config.get("model_type", "wav2vec2")]
+    return Wav2Vec2(spec, load_pretrained(kind, weights, shape=spec.config, unused=UNUSED))
+
+
+def _block(name: str, layer: Any, first: Any) -> Stage:
+    relative = hasattr(first.attention, "rel_attn_embed")
+    return RelativeBlock(name, layer, first.attention) if relative else Block(name, layer)
 
 
 def norm_each(norm: nn.GroupNorm, hidden: Tensor, lengths: Tensor) -> Tensor:
@@ -131,49 +148,3 @@ def norm_each(norm: nn.GroupNorm, hidden: Tensor, lengths: Tensor) -> Tensor:
         for row, length in enumerate(lengths.tolist())
     ]
     return torch.cat(rows)
-
-
-def _load(spec: BackboneSpec, folder: Path) -> Wav2Vec2Model:
-    safe = any(folder.glob("*.safetensors"))
-    if not safe and not any(folder.glob("pytorch_model*.bin")):
-        raise WeightsUnavailable(
-            f"Backbone '{spec.name}' wants model.safetensors or pytorch_model.bin, and '{folder}' holds neither.",
-            spec.weights.remedy(),
-        )
-    load: Any = Wav2Vec2Model.from_pretrained
-    try:
-        # A .bin is opened by transformers with weights_only=True: tensors, no code.
-        model, report = load(
-            folder,
-            local_files_only=True,
-            use_safetensors=safe,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except Exception as error:  # every file format raises its own family
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise WeightsMismatch(
-            f"The weights in '{folder}' cannot be loaded as a wav2vec 2.0 model: {reason}.", "Save or fetch them again."
-        ) from error
-    # It marks masked frames in pretraining, and no stage has it.
-    missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
-    if missing:
-        raise WeightsMismatch(
-            f"The weights in '{folder}' lack {len(missing)} tensors of a wav2vec 2.0 model (first: {missing[0]}).",
-            "Save or fetch them again.",
-        )
-    return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's progress bars and its report of unused pretraining heads off the terminal."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

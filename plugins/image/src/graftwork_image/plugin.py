@@ -17,12 +17,14 @@ from graftwork import (
     Preferably,
     Recipe,
     Requirement,
+    Resolver,
     UrlWeights,
     Value,
     Within,
     hookimpl,
     show,
 )
+from graftwork_image.families import MAPPED, WHOLE
 
 api_version = API_VERSION
 
@@ -39,8 +41,10 @@ FACTS = (
 ENLARGED = "they are enlarged and hold no detail that fine"
 
 
-def reads(resize: int, crop: int, **preparation: object) -> InputContract:
-    """What an encoder reads that was pretrained on upright RGB photographs cut to `crop` pixels."""
+def reads(resize: int | tuple[int, int], crop: int, **preparation: object) -> InputContract:
+    """What an encoder reads that was pretrained on upright RGB photographs resized to `resize` pixels (of the shorter
+    side, or height and width) and cut to `crop`.
+    """
     facts: dict[str, Requirement] = {
         "frames": Exactly(1),
         "orientation": Exactly(1),
@@ -153,7 +157,7 @@ def _torchvision(
     file: str,
     size_bytes: int,
     stages: tuple[str, ...],
-    dim: int,
+    dims: tuple[int, ...],
     parameters: int,
     resize: int,
     crop: int = 224,
@@ -167,29 +171,38 @@ def _torchvision(
             f"https://download.pytorch.org/models/{file}.pth", sha256=file.rsplit("-", 1)[-1], size_bytes=size_bytes
         ),
         stages=stages,
-        feature_dim=dim,
+        feature_dim=dims[-1],
         parameters=parameters,
         license="BSD-3-Clause",
         source="torchvision",
         pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
-        config={"model": name.replace("-", "_")},
+        config={"model": name.replace("-", "_"), "dims": dims},
         recipe=recipe,
     )
 
 
 @hookimpl
 def graftwork_backbones():
-    layers = ("stem", "layer1", "layer2", "layer3", "layer4")
-    yield _torchvision("resnet18", "resnet18-f37072fd", 46_830_571, layers, 512, 11_176_512, 256)
-    yield _torchvision("resnet50", "resnet50-11ad3fa6", 102_540_417, layers, 2048, 23_508_032, 232)
+    stages = ("stem", "layer1", "layer2", "layer3", "layer4")
+    dims = (64, 64, 128, 256, 512)
+    yield _torchvision("resnet18", "resnet18-f37072fd", 46_830_571, stages, dims, 11_176_512, 256)
+    dims = (64, 256, 512, 1024, 2048)
+    yield _torchvision("resnet50", "resnet50-11ad3fa6", 102_540_417, stages, dims, 23_508_032, 232)
     blocks = tuple(f"block{i + 1}" for i in range(12))
-    stages = ("stem", *blocks, "norm")
-    yield _torchvision("vit-b-16", "vit_b_16-c867db91", 346_328_529, stages, 768, 85_798_656, 256, recipe=TRANSFORMER)
-    blocks = (*blocks[:5], "fc6", "fc7")
-    yield _torchvision("vgg16", "vgg16-397923af", 553_433_881, blocks, 4096, 134_260_544, 256)
-    blocks = ("stem", "mixed5b", "mixed5c", "mixed5d", "mixed6a", "mixed6b", "mixed6c", "mixed6d", "mixed6e", "mixed7a")
-    blocks = (*blocks, "mixed7b", "mixed7c")
-    yield _torchvision("inception-v3", "inception_v3_google-0cc3c7bd", 108_949_747, blocks, 2048, 21_785_568, 342, 299)
+    stages, dims = ("stem", *blocks, "norm"), (768,) * 14
+    yield _torchvision("vit-b-16", "vit_b_16-c867db91", 346_328_529, stages, dims, 85_798_656, 256, recipe=TRANSFORMER)
+    stages, dims = (*blocks[:5], "fc6", "fc7"), (64, 128, 256, 512, 512, 4096, 4096)
+    yield _torchvision("vgg16", "vgg16-397923af", 553_433_881, stages, dims, 134_260_544, 256)
+    stages = ("stem", "mixed5b", "mixed5c", "mixed5d", "mixed6a", "mixed6b", "mixed6c", "mixed6d", "mixed6e", "mixed7a")
+    stages, dims = (*stages, "mixed7b", "mixed7c"), (192, 256, 288, 288, *(768,) * 5, 1280, 2048, 2048)
+    yield _torchvision("inception-v3", "inception_v3_google-0cc3c7bd", 108_949_747, stages, dims, 21_785_568, 342, 299)
+
+
+@hookimpl
+def graftwork_resolvers():
+    yield Resolver("torchvision", factory="graftwork_image.torchvision_models:resolve")
+    yield Resolver(factory="graftwork_image.resolve:mapped", model_types=tuple(MAPPED))
+    yield Resolver(factory="graftwork_image.resolve:whole", model_types=tuple(WHOLE))
 
 
 @hookimpl

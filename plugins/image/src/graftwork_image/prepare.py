@@ -24,8 +24,8 @@ gigabytes, and the crop keeps the middle anyway."""
 def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
     """`prepare(images) -> State` with hidden `(B, 3, crop, crop)` float32, by `spec.preparation`:
 
-    resize (pixels of the shorter side), crop (pixels), interpolation ("bilinear" or "bicubic"), range (what black and
-    white become before they are normalised), mean and std.
+    resize (pixels of the shorter side, or height and width whatever the shape), crop (pixels), interpolation
+    ("bilinear" or "bicubic"), range (what black and white become before they are normalised), mean and std.
     `prepare` raises `UsageError` for an image that is not RGB, or not upright.
     """
     numbers = spec.preparation
@@ -45,10 +45,12 @@ def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
                 f"'{spec.name}' prepares upright images; one of orientation {turn} was given.",
                 "Turn it first: PIL.ImageOps.exif_transpose(image)",
             )
+        wanted = numbers["resize"]
         longest = LONGEST * min(image.size)
-        if max(image.size) > longest:
+        if isinstance(wanted, int) and max(image.size) > longest:
             image = _centre(image, min(image.width, longest), min(image.height, longest))
-        resized = image.resize(_shorter_to(image.size, numbers["resize"]), resampling)
+        size = _shorter_to(image.size, wanted) if isinstance(wanted, int) else (wanted[1], wanted[0])
+        resized = image.resize(size, resampling)
         return np.asarray(_centre(resized, numbers["crop"], numbers["crop"]))
 
     def prepare(images: list[Image.Image]) -> State:

@@ -49,7 +49,8 @@ class ImageReader(Reader):
     _least = 0
 
     def aim(self, preparation: Mapping[str, Any]) -> None:
-        self._least = SPARE * int(preparation.get("resize", 0))
+        resize = preparation.get("resize", 0)
+        self._least = SPARE * (max(resize) if isinstance(resize, tuple) else resize)
 
     def facts(self, raw: Raw) -> Mapping[str, str | int]:
         with _opened(raw) as image:

@@ -1,124 +1,116 @@
-"""Torchvision's classifiers as stages: built whole, loaded strictly, then taken apart without their ImageNet heads."""
+"""Torchvision's classifiers as backbones: built whole, loaded strictly, taken apart without their heads."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, WeightsMismatch, spatial_mean
+from graftwork import Backbone, BackboneSpec, ShapesOnly, UnknownName, UrlWeights, WeightsMismatch, pooled_dims
+from graftwork.tensors import reason
+from graftwork_image.plugin import CONVOLUTIONAL, IMAGENET, TRANSFORMER, reads
+from graftwork_image.torchvision_stages import TAKE_APART
 
-
-class Convolutional(Backbone):
-    """pool: the mean over positions of a map; vectors (VGG's fully connected stages) as they are."""
-
-    channels_last = True
-
-    def pool(self, state: State) -> Tensor:
-        return spatial_mean(state)
-
-
-class Vit(Backbone):
-    """pool: the class token, as the classifier reads it."""
-
-    def pool(self, state: State) -> Tensor:
-        return state.hidden[:, 0].float()
-
-
-class Patches(Stage):
-    """Pixels `(B, 3, H, W)` to tokens `(B, 1 + patches, D)`: class token first, positions added."""
-
-    def __init__(self, model: models.VisionTransformer) -> None:
-        super().__init__("stem")
-        self.projection = model.conv_proj
-        self.class_token = model.class_token
-        self.positions = model.encoder.pos_embedding
-        self.dropout = model.encoder.dropout
-
-    def forward(self, state: State) -> State:
-        patches = self.projection(state.hidden).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], 1)
-        return State(self.dropout(tokens + self.positions))
-
-
-class Renormalise(nn.Module):
-    """ImageNet's mean and deviation to Inception's own, 0.5 and 0.5 (torchvision's transform_input)."""
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        mean = torch.tensor((0.485, 0.456, 0.406), dtype=pixels.dtype, device=pixels.device).view(1, 3, 1, 1)
-        std = torch.tensor((0.229, 0.224, 0.225), dtype=pixels.dtype, device=pixels.device).view(1, 3, 1, 1)
-        return (pixels * std + mean - 0.5) / 0.5
-
-
-def _resnet(model: models.ResNet) -> Sequence[Stage]:
-    stem = Apply("stem", model.conv1, model.bn1, model.relu, model.maxpool)
-    return [stem, *(Apply(name, getattr(model, name)) for name in ("layer1", "layer2", "layer3", "layer4"))]
-
-
-def _vit(model: models.VisionTransformer) -> Sequence[Stage]:
-    blocks = [Apply(f"block{i + 1}", layer) for i, layer in enumerate(model.encoder.layers)]
-    return [Patches(model), *blocks, Apply("norm", model.encoder.ln)]
-
-
-def _vgg(model: models.VGG) -> Sequence[Stage]:
-    stages, block = [], []
-    for layer in model.features.children():
-        block.append(layer)
-        if isinstance(layer, nn.MaxPool2d):
-            stages.append(Apply(f"block{len(stages) + 1}", *block))
-            block = []
-    layers = list(model.classifier)
-    return [*stages, Apply("fc6", model.avgpool, nn.Flatten(), *layers[:3]), Apply("fc7", *layers[3:6])]
-
-
-def _inception(model: models.Inception3) -> Sequence[Stage]:
-    names = (
-        "Conv2d_1a_3x3",
-        "Conv2d_2a_3x3",
-        "Conv2d_2b_3x3",
-        "maxpool1",
-        "Conv2d_3b_1x1",
-        "Conv2d_4a_3x3",
-        "maxpool2",
-    )
-    stem = Apply("stem", Renormalise(), *(getattr(model, name) for name in names))
-    mixed = [name for name, _ in model.named_children() if name.startswith("Mixed")]
-    return [stem, *(Apply(name.lower().replace("_", ""), getattr(model, name)) for name in mixed)]
-
-
-FAMILIES: dict[str, tuple[type[Backbone], Callable[..., Sequence[Stage]], tuple[int, ...]]] = {
-    "resnet18": (Convolutional, _resnet, (64, 64, 128, 256, 512)),
-    "resnet50": (Convolutional, _resnet, (64, 256, 512, 1024, 2048)),
-    "vit_b_16": (Vit, _vit, (768,) * 14),
-    "vgg16": (Convolutional, _vgg, (64, 128, 256, 512, 512, 4096, 4096)),
-    "inception_v3": (Convolutional, _inception, (192, 256, 288, 288, 768, 768, 768, 768, 768, 1280, 2048, 2048)),
+WITHOUT_SLOW_START = {
+    "googlenet": {"init_weights": False, "transform_input": True},
+    "inception_v3": {"init_weights": False, "transform_input": True},
 }
-"""For each model: how it pools, how it is taken apart, and D after each stage."""
-
-WITHOUT_SLOW_START = {"inception_v3": {"init_weights": False, "transform_input": True}}
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> Backbone:
     """Build from a torchvision state dict (read with weights_only), or with random weights.
 
+    `spec.config` holds the `model` by torchvision's name, the `dims` of pooled features after each stage and, for
+    vision transformers, the `image_size` in pixels.
+
     Raises `WeightsMismatch` for a file that is damaged, or whose names or shapes are not the model's.
     """
-    name = spec.config["model"]
-    kind, take_apart, dims = FAMILIES[name]
-    # Numbers that a file replaces are not drawn: on "meta" a model has shapes only.
-    with torch.device("cpu" if weights is None else "meta"):
-        model = models.get_model(name, weights=None, **WITHOUT_SLOW_START.get(name, {}))
+    model = built(spec.config, shapes=weights is not None)  # numbers that a file replaces are not drawn
     if weights is not None:
         try:
-            model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), assign=True)
+            states = torch.load(weights, map_location="cpu", weights_only=True)
+            model.load_state_dict(_renamed(states) if isinstance(model, models.DenseNet) else states, assign=True)
         except (RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
-            reason = (str(error).strip() or "it ends too early").splitlines()[0].rstrip(".:")
             raise WeightsMismatch(
-                f"'{weights}' does not hold the weights of '{spec.name}': {reason}.",
+                f"'{weights}' does not hold the weights of '{spec.name}': {reason(error)}.",
                 f"Delete it, so that it is fetched again from {spec.weights.describe()}.",
             ) from error
-    return kind(spec, take_apart(model), dims)
+    kind, take_apart = TAKE_APART[type(model)]
+    return kind(spec, take_apart(model), spec.config["dims"])
+
+
+def resolve(name: str, identifier: str) -> BackboneSpec:
+    """The spec of a classifier of torchvision with its best weights, or those that are named: `vit_b_16@IMAGENET1K_V1`.
+
+    Sizes are those of the model without numbers. Raises `UnknownName` for one that there is not.
+    """
+    title, weights = _chosen(identifier)
+    told = weights.transforms()
+    (crop,), (resize,) = told.crop_size, told.resize_size
+    config = {"model": title, **({"image_size": crop} if title.startswith("vit_") else {})}
+    model = built(config, shapes=True).eval().to("meta")
+    kind, take_apart = TAKE_APART[type(model)]
+    stages = take_apart(model)
+    interpolation, mean, std = told.interpolation.value, tuple(told.mean), tuple(told.std)
+    preparation = {**IMAGENET, "interpolation": interpolation, "mean": mean, "std": std}
+    spec = BackboneSpec(
+        name=name,
+        contract=reads(resize, crop, **preparation),
+        factory="graftwork_image.torchvision_models:build",
+        weights=UrlWeights(
+            weights.url,
+            sha256=weights.url.removesuffix(".pth").rsplit("-", 1)[-1],
+            size_bytes=round(weights.meta["_file_size"] * 2**20),
+        ),
+        stages=tuple(stage.name for stage in stages),
+        feature_dim=0,
+        parameters=sum(p.numel() for stage in stages for p in stage.parameters()),
+        license=weights.meta.get("license", "BSD-3-Clause"),
+        source=f"torchvision, {type(weights).__name__}.{weights.name}",
+        pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
+        config=config,
+        recipe=CONVOLUTIONAL if kind.channels_last else TRANSFORMER,
+    )
+    dims = pooled_dims(kind(spec, stages, [0] * len(stages)), torch.empty(1, 3, crop, crop, device="meta"))
+    return replace(spec, feature_dim=dims[-1], config={**config, "dims": dims})
+
+
+def _chosen(identifier: str) -> tuple[str, Any]:
+    """The classifier's name, and torchvision's description of the weights to take."""
+    title, _, chosen = identifier.partition("@")
+    known = models.list_models(module=models)
+    if title not in known:
+        near = ", ".join(get_close_matches(title, known, n=5, cutoff=0)[:5])
+        raise UnknownName(
+            f"torchvision has no classifier called '{title}'; the nearest of its {len(known)} are {near}.",
+            "List all: python -c 'from torchvision import models; print(models.list_models(module=models))'",
+        )
+    offered: Any = models.get_model_weights(title)
+    if chosen and chosen not in offered.__members__:
+        raise UnknownName(
+            f"'{title}' has no weights called '{chosen}' in torchvision; it has {', '.join(offered.__members__)}.",
+            f"Name one of them, or none: torchvision:{title}",
+        )
+    return title, offered[chosen] if chosen else offered.DEFAULT
+
+
+def built(config: Mapping[str, Any], *, shapes: bool) -> nn.Module:
+    """The model of a `spec.config`, with its ImageNet head, random; shapes: without numbers, which takes no time."""
+    title = config["model"]
+    options = {"image_size": config["image_size"]} if "image_size" in config else {}
+    with ShapesOnly() if shapes else nullcontext():
+        return models.get_model(title, weights=None, **WITHOUT_SLOW_START.get(title, {}), **options)
+
+
+def _renamed(states: dict[str, Any]) -> dict[str, Any]:
+    """DenseNet's tensors by today's names: the files are older than the rule against dots in them."""
+    return {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", name): states[name] for name in states}

@@ -22,6 +22,7 @@ from graftwork import (
     Value,
     hookimpl,
 )
+from graftwork_text.families import FAMILIES, WHOLE
 
 Loss = Callable[[Value, Value], str] | None
 
@@ -144,7 +145,9 @@ def graftwork_backbones():
 
 @hookimpl
 def graftwork_resolvers():
-    yield Resolver("local", factory="graftwork_text.local:resolve", model_types=("bert",))
+    yield Resolver(factory="graftwork_text.resolve:bert", model_types=tuple(FAMILIES))
+    yield Resolver(factory="graftwork_text.resolve:gpt2", model_types=("gpt2",))
+    yield Resolver(factory="graftwork_text.resolve:whole", model_types=tuple(WHOLE))
 
 
 @hookimpl

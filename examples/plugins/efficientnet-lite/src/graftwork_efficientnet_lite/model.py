@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, spatial_mean
+from graftwork import Apply, Backbone, BackboneSpec, Stage, State, load_tensors, spatial_mean
 
 
 class EfficientNetLite(Backbone):
@@ -32,10 +31,13 @@ class Block(Stage):
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> EfficientNetLite:
-    """Build from the packaged state dict (strict, weights_only), or with random weights."""
+    """Build from the packaged state dict (strict), or with random weights.
+
+    Raises `WeightsMismatch` for a file that holds anything but tensors.
+    """
     model: Any = EfficientNet.from_name("efficientnet-lite0")
     if weights is not None:
-        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        model.load_state_dict(load_tensors(weights))
     blocks = list(model._blocks)
     most = model._global_params.drop_connect_rate
     stages = [

@@ -1,0 +1,87 @@
+"""Loading models of transformers for the plugins that map them: in silence, whole, with nothing in the folder run.
+
+The class is always named by the plugin; what a config file says of code (`auto_map`, kernels) is not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from graftwork.errors import WeightsMismatch
+from graftwork.tensors import reason
+
+Model = TypeVar("Model")
+
+
+def load_pretrained(
+    kind: type[Model],
+    folder: Path | None,
+    *,
+    shape: Mapping[str, Any],
+    unused: Collection[str] = (),
+    **fields: Any,
+) -> Model:
+    """The model of transformers' class `kind` with the weights in `folder`, fp32; without one, with random weights.
+
+    shape: of random weights: what a config.json says.
+    unused: parameters that no stage takes, which a file may lack. fields: what the class is built with besides.
+    What the file holds of other heads stays behind.
+
+    Raises `WeightsMismatch` when the weights are damaged or not those of such a model.
+    """
+    made: Any = kind
+    # A config file may name kernels that transformers would fetch and run.
+    attention = "sdpa" if made._supports_sdpa else "eager"
+    with _quiet():
+        if folder is None:
+            config = made.config_class.from_dict(dict(shape))
+            return made._from_config(config, attn_implementation=attention, **fields)
+        if (folder / "adapter_config.json").is_file():  # which transformers would apply where peft is installed
+            raise WeightsMismatch(
+                f"'{folder}' holds an adapter (adapter_config.json) beside its weights; plain weights are accepted.",
+                "Merge it into them: model.merge_and_unload().save_pretrained(FOLDER)",
+            )
+        try:
+            # A .bin is opened by transformers with weights_only=True: tensors, no code.
+            model, report = made.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=any(folder.glob("*.safetensors")),
+                dtype=torch.float32,
+                attn_implementation=attention,
+                output_loading_info=True,
+                **fields,
+            )
+        except Exception as error:  # every file format raises its own family
+            raise WeightsMismatch(
+                f"The weights in '{folder}' cannot be loaded as a {kind.__name__}: {reason(error)}.",
+                "Save or fetch them again.",
+            ) from error
+    missing = sorted(name for name in report["missing_keys"] if name not in unused)
+    if missing:
+        raise WeightsMismatch(
+            f"The weights in '{folder}' lack {len(missing)} tensors of a {kind.__name__} (first: {missing[0]}).",
+            "Save or fetch them again.",
+        )
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's progress bars and its report of what heads are left behind off the terminal."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,74 @@
+"""Backbones by `scheme:id`: from a scheme's own resolver, or a model in hub layout, mapped by the type it states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from graftwork.errors import DataError, UnknownName
+from graftwork.layout import ModelFolder
+from graftwork.plugins import installed
+from graftwork.specs import BackboneSpec, load_factory
+from graftwork.weights import HubWeights
+
+
+def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
+    """The spec of `name`, which is `scheme:identifier`.
+
+    Raises `UnknownName` for a scheme or a model type that nothing maps, `DataError` for a folder that is no model,
+    `WeightsUnavailable` where the description of one on the hub cannot be had, and what the resolver raises.
+    """
+    plugins = installed()
+    own = plugins.get("resolvers", f"{scheme}:")
+    if own is not None:
+        return load_factory(own.factory)(name, identifier)
+    if scheme not in FOLDERS:
+        known = sorted([*FOLDERS, *(r.scheme for r in plugins.registered["resolvers"].values() if r.scheme)])
+        raise UnknownName(
+            f"No resolver reads '{scheme}:'; installed ones read {', '.join(f'{s}:' for s in known)}.",
+            "List all: graftwork plugins",
+        )
+    model = FOLDERS[scheme](name, identifier)
+    resolver = plugins.get("resolvers", f"model_type:{_model_type(model)}")
+    if resolver is None:
+        near = plugins.near("resolvers", f"model_type:{_model_type(model)}").replace("model_type:", "")
+        raise UnknownName(
+            f"'{name}' is a model of type '{_model_type(model)}', which no installed plugin maps{near}.",
+            "Install a plugin that maps it; see: graftwork plugins",
+        )
+    return load_factory(resolver.factory)(model)
+
+
+def local(name: str, identifier: str) -> ModelFolder:
+    """A folder of the user's own. Raises `DataError` when it holds no config.json."""
+    folder = Path(identifier).expanduser()
+    if not (folder / "config.json").is_file():
+        raise DataError(
+            f"'{name}' wants a folder in hub layout, and '{folder / 'config.json'}' does not exist.",
+            "Name a folder that holds config.json and model.safetensors.",
+        )
+    return ModelFolder(name, folder)
+
+
+def hub(name: str, identifier: str) -> ModelFolder:
+    """A repository on the Hugging Face hub, `owner/name` or `owner/name@revision`: its small files, fetched if need be.
+
+    Raises `WeightsUnavailable` when they are not on this machine and cannot be fetched.
+    """
+    repo, _, revision = identifier.partition("@")
+    folder = HubWeights(repo, ("config.json",), revision or "main").obtain(name)
+    return ModelFolder(name, folder, repo, commit=folder.name)
+
+
+FOLDERS: Mapping[str, Callable[[str, str], ModelFolder]] = {"hub": hub, "local": local}
+"""The schemes that lead to a folder in hub layout."""
+
+
+def _model_type(model: ModelFolder) -> str:
+    try:
+        return str(model.config["model_type"])
+    except KeyError as error:
+        raise DataError(
+            f"'{model.folder / 'config.json'}' is not a model's config.json: it names no model_type.",
+            "Save the model again.",
+        ) from error

@@ -1,0 +1,36 @@
+"""Models without numbers: what a zoo's own code says of a model's sizes, found without drawing or reading a weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from graftwork.backbone import Backbone
+from graftwork.stages import State
+
+
+class ShapesOnly(TorchFunctionMode):
+    """In this context layers get parameters on "meta", which have shapes and no numbers.
+
+    What a model computes while it is built, to know its own shape, stays on the processor; `model.to("meta")` moves it.
+    """
+
+    FACTORIES = (torch.empty, torch.zeros, torch.ones)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = dict(kwargs or {})
+        if func in self.FACTORIES and options.get("device") is None:
+            options["device"] = "meta"
+        return func(*args, **options)
+
+
+def pooled_dims(backbone: Backbone, hidden: torch.Tensor) -> tuple[int, ...]:
+    """D of the pooled features `(B, D)` after each stage, by folding `hidden` ("meta" will do)."""
+    state, dims = State(hidden), []
+    with torch.no_grad():
+        for stage in backbone.stages():
+            state = stage(state)
+            dims.append(backbone.pool(state).shape[1])
+    return tuple(dims)

@@ -1,0 +1,1 @@
+"""Static word vectors as a third-party Graftwork plugin."""

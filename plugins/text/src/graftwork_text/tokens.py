@@ -1,0 +1,123 @@
+"""What all encoders of texts share: a tokenizer, how texts become numbers by it, and one vector for a text."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from graftwork import (
+    Backbone,
+    BackboneSpec,
+    InputMismatch,
+    Stage,
+    State,
+    UsageError,
+    WeightsMismatch,
+    Window,
+    masked_mean,
+)
+from graftwork_text.tokenizer import digest, load
+
+
+class TextEncoder(Backbone):
+    """pool: as `spec.config["pooling"]` says, the mean over real tokens (where it says nothing) or the first or last
+    real token's vector; scaled to length 1 where pretraining did so.
+    """
+
+    batch_size = 1_024
+    measures = True
+
+    def __init__(
+        self, spec: BackboneSpec, stages: Sequence[Stage], width: int, tokenizer: Tokenizer | None = None
+    ) -> None:
+        super().__init__(spec, stages, [width] * len(stages))
+        self.tokenizer = tokenizer
+        if tokenizer is not None:
+            # A copy that never cuts, to see how long a text is.
+            self._measure = Tokenizer.from_str(tokenizer.to_str())
+            self._measure.no_padding()
+            self._measure.no_truncation()
+
+    def prepare(self, values: list[str]) -> State:
+        """Texts to token ids `(B, T)` int64 with their mask; texts over `max_length` tokens are cut at the end.
+
+        Raises `InputMismatch` for what is not text in UTF-8.
+        """
+        if self.tokenizer is None:
+            raise UsageError(
+                f"'{self.spec.name}' was built without weights, so it has no tokenizer.", "Load it with its weights."
+            )
+        try:
+            encoded = self.tokenizer.encode_batch_fast(values)
+        except TypeError as error:  # also for what is no text, or was read in another encoding
+            raise InputMismatch(
+                f"Backbone '{self.spec.name}' wants texts in UTF-8; it was given what is none to prepare.",
+                "Apply the steps of the agreement first.",
+            ) from error
+        mask = torch.tensor([row.attention_mask for row in encoded], dtype=torch.bool)
+        return State(torch.tensor([row.ids for row in encoded]), None if bool(mask.all()) else mask)
+
+    def measure(self, values: list[str]) -> list[int]:
+        """Tokens that are read."""
+        longest = self.spec.preparation["max_length"]
+        return [min(len(row.ids), longest) for row in self._measure.encode_batch_fast(values)]
+
+    def windows(self, value: str) -> list[Window]:
+        """A text over `max_length` tokens in parts of at most that many, cut between words; shares by characters."""
+        assert self.tokenizer is not None
+        room = self.spec.preparation["max_length"] - self.tokenizer.num_special_tokens_to_add(is_pair=False)
+        # A character becomes at most 4 tokens (canonical decomposition, UAX 15), so a short text need not be read.
+        if 4 * len(value) <= room:
+            return [Window(value, 1.0)]
+        found = self._measure.encode(value, add_special_tokens=False)
+        starts = [0]
+        while len(found.ids) - starts[-1] > room:
+            end = starts[-1] + room
+            words = range(end, starts[-1], -1)
+            starts.append(next((i for i in words if found.word_ids[i] != found.word_ids[i - 1]), end))
+        cuts = [0, *(found.offsets[start][0] for start in starts[1:]), len(value)]
+        parts = [value[a:b] for a, b in itertools.pairwise(cuts)]
+        return [Window(part, len(part) / len(value)) for part in parts]
+
+    def pool(self, state: State) -> Tensor:
+        match self.spec.config.get("pooling", "mean"):
+            case "first":
+                pooled = state.hidden[:, 0].float()
+            case "last":
+                rows = torch.arange(len(state.hidden), device=state.hidden.device)
+                last = -1 if state.mask is None else state.mask.sum(1) - 1
+                pooled = state.hidden[rows, last].float()
+            case _:
+                pooled = masked_mean(state)
+        return nn.functional.normalize(pooled, dim=-1) if self.spec.config.get("unit_length") else pooled
+
+
+def bound(spec: BackboneSpec, folder: Path, vocabulary: int) -> tuple[BackboneSpec, Tokenizer]:
+    """The tokenizer of the folder, and the spec with it in its contract: weights mean nothing with another one.
+
+    vocabulary: how many tokens the weights know.
+
+    Raises `WeightsMismatch` when it is not the one that the contract names, or knows more tokens than the weights do.
+    """
+    found, stated = digest(folder), spec.preparation.get("tokenizer")
+    tokenizer = load(folder, spec.preparation["max_length"])
+    if stated not in (None, found):
+        raise WeightsMismatch(
+            f"The tokenizer in '{folder}' (digest {found[:12]}…) is not the one that '{spec.name}' was pretrained with "
+            f"({stated[:12]}…).",
+            "Restore its vocabulary and tokenizer files, or fetch the model again.",
+        )
+    if tokenizer.get_vocab_size() > vocabulary:
+        raise WeightsMismatch(
+            f"The tokenizer in '{folder}' knows {tokenizer.get_vocab_size()} tokens and the weights {vocabulary}, so "
+            "they are not of one model.",
+            "Restore its vocabulary and tokenizer files, or fetch the model again.",
+        )
+    contract = dataclasses.replace(spec.contract, preparation={**spec.preparation, "tokenizer": found})
+    return dataclasses.replace(spec, contract=contract), tokenizer

@@ -1,0 +1,1 @@
+"""The image encoders of timm as a Graftwork plugin."""
