@@ -13,14 +13,14 @@ setup: .venv/.done
 	@command -v $(UV) >/dev/null || { python3 -m venv .uv && .uv/bin/pip install -q uv; }
 	@test -x $(PY) || $(UV) venv -q --python '>=3.11' .venv
 	@$(UV) pip install -q --python $(PY) -c constraints.txt $(addprefix -e ./,$(PACKAGES)) \
-	  pytest hypothesis ruff 'pyright[nodejs]' import-linter
+	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter
 	@touch $@
 
 demo: setup
 	@.venv/bin/graftwork demo
 
 test: setup
-	@$(PY) -m pytest
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal
 
 check: setup
 	@.venv/bin/ruff format --check .

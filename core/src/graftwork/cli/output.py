@@ -203,7 +203,8 @@ def backbones(specs: list[dict[str, Any]], json: bool) -> None:
         # Wishes are for those who ask with --json; what is demanded is enough to choose by.
         demanded = {k: v for k, v in s["contract"]["facts"].items() if not v.startswith("preferably ")}
         facts = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in demanded.items())
-        size = f"{s['size_bytes'] / 1e6:,.0f} MB" if s["size_bytes"] else "?"
+        megabytes = s["size_bytes"] / 1e6
+        size = f"{megabytes:,.0f} MB" if megabytes >= 1 else f"{megabytes:.1f} MB" if megabytes else "?"
         weights = "at hand" if s["at_hand"] else "to fetch"
         rows.append([s["name"], facts, str(s["feature_dim"]), str(len(s["stages"])), size, s["license"], weights])
     table(["backbone", "reads", "dims", "stages", "size", "licence", "weights"], rows, ("dims", "stages", "size"))
