@@ -25,21 +25,21 @@ PACKAGE = __name__.partition(".")[0]
 @hookimpl
 def graftwork_modalities():
     yield Modality(
-        "series", noun="time series", reader=f"{PACKAGE}.reader:Series", extensions=(".series",),
+        "traces", noun="traces", reader=f"{PACKAGE}.reader:Series", extensions=(".traces",),
         facts=(Fact("rate", "the first line", "Hz"), Fact("points", "the lines")),
         preparer=f"{PACKAGE}.model:preparer", sample=f"{PACKAGE}.reader:sample", augment=f"{PACKAGE}.reader:augment",
     )
 
 @hookimpl
 def graftwork_converters():
-    yield Converter("thin", "series", "rate", f"{PACKAGE}.reader:thin", accepts=OneOf((20, 30)), gives=Exactly(10),
+    yield Converter("thin", "traces", "rate", f"{PACKAGE}.reader:thin", accepts=OneOf((20, 30)), gives=Exactly(10),
                     loss=lambda seen, to: "points are dropped")
 
 @hookimpl
 def graftwork_backbones():
     yield BackboneSpec(
-        name="series/small",
-        contract=InputContract("series", {"rate": Exactly(10, "Hz"), "points": AtLeast(2)}, {"scale": 1.0}),
+        name="traces/small",
+        contract=InputContract("traces", {"rate": Exactly(10, "Hz"), "points": AtLeast(2)}, {"scale": 1.0}),
         factory=f"{PACKAGE}.model:build", weights=FolderWeights(Path("/nowhere"), 5000),
         stages=("stem", "block", "top"), feature_dim=8, parameters=PARAMETERS, license="MIT", source="here",
         pretrained_on="nothing",
@@ -56,11 +56,11 @@ class Series(Reader):
         if isinstance(raw.value, tuple):
             return raw.value
         if raw.value is not None and not isinstance(raw.value, bytes):
-            raise Unreadable(f"'{raw.name}' is no series.")
+            raise Unreadable(f"'{raw.name}' is no trace.")
         try:
             found = [float(word) for word in raw.content().decode().split()]
         except (OSError, ValueError) as error:
-            raise Unreadable(f"'{raw.name}' cannot be read as a series.") from error
+            raise Unreadable(f"'{raw.name}' cannot be read as a trace.") from error
         if len(found) < 2:
             raise Empty(f"'{raw.name}' is empty.")
         return int(found[0]), np.array(found[1:], np.float32)
@@ -86,9 +86,9 @@ def thin(value, seen, to):
 def sample(facts, rng):
     rate, points = facts.get("rate", 10), facts.get("points", rng.randint(6, 12))
     if points < 1 or rate < 1:
-        raise LookupError("no such series")
+        raise LookupError("no such traces")
     lines = [str(rate), *(f"{rng.gauss(0, 1):.3f}" for _ in range(points))]
-    return Raw("sample.series", value="\\n".join(lines).encode())
+    return Raw("sample.traces", value="\\n".join(lines).encode())
 
 def augment():
     def change(value, rng):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -54,5 +53,7 @@ def wall(arguments: list[str]) -> float:
 
 @pytest.mark.parametrize("command", ["--help", "plugins", "backbones"])
 def test_listing_takes_at_most_four_times_the_import_of_typer(command: str) -> None:
-    pairs = [(wall(["-m", "graftwork", command]), wall(["-c", "import typer"])) for _ in range(5)]
-    assert statistics.median(ours / typer for ours, typer in pairs) <= 4
+    """The least of seven each, in turns: what else the machine does only ever adds."""
+    pairs = [(wall(["-m", "graftwork", command]), wall(["-c", "import typer"])) for _ in range(7)]
+    ours, typer = (min(walls) for walls in zip(*pairs, strict=True))
+    assert ours <= 4 * typer

@@ -213,7 +213,8 @@ class _Extraction:
             space = by.space(self.examples, "bf16")
             missing = self._take(space, todo)
             known = space.note.get("cosine") if space else None
-            cosine = self._compare(missing) if missing else known
+            compared = self._compare(missing)
+            cosine = known if compared is None else compared
             # Where there is nothing to compute it was fit to be kept before. All processes do as the first does.
             cosine, agrees = processes.told((cosine, not missing or (cosine or 0.0) >= AGREES))
             by.settle("bf16" if agrees else "fp32", cosine)
