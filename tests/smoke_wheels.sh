@@ -75,4 +75,5 @@ all/bin/graftwork fit messages.csv --out run
 all/bin/graftwork predict run "my card is gone" --json
 all/bin/graftwork fit messages.csv --backbone text/glove-50d-idf --out words
 all/bin/graftwork demo
+"$OLDPWD/.venv/bin/python" "$OLDPWD/tests/guide.py" "$uv" "$work/wheels"
 echo "Wheels: built, installed and used."
