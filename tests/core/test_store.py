@@ -421,10 +421,14 @@ def test_unreadable_examples_are_named_each_time_and_hold_nobody_up(tmp_path, ti
 # Many processes.
 
 SCRIPT = """
-import sys, time
+import os, sys, time
+from pathlib import Path
 import graftwork as gw
 from graftwork import extraction
 {patch}
+Path(f"ready-{{os.getpid()}}").touch()
+while not Path("go").exists():
+    time.sleep(0.01)
 run = gw.fit(sys.argv[1], sys.argv[2])
 print(run.record["cache"]["misses"], run.metrics["accuracy"], flush=True)
 """
@@ -458,6 +462,9 @@ def test_processes_share_the_work_and_a_killed_one_loses_only_what_it_was_at(tmp
     table = many(tmp_path / "many.csv", 600)
     running = [start(tmp_path, table, tiny) for _ in range(3)]
     deadline = time.monotonic() + 100
+    while len(list(tmp_path.glob("ready-*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (tmp_path / "go").touch()
     while time.monotonic() < deadline:
         time.sleep(0.05)
         if own_store.exists() and (own_store / "index.sqlite").exists():

@@ -52,12 +52,14 @@ from graftwork.registry import preparer
 from graftwork.settings import Settings
 from graftwork.specs import (
     Adapter,
+    ArchitectureSpec,
     BackboneSpec,
     Converter,
     Demo,
     FreezePolicySpec,
     HeadSpec,
     Modality,
+    ObjectiveSpec,
     Recipe,
     Resolver,
     TaskSpec,
@@ -69,7 +71,9 @@ if TYPE_CHECKING:
     from graftwork.checking import Checked, check
     from graftwork.fitting import fit
     from graftwork.heads import Head
-    from graftwork.pretrained import load_pretrained
+    from graftwork.objectives import Given, Objective
+    from graftwork.pretrained import load_pretrained, new_model, save_new
+    from graftwork.pretraining import Pretrained, pretrain
     from graftwork.reading import Data, data
     from graftwork.runs import Run, load
     from graftwork.shapes import ShapesOnly, pooled_dims
@@ -85,7 +89,13 @@ _LATER = {
     "check": "checking",
     "fit": "fitting",
     "Head": "heads",
+    "Given": "objectives",
+    "Objective": "objectives",
     "load_pretrained": "pretrained",
+    "new_model": "pretrained",
+    "save_new": "pretrained",
+    "Pretrained": "pretraining",
+    "pretrain": "pretraining",
     "Data": "reading",
     "data": "reading",
     "Run": "runs",
@@ -122,6 +132,7 @@ __all__ = [
     "Agreement",
     "Anything",
     "Apply",
+    "ArchitectureSpec",
     "AtLeast",
     "AtMost",
     "Backbone",
@@ -140,6 +151,7 @@ __all__ = [
     "FolderWeights",
     "FreezePolicy",
     "FreezePolicySpec",
+    "Given",
     "GraftworkError",
     "Head",
     "HeadSpec",
@@ -149,6 +161,8 @@ __all__ = [
     "Likeness",
     "Modality",
     "ModelFolder",
+    "Objective",
+    "ObjectiveSpec",
     "ObservedInput",
     "OneOf",
     "OutOfMemory",
@@ -157,6 +171,7 @@ __all__ = [
     "PluginConflict",
     "PluginFault",
     "Preferably",
+    "Pretrained",
     "Raw",
     "Reader",
     "Recipe",
@@ -195,8 +210,11 @@ __all__ = [
     "load_pretrained",
     "load_tensors",
     "masked_mean",
+    "new_model",
     "pooled_dims",
     "preparer",
+    "pretrain",
+    "save_new",
     "show",
     "spatial_mean",
     "stream",

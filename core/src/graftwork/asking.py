@@ -99,7 +99,7 @@ def settle(asked: Asked, data: Data | Stream) -> Settled:
     check_long(long)
     device = resolve_device(asked.device)
     modality = registry.modality(spec.modality)
-    change = _augmentation(asked.settings, modality)
+    change = augmentation(asked.settings, modality)
     views = _views(asked.settings, change, modality, exactly)
     if exactly:
         check_precision(asked.precision)
@@ -161,7 +161,8 @@ def _check_exact(asked: Asked, streamed: bool) -> None:
                 )
 
 
-def _augmentation(said: Settings, modality: Modality) -> Augmentation | None:
+def augmentation(said: Settings, modality: Modality) -> Augmentation | None:
+    """What changes training examples, where that is wanted. Raises `UsageError` where the modality brings none."""
     if not said.augment:
         return None
     if not modality.augment:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from graftwork import origin
 from graftwork.errors import GraftworkError, PluginFault
 from graftwork.readers import Window
 from graftwork.registry import preparer
@@ -23,6 +24,7 @@ class Backbone(nn.Module, ABC):
     spec: its description; `spec.stages` must be the names of `stages`, in order.
     stages: input to output.
     dims: D of the pooled features after each stage.
+    library: the model of another library whose parts the stages hold, where it names them as its hub layout does.
     batch_size: how much a batch holds on a processor, in the unit of `measure` (tokens) or of the reader's `size`
     (images, samples).
     measures: whether `measure` knows better than the reader's `size` how much there is to compute (tokens), and values
@@ -34,7 +36,9 @@ class Backbone(nn.Module, ABC):
     measures: ClassVar[bool] = False
     channels_last: ClassVar[bool] = False
 
-    def __init__(self, spec: BackboneSpec, stages: Sequence[Stage], dims: Sequence[int]) -> None:
+    def __init__(
+        self, spec: BackboneSpec, stages: Sequence[Stage], dims: Sequence[int], *, library: nn.Module | None = None
+    ) -> None:
         super().__init__()
         names = tuple(stage.name for stage in stages)
         if names != tuple(spec.stages) or len(dims) != len(names):
@@ -47,6 +51,7 @@ class Backbone(nn.Module, ABC):
         self.dims = tuple(dims)
         self._stages = nn.ModuleList(stages)
         self._prepare = None
+        self._library = (library,)  # in a tuple, so that its parameters are the stages' alone
 
     def prepare(self, values: list[Any]) -> State:
         """Turn decoded examples that meet the contract into a batch: the state before the first stage.
@@ -76,6 +81,16 @@ class Backbone(nn.Module, ABC):
     def pool(self, state: State) -> Tensor:
         """One vector per example, `(B, D)` float32, from the state after any stage; padding never counts."""
 
+    def hub_state(self) -> dict[str, Tensor]:
+        """The weights by their names in hub layout. Raises `PluginFault` where the plugin does not say them."""
+        (library,) = self._library
+        if library is None:
+            raise PluginFault(
+                f"Backbone '{self.spec.name}' does not say what its weights are called in hub layout.",
+                "Choose another architecture, or give its class 'hub_state'.",
+            )
+        return library.state_dict()
+
     def tap(self, word: str) -> int:
         """The index of the stage that `word` means, see `BackboneSpec.tap`."""
         return self.spec.tap(word)
@@ -96,9 +111,12 @@ class Backbone(nn.Module, ABC):
 def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     """Build the backbone of a spec, in evaluation mode, with its pretrained weights (or random ones).
 
-    Raises `WeightsUnavailable` when the weights cannot be had, `PluginFault` when its plugin fails.
+    Raises `WeightsUnavailable` when the weights cannot be had, `WeightsMismatch` where they are not those of the card
+    that lies beside them, `PluginFault` when its plugin fails.
     """
     weights = spec.weights.obtain(spec.name) if pretrained else None
+    if weights is not None and weights.is_dir():
+        origin.verify(weights)
     build = load_factory(spec.factory)
     try:
         backbone = build(spec, weights)

@@ -48,7 +48,8 @@ class Kept:
 
 @dataclass
 class Boundary:
-    """States before stage `begin`. run: computes them of a prepared batch; precision: in what.
+    """States before stage `begin`, or after the last stage where it is the count of them. run: computes them of a
+    prepared batch; precision: in what. what: a word for the states where these are others.
 
     `hold` raises `StoreError` where the store cannot be written.
     """
@@ -60,13 +61,13 @@ class Boundary:
     precision: str
     device: torch.device
     views: Views | None = None
+    what: str = ""
     kept: Kept = field(default_factory=Kept)
 
     def __post_init__(self) -> None:
-        stage = self.examples.backbone.spec.stages[self.begin]
         about: dict[str, Any] = {
             "backbone": self.examples.backbone.spec.name,
-            "kind": f"states before {stage}",
+            "kind": self.what or f"states before {self._place}",
             "precision": self.precision,
             "weights": self.cache.weights,
             "rounding": rounding(self.device),
@@ -76,6 +77,10 @@ class Boundary:
         self._views = [self.examples, *(self.views.of(self.examples) if self.views else [])]
         self._digests: dict[Item, bytes] = {}
         self._places: dict[Item, np.void] = {}
+
+    @property
+    def _place(self) -> str:
+        return [*self.examples.backbone.spec.stages, "the end"][self.begin]
 
     def hold(self, train: Sequence[int], others: Sequence[int]) -> str:
         """Have the states of these examples, those to train on in every view. Returns the empty string, or why they are
@@ -168,13 +173,12 @@ class Boundary:
         free = shutil.disk_usage(store.folder).free - SPARE
         if wanted <= min(store.limit, free):
             return ""
-        stage = self.examples.backbone.spec.stages[self.begin]
         room = f"the feature store holds at most {store.limit / 1e6:,.0f} MB"
         if free < store.limit:
             room = f"the disk has room for {max(free, 0) / 1e6:,.0f} MB"
         return (
-            f"The states before '{stage}' would take {wanted / 1e6:,.0f} MB and {room}, so what is frozen runs in "
-            "every epoch. Make room: GRAFTWORK_CACHE_LIMIT, or GRAFTWORK_CACHE for another disk"
+            f"The states before '{self._place}' would take {wanted / 1e6:,.0f} MB and {room}, so what is frozen runs "
+            "in every epoch. Make room: GRAFTWORK_CACHE_LIMIT, or GRAFTWORK_CACHE for another disk"
         )
 
 

@@ -1,7 +1,7 @@
 """What the core itself brings, through the same hooks as any plugin: no modality, one task, one head, the policies."""
 
 from graftwork.hooks import API_VERSION, hookimpl
-from graftwork.specs import FreezePolicySpec, HeadSpec, TaskSpec
+from graftwork.specs import FreezePolicySpec, HeadSpec, ObjectiveSpec, Recipe, TaskSpec
 
 api_version = API_VERSION
 
@@ -35,3 +35,26 @@ def graftwork_heads():
 def graftwork_freeze_policies():
     for name, summary in POLICIES.items():
         yield FreezePolicySpec(name, factory=f"graftwork.policies:build_{name}", summary=summary)
+
+
+@hookimpl
+def graftwork_objectives():
+    few = {"image": 200.0, "text": 200.0, "audio": 600.0}
+    yield ObjectiveSpec(
+        "supervised",
+        factory="graftwork.objectives:Supervised",
+        summary="learn the labels of a source task",
+        least=few,
+        labels=True,
+        recipe=Recipe(rate=1e-3, batch_size=64, epochs=20, weight_decay=0.05, source="usual for AdamW from nothing"),
+    )
+    yield ObjectiveSpec(
+        "distill",
+        factory="graftwork.objectives:Distill",
+        summary="say what another encoder says; no labels",
+        least=few,
+        teacher=True,
+        recipe=Recipe(
+            rate=1e-3, batch_size=64, epochs=20, weight_decay=0.01, source="as DistilHuBERT, arXiv:2110.01900"
+        ),
+    )

@@ -35,11 +35,11 @@ class Checkpoint(NamedTuple):
 class Unfinished:
     """The folder of a fit to `run` that is under way.
 
-    request: what is asked of it. notes: sentences on what was found in it.
+    request: what is asked of it. what: the word for it, "fit" or "pretrain". notes: sentences on what was found in it.
     """
 
-    def __init__(self, run: str | Path, request: Mapping[str, Any]) -> None:
-        self.request = request
+    def __init__(self, run: str | Path, request: Mapping[str, Any], what: str = "fit") -> None:
+        self.request, self.what = request, what
         self.folder = unfinished_folder(Path(run))
         self.notes: list[str] = []
 
@@ -81,7 +81,8 @@ class Unfinished:
             asked = dict(json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise RunError(
-                f"The fit in '{self.folder}' cannot go on: '{file.name}' is damaged.", "Start anew: delete that folder."
+                f"The {self.what} in '{self.folder}' cannot go on: '{file.name}' is damaged.",
+                "Start anew: delete that folder.",
             ) from error
         for item, now in json.loads(json.dumps(self.request)).items():
             was = asked.get(item)
@@ -89,7 +90,7 @@ class Unfinished:
                 continue
             words = f"its {item} changed" if item in ("data",) else f"its {item} was {_say(was)}; now it is {_say(now)}"
             raise RunError(
-                f"The fit in '{self.folder}' cannot go on: {words}.",
+                f"The {self.what} in '{self.folder}' cannot go on: {words}.",
                 "Ask for the same again, or start anew: delete that folder, or name another --out",
             )
 
@@ -141,8 +142,27 @@ class Unfinished:
         kept = f"; the last one is of step {int(held[-1].stem.split('-')[1])}" if held else ""
         return RunError(
             f"A checkpoint cannot be written to '{self.folder}': {reason}{kept}.",
-            "Make room, then go on: graftwork fit ... --resume",
+            f"Make room, then go on: graftwork {self.what} ... --resume",
         )
+
+
+def begun(out: str | Path, resume: bool, request: Mapping[str, Any], what: str = "fit") -> Unfinished:
+    """Where checkpoints of what goes to `out` are kept; checked against what was asked when it began. what: the word
+    for it.
+
+    Raises `RunError` where there is one already that is not to be gone on with, or that was asked otherwise.
+    """
+    unfinished = Unfinished(out, request, what)
+    if not processes.first() or not unfinished.exists():
+        return unfinished
+    if resume:
+        unfinished.check()
+    else:
+        raise RunError(
+            f"A {what} to '{out}' was stopped before its end; '{unfinished.folder}' holds its checkpoints.",
+            "Go on with it: --resume, or start anew: delete that folder, or name another --out",
+        )
+    return unfinished
 
 
 def _write_whole(path: Path, content: bytes) -> None:

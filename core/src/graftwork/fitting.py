@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -10,26 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from graftwork import freeze as freezing
-from graftwork import processes, registry
+from graftwork import origin, processes, registry
 from graftwork.agreement import Agreement
 from graftwork.asking import HEEDED, Asked, request, settle
 from graftwork.backbone import Backbone
-from graftwork.checkpoints import Unfinished
+from graftwork.checkpoints import Unfinished, begun
 from graftwork.contracts import ObservedInput
-from graftwork.errors import GraftworkError, RunError
+from graftwork.errors import GraftworkError
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
 from graftwork.gathering import Gathered, gather, survey
+from graftwork.identity import contents, fingerprint
 from graftwork.machine import Clock, meet, memory, seed_all, versions
 from graftwork.memo import Memo, load_frozen
-from graftwork.parallel import ahead
 from graftwork.parts import Growing
 from graftwork.pipeline import Pipeline
 from graftwork.reading import MOST_BAD, Data
 from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run
 from graftwork.settings import Options, Settings
-from graftwork.specs import load_factory
 from graftwork.splits import check_labels, part, split
 from graftwork.store import Store, opened, temporary
 from graftwork.streaming import Stream
@@ -116,6 +114,7 @@ class _Fitting:
             trained = self._solve() if exactly else self._train()
             with self.clock("train"):
                 metrics = self._judged(trained)
+            self.overlap = self._overlap()
         run = Run(self._record(trained, metrics), trained.head, self.model)
         if asked.out is not None and processes.first():
             run.save(asked.out, logs=self.unfinished.logs() if self.unfinished else ())
@@ -203,7 +202,7 @@ class _Fitting:
             known = {
                 "weights": self.digest, "contract": self.model.spec.contract.as_json(), "data": fingerprint(data),
             }  # fmt: skip
-            self.unfinished = _unfinished(asked.out, asked.resume, request(asked, settled, **known))
+            self.unfinished = begun(asked.out, asked.resume, request(asked, settled, **known))
         engine = LoopEngine(
             asked.settings,
             wants_features=settled.policy.head_first,
@@ -279,6 +278,19 @@ class _Fitting:
             metrics["test"] = judge(trained.head, self.job.part("test"))
         return metrics
 
+    def _overlap(self) -> dict[str, Any] | None:
+        """How many of the examples the encoder was pretrained on, where its card says on which."""
+        folder = origin.of(self.settled.spec.weights.find())
+        if folder is None or isinstance(self.data, Stream):
+            return None
+        found = origin.overlap(folder, contents(self.data))
+        if found:
+            self.warnings.append(
+                f"{found} of {len(self.data)} {self.data.observed.items} are among those that "
+                f"'{self.settled.spec.name}' was pretrained on, so its figures on them flatter it"
+            )
+        return {"examples": found, "of": len(self.data)}
+
     def _record(self, trained: Trained, metrics: dict[str, Any]) -> dict[str, Any]:
         asked, settled, found, job = self.asked, self.settled, self.gathered, self.job
         assert job.features is not None
@@ -322,6 +334,7 @@ class _Fitting:
             },
             "weights_digest": self.digest,
             "certificate": self.certificate,
+            "overlap": self.overlap,
             "cache": {"hits": found.hits, "misses": found.misses},
             "timings": self.clock.seconds(),
             "versions": versions(),
@@ -341,30 +354,3 @@ def _certified(
         f"'{leaked[0]}'{more} was frozen by the policy '{freeze}' and changed during the run.",
         f"This is a fault of the plugin that brings '{model.spec.name}'; report it.",
     )
-
-
-def _unfinished(out: str | Path, resume: bool, request: dict[str, Any]) -> Unfinished:
-    """Where checkpoints of a fit to `out` go; checked against what was asked when it began.
-
-    Raises `RunError` where there is one already that is not to be gone on with, or that was asked otherwise.
-    """
-    unfinished = Unfinished(out, request)
-    if not processes.first() or not unfinished.exists():
-        return unfinished
-    if resume:
-        unfinished.check()
-    else:
-        raise RunError(
-            f"A fit to '{out}' was stopped before its end; '{unfinished.folder}' holds its checkpoints.",
-            "Go on with it: --resume, or start anew: delete that folder, or name another --out",
-        )
-    return unfinished
-
-
-def fingerprint(data: Data) -> str:
-    """A digest of all that the data are: what every example holds, its label and its split."""
-    reader = load_factory(data.modality.reader)()
-    sha = hashlib.sha256(repr((data.labels, data.splits)).encode("utf-8", "surrogatepass"))
-    for content in ahead(lambda raw: raw.content() if raw.path else reader.digest(raw), data.raws):
-        sha.update(hashlib.blake2b(content, digest_size=16).digest())
-    return sha.hexdigest()

@@ -6,12 +6,14 @@ import pluggy
 
 from graftwork.specs import (
     Adapter,
+    ArchitectureSpec,
     BackboneSpec,
     Converter,
     Demo,
     FreezePolicySpec,
     HeadSpec,
     Modality,
+    ObjectiveSpec,
     Resolver,
     TaskSpec,
 )
@@ -67,3 +69,13 @@ def graftwork_freeze_policies() -> Iterable[FreezePolicySpec]:  # pyright: ignor
 @hookspec
 def graftwork_demos() -> Iterable[Demo]:  # pyright: ignore[reportReturnType]
     """Small labelled sets for `graftwork demo`."""
+
+
+@hookspec
+def graftwork_architectures() -> Iterable[ArchitectureSpec]:  # pyright: ignore[reportReturnType]
+    """Networks that can be pretrained."""
+
+
+@hookspec
+def graftwork_objectives() -> Iterable[ObjectiveSpec]:  # pyright: ignore[reportReturnType]
+    """What they can be pretrained for."""

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,12 +28,14 @@ class ModelFolder:
     """A model in hub layout that a user named: `folder` holds its small files, and its weights or not yet.
 
     name: as the user wrote it. repo, commit: what of the Hugging Face hub it is; empty for a folder of the user's own.
+    card: what `graftwork pretrain` wrote of it, where that made it.
     """
 
     name: str
     folder: Path
     repo: str = ""
     commit: str = ""
+    card: Mapping[str, Any] | None = None
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -43,6 +45,15 @@ class ModelFolder:
     @property
     def source(self) -> str:
         return f"https://huggingface.co/{self.repo}/tree/{self.commit}" if self.repo else str(self.folder)
+
+    @property
+    def pretrained_on(self) -> str:
+        """What its card says it was trained on, where it has one of ours."""
+        if self.card is None:
+            return UNSTATED
+        data, unit = self.card["data"], self.card["data"]["unit"]
+        amount = f"{data['amount']:.3g} {unit} of " if unit != "examples" else ""
+        return f"{amount}{data['name']}, {data['examples']:,} examples ({self.card['objective']})"
 
     @property
     def license(self) -> str:

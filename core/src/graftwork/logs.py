@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,19 +13,21 @@ COLUMNS: list[str] = ["step", "epoch", "loss", "lr", "grad_norm", "examples_per_
 
 
 class Log:
-    """Rows of `COLUMNS` as they come, one a step and one a validation; none where there is no file.
+    """Rows of `columns` as they come, one a step and one a validation; none where there is no file.
 
     step: rows after it, which a fit that was killed wrote, are dropped. tensorboard: the folder for its files.
     """
 
-    def __init__(self, path: Path | None, step: int, tensorboard: Path | None = None) -> None:
+    def __init__(
+        self, path: Path | None, step: int, tensorboard: Path | None = None, columns: Sequence[str] = COLUMNS
+    ) -> None:
         self._file: IO[str] | None = None
         self._board: Any = None
         if path is None:
             return
         kept = [row for row in _read(path) if int(row["step"]) <= step]
         self._file = path.open("w", newline="", encoding="utf-8")
-        self._rows = csv.DictWriter(self._file, COLUMNS)
+        self._rows = csv.DictWriter(self._file, columns)
         self._rows.writeheader()
         self._rows.writerows(kept)
         if tensorboard is not None:

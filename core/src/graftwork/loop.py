@@ -38,6 +38,7 @@ from graftwork.settings import Settings, decide, factor
 from graftwork.specs import load_factory
 from graftwork.stages import State
 from graftwork.standing import Progress, Standing
+from graftwork.steps import groups, out_of_memory, seed_step
 from graftwork.store import temporary
 from graftwork.trainer import Engine, Job, Trained, solved
 
@@ -229,15 +230,13 @@ class _Fit:
             return
         chosen = self._note(plan)
         lr, decay = self.decided.lr, self.decided.weight_decay
-        groups = []
+        held = []
         for entry in plan.stages:
-            groups += _groups(entry.stage, chosen[entry.stage], lr * entry.rate, decay)
-        groups += _groups(
-            "head", dict(self.model.head.named_parameters()), self.decided.head_lr * plan.head_rate, decay
-        )
+            held += groups(entry.stage, chosen[entry.stage], lr * entry.rate, decay)
+        held += groups("head", dict(self.model.head.named_parameters()), self.decided.head_lr * plan.head_rate, decay)
         old = {} if self.optimizer is None else self.optimizer.state
-        optimizer = torch.optim.AdamW(groups, fused=True)
-        optimizer.state.update({p: old[p] for group in groups for p in group["params"] if p in old})
+        optimizer = torch.optim.AdamW(held, fused=True)
+        optimizer.state.update({p: old[p] for group in held for p in group["params"] if p in old})
         self.accelerator.free_memory()
         model = self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
         self.wrapped, self.optimizer = self.accelerator.prepare(model, optimizer)
@@ -268,7 +267,7 @@ class _Fit:
 
     def _step(self, numbers: list[int], parts: list[tuple[Part, Batch]]) -> tuple[float, float]:
         """Compute and take a step. Returns its loss and the norm of its gradient."""
-        _seed(self.job.seed, self.at.step)
+        seed_step(self.job.seed, self.at.step)
         share = factor(self.at.step, self.decided.steps, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
@@ -291,7 +290,7 @@ class _Fit:
         try:
             return self._gradients(batch, part.weights)
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_memory(error):
+            if not out_of_memory(error):
                 raise
         count = len(part.numbers)
         while count > 1:
@@ -445,33 +444,3 @@ class _Fit:
             self.optimizer.state[named[parameter]][key] = tensor.to(self.engine.device)
         if scaler is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(scaler)
-
-
-def _groups(owner: str, trained: Mapping[str, nn.Parameter], lr: float, decay: float) -> list[dict[str, Any]]:
-    """The optimizer's groups for what trains of one owner: matrices with weight decay, the rest (biases, norms)
-    without, as in the published recipes."""
-    made = []
-    for matrices, amount in ((True, decay), (False, 0.0)):
-        chosen = {f"{owner}.{name}": p for name, p in trained.items() if (p.ndim > 1) == matrices}
-        if chosen:
-            group = {
-                "params": list(chosen.values()),
-                "names": list(chosen),
-                "lr": lr,
-                "peak": lr,
-                "weight_decay": amount,
-            }
-            made.append(group)
-    return made
-
-
-def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "t allocate memory" in str(error)
-
-
-def _seed(seed: int, step: int) -> None:
-    """What chance decides in a step, on this process."""
-    number = hash((seed, step, processes.rank())) % 2**32
-    random.seed(number)
-    np.random.seed(number)
-    torch.manual_seed(number)

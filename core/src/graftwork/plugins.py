@@ -10,9 +10,9 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -22,12 +22,14 @@ from graftwork.errors import PluginConflict
 from graftwork.reports import PluginReport, watched
 from graftwork.specs import (
     Adapter,
+    ArchitectureSpec,
     BackboneSpec,
     Converter,
     Demo,
     FreezePolicySpec,
     HeadSpec,
     Modality,
+    ObjectiveSpec,
     Resolver,
     TaskSpec,
 )
@@ -43,6 +45,8 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "heads": (HeadSpec, lambda spec: [spec.name]),
     "freeze_policies": (FreezePolicySpec, lambda spec: [spec.name]),
     "demos": (Demo, lambda spec: [spec.name]),
+    "architectures": (ArchitectureSpec, lambda spec: [spec.name]),
+    "objectives": (ObjectiveSpec, lambda spec: [spec.name]),
 }
 
 
@@ -156,7 +160,8 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
     said, plugins = said or Config(), _core()
     names = None if wanted is None else {part.strip() for part in wanted.split(",") if part.strip()}
     found = _entry_points()
-    for distribution, entry in found:
+    for distribution in found:
+        entry = distribution.entry
         if names is not None and not names & {entry.name, distribution.name}:
             continue
         report = PluginReport(entry.name, distribution.name, distribution.version)
@@ -164,7 +169,7 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
             report.disabled_by = said.file
             plugins.reports.append(report)
             continue
-        twins = [other.name for other, point in found if point.name == entry.name and other.name != distribution.name]
+        twins = [o.name for o in found if o.entry.name == entry.name and o.name != distribution.name]
         if twins:
             report.errors.append(
                 f"Its entry point is called '{entry.name}' like that of {', '.join(twins)}, so GRAFTWORK_PLUGINS "
@@ -181,7 +186,7 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
             report.errors.append(f"{entry.value} cannot be imported: {type(error).__name__}: {_first_line(error)}.")
             continue
         plugins.load(module, report)
-    known = {name for distribution, entry in found for name in (entry.name, distribution.name)}
+    known = {name for distribution in found for name in (distribution.entry.name, distribution.name)}
     plugins.notes += [
         f"'{name}' is disabled in '{said.file}', and no installed plugin is called so."
         for name in said.disabled
@@ -193,8 +198,8 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
 def unloaded(file: Path) -> Plugins:
     """The installed plugins by name, none of them imported: `file`, which might disable any, cannot be used."""
     plugins = _core()
-    for distribution, entry in _entry_points():
-        report = PluginReport(entry.name, distribution.name, distribution.version, disabled_by=file)
+    for distribution in _entry_points():
+        report = PluginReport(distribution.entry.name, distribution.name, distribution.version, disabled_by=file)
         plugins.reports.append(report)
     return plugins
 
@@ -225,12 +230,22 @@ def use(plugins: Plugins | None) -> None:
     _installed = plugins
 
 
-def _entry_points() -> list[tuple[Distribution, EntryPoint]]:
+class _Found(NamedTuple):
+    """A distribution (its metadata are parsed each time they are asked for) and an entry point of it."""
+
+    name: str
+    version: str
+    entry: EntryPoint
+
+
+def _entry_points() -> list[_Found]:
     found = {}
     for distribution in distributions():
-        for entry in distribution.entry_points:
-            if entry.group == hooks.GROUP:
-                found.setdefault((distribution.name, entry.name), (distribution, entry))
+        entries = [entry for entry in distribution.entry_points if entry.group == hooks.GROUP]
+        if entries:
+            about = distribution.metadata
+            for entry in entries:
+                found.setdefault((about["Name"], entry.name), _Found(about["Name"], about["Version"], entry))
     return [found[key] for key in sorted(found)]
 
 

@@ -5,6 +5,7 @@ The class is always named by the plugin; what a config file says of code (`auto_
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from graftwork.errors import WeightsMismatch
+from graftwork.errors import UsageError, WeightsMismatch
 from graftwork.tensors import reason
 
 Model = TypeVar("Model")
@@ -36,7 +37,7 @@ def load_pretrained(
     """
     made: Any = kind
     # A config file may name kernels that transformers would fetch and run.
-    attention = "sdpa" if made._supports_sdpa else "eager"
+    attention = _attention(kind)
     with _quiet():
         if folder is None:
             config = made.config_class.from_dict(dict(shape))
@@ -69,6 +70,39 @@ def load_pretrained(
             "Save or fetch them again.",
         )
     return model
+
+
+def new_model(kind: Any, fields: Mapping[str, Any], **options: Any) -> Any:
+    """A model of transformers' class `kind` of this shape, with random weights by torch's generator. options: what the
+    class is built with besides.
+
+    Raises `UsageError` for a field that its config does not have, or a value that it does not take.
+    """
+    known = [name for name in kind.config_class().to_dict() if name not in ("architectures", "transformers_version")]
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
+            raise UsageError(
+                f"The architecture '{kind.config_class.model_type}' has no field '{name}'; the nearest is '{near}'.",
+                "See the fields of its config.json in the documentation of transformers.",
+            )
+    try:
+        with _quiet():
+            return kind._from_config(kind.config_class(**fields), attn_implementation=_attention(kind), **options)
+    except Exception as error:  # the library raises whatever a shape that cannot be leads to
+        raise UsageError(
+            f"A '{kind.config_class.model_type}' cannot be made of these fields: {reason(error)}.", "Change them: --set"
+        ) from error
+
+
+def save_new(model: Any, folder: Path) -> None:
+    """Write a model of transformers into a folder in hub layout: config.json and model.safetensors."""
+    with _quiet():
+        model.save_pretrained(folder)
+
+
+def _attention(kind: Any) -> str:
+    return "sdpa" if kind._supports_sdpa else "eager"
 
 
 @contextmanager

@@ -5,7 +5,6 @@ A reader is loaded when data are read; it may import Pillow or soundfile, never 
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -78,14 +77,14 @@ class Reader(ABC):
 
     def digest(self, raw: Raw) -> bytes:
         """What is the same for two examples that hold the same: of the encoded bytes, unless a reader knows better."""
-        return hashlib.blake2b(raw.content(), digest_size=16).digest()
+        return _digest(raw.content())
 
     def exact(self, raw: Raw) -> bytes:
         """What differs wherever anything of an example as it was given does, even what makes no difference."""
         if isinstance(raw.value, str):
-            return hashlib.blake2b(raw.value.encode("utf-8", "surrogatepass"), digest_size=16, person=b"text").digest()
+            return _digest(raw.value.encode("utf-8", "surrogatepass"), person=b"text")
         if raw.value is None or isinstance(raw.value, bytes):
-            return hashlib.blake2b(raw.content(), digest_size=16).digest()
+            return _digest(raw.content())
         return self.digest(raw)
 
     def picture(self, raw: Raw) -> bytes | None:
@@ -110,3 +109,9 @@ class Likeness(ABC):
     @abstractmethod
     def alike(self, one: Any, other: Any) -> Any:
         """How alike the signatures `(M, S)` and `(M, S)` are, row by row: `(M,)`, 0 to 1."""
+
+
+def _digest(content: bytes, person: bytes = b"") -> bytes:
+    from hashlib import blake2b  # loads OpenSSL, which listing need not
+
+    return blake2b(content, digest_size=16, person=person).digest()

@@ -13,11 +13,13 @@ from graftwork.plugins import installed
 from graftwork.resolving import resolve
 from graftwork.specs import (
     Adapter,
+    ArchitectureSpec,
     BackboneSpec,
     Converter,
     FreezePolicySpec,
     HeadSpec,
     Modality,
+    ObjectiveSpec,
     TaskSpec,
     load_factory,
 )
@@ -89,6 +91,14 @@ def converters() -> list[Converter]:
 
 def converter(modality_name: str, name: str) -> Converter:
     return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins")
+
+
+def architecture(name: str) -> ArchitectureSpec:
+    return _named("architectures", "architecture", name, "graftwork plugins")
+
+
+def objective(name: str) -> ObjectiveSpec:
+    return _named("objectives", "objective", name, "graftwork plugins")
 
 
 def adapter(name: str) -> Adapter:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from graftwork import origin
 from graftwork.errors import DataError, UnknownName
 from graftwork.layout import ModelFolder
 from graftwork.plugins import installed
@@ -40,14 +42,18 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
 
 
 def local(name: str, identifier: str) -> ModelFolder:
-    """A folder of the user's own. Raises `DataError` when it holds no config.json."""
+    """A folder of the user's own.
+
+    Raises `DataError` when it holds no config.json, and what `origin.read` raises where it was pretrained here.
+    """
     folder = Path(identifier).expanduser()
     if not (folder / "config.json").is_file():
         raise DataError(
             f"'{name}' wants a folder in hub layout, and '{folder / 'config.json'}' does not exist.",
             "Name a folder that holds config.json and model.safetensors.",
         )
-    return ModelFolder(name, folder)
+    found = ModelFolder(name, folder)
+    return replace(found, card=origin.read(folder, found.config))
 
 
 def hub(name: str, identifier: str) -> ModelFolder:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from pprint import pformat
 from string import Template
+from textwrap import indent
 
-from graftwork.errors import UsageError
-from graftwork.registry import modalities
+from graftwork import origin
+from graftwork.errors import DataError, UsageError
+from graftwork.layout import read_json
+from graftwork.registry import backbone, modalities
 
 NAMES = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -181,15 +186,12 @@ def new_plugin(name: str, modality: str, folder: Path) -> Path:
     Raises `UsageError` for a name that no package can have, a folder that is there, and a modality that is installed
     and that no template is for.
     """
-    for word, given in (("name", name), ("modality", modality)):
-        if not NAMES.fullmatch(given):
-            raise UsageError(
-                f"'{given}' is no {word} of a plugin: small letters, digits and single hyphens are accepted.",
-                "Write: graftwork new plugin my-encoder --modality image",
-            )
-    place = folder / name
-    if place.exists():
-        raise UsageError(f"'{place}' is there already; a plugin is written to a new folder.", "Name another.")
+    place = _free(name, folder)
+    if not NAMES.fullmatch(modality):
+        raise UsageError(
+            f"'{modality}' is no modality of a plugin: small letters, digits and single hyphens are accepted.",
+            "Write: graftwork new plugin my-encoder --modality image",
+        )
     known = {one.name for one in modalities()}
     if modality in known - set(KINDS):
         raise UsageError(
@@ -213,6 +215,59 @@ def new_plugin(name: str, modality: str, folder: Path) -> Path:
         _write(place / target, template, words)
     (source / "__init__.py").write_text(f'"""{words["title"]} as a Graftwork plugin."""\n', encoding="utf-8")
     _write(source / "plugin.py", "plugin.py", {**words, **_weights(source, package)})
+    return place
+
+
+def publish(name: str, model: Path, folder: Path) -> Path:
+    """Write a plugin that brings the model in a folder of `graftwork pretrain`, into a new folder `folder / name`.
+
+    Raises `UsageError` for a name that no package can have and a folder that is there, `DataError` for a model without
+    a card, and `WeightsMismatch` for one that is not what its card says.
+    """
+    from graftwork.backbone import load_backbone
+
+    place = _free(name, folder)
+    spec = backbone(f"local:{model}")
+    card = origin.read(model, spec.config or read_json(model / "config.json"))
+    if card is None:
+        raise DataError(
+            f"'{model}' has no card, {origin.CARD}, so what its weights were trained on is not known.",
+            "Name a folder that graftwork pretrain wrote.",
+        )
+    spec = load_backbone(spec).spec
+    package = name.replace("-", "_")
+    contract, recipe = (pformat(part, width=100, sort_dicts=False) for part in (spec.contract, spec.recipe))
+    words = {
+        "name": name, "package": package, "modality": spec.modality, "backbone": f"{spec.modality}/{name}",
+        "title": name.replace("-", " ").capitalize(), "needs": f', "graftwork-{spec.modality}>=0.1,<0.2"',
+        "contract": indent(contract, " " * 8).lstrip(),
+        "recipe": indent(recipe, " " * 8).lstrip(), "factory": spec.factory, "stages": repr(spec.stages),
+        "feature_dim": str(spec.feature_dim), "parameters": f"{card['parameters']:_}",
+        "size": f"{sum(file.stat().st_size for file in model.iterdir()):_}", "license": card["license"],
+        "pretrained_on": spec.pretrained_on, "architecture": card["architecture"],
+    }  # fmt: skip
+    for target, template in (
+        ("pyproject.toml", "pyproject.toml"), (".github/workflows/test.yml", "ci.yml"),
+        (f"tests/test_{package}.py", "test.py"), (f"src/{package}/plugin.py", "published.py"),
+        ("README.md", "published.md"),
+    ):  # fmt: skip
+        _write(place / target, template, words)
+    source = place / "src" / package
+    (source / "__init__.py").write_text(f'"""{words["title"]} as a Graftwork plugin."""\n', encoding="utf-8")
+    shutil.copytree(model, source / "model")
+    return place
+
+
+def _free(name: str, folder: Path) -> Path:
+    """The new folder of a plugin. Raises `UsageError` for a name that no package can have, or one that is there."""
+    if not NAMES.fullmatch(name):
+        raise UsageError(
+            f"'{name}' is no name of a plugin: small letters, digits and single hyphens are accepted.",
+            "Write: graftwork new plugin my-encoder --modality image",
+        )
+    place = folder / name
+    if place.exists():
+        raise UsageError(f"'{place}' is there already; a plugin is written to a new folder.", "Name another.")
     return place
 
 

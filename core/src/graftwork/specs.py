@@ -57,6 +57,9 @@ class Modality:
     long: what becomes of an example that is too long for an encoder unless the user says: "truncate" or "windows".
     augment: names `build() -> change(value, rng) -> value`, which changes a decoded example as chance may (a
     `random.Random`) without changing its label.
+    amount: the fact whose sum says how much there is of data ("duration"); empty where examples are counted.
+    timed: whether states `(B, T, D)` of any two of its encoders run over the same time, so that one can be told from
+    the other place by place.
     sample: names `build(facts, rng) -> Raw`, which makes an example in memory (encoded bytes, or the input itself where
     it is inline) that has these facts, the others being ordinary ones drawn by the `random.Random`; it raises
     `LookupError` for what it cannot make. The conformance kit and its fixtures make their data so.
@@ -74,6 +77,8 @@ class Modality:
     long: str = "truncate"
     augment: str = ""
     sample: str = ""
+    amount: str = ""
+    timed: bool = False
 
     @property
     def units(self) -> dict[str, str]:
@@ -206,6 +211,42 @@ class Resolver:
     def names(self) -> list[str]:
         """What it answers to."""
         return [f"model_type:{name}" for name in self.model_types] or [f"{self.scheme}:"]
+
+
+@dataclass(frozen=True)
+class ArchitectureSpec:
+    """A network that `graftwork.pretrain` can train from nothing, described.
+
+    name: its `model_type` in a config.json. sizes: fields of that file, by the name of a size; the first is the
+    default. factory: names `make(folder, fields, values)`, which writes into an empty folder what a model of this shape
+    is in hub layout: config.json, what prepares its input, and random weights by torch's generator. `values` yields the
+    decoded examples, for a tokenizer to learn from; a field that the network does not have raises `UsageError`.
+    """
+
+    name: str
+    modality: str
+    factory: str
+    sizes: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ObjectiveSpec:
+    """What a network can be pretrained for, described.
+
+    factory: names a `graftwork.Objective` subclass. architectures: the names of those that it is for; none, for all.
+    least: by modality, the amount of data below which nothing transfers, in the unit of the modality's `amount` (the
+    number of examples where it has none); 0 where nothing is said. teacher, labels: whether it wants these.
+    recipe: how it trains where the user says nothing.
+    """
+
+    name: str
+    factory: str
+    summary: str
+    architectures: tuple[str, ...] = ()
+    least: Mapping[str, float] = field(default_factory=dict)
+    teacher: bool = False
+    labels: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from abc import ABC, abstractmethod
@@ -146,6 +145,8 @@ class UrlWeights(Weights):
         target = self.cached
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+        import hashlib  # loads OpenSSL, which listing need not
+
         digest = hashlib.sha256()
         try:
             with urllib.request.urlopen(self.url, timeout=10) as reply, partial.open("wb") as file:
@@ -229,6 +230,8 @@ class HubWeights(Weights):
         return found
 
     def _compare(self, file: Path, stated: str) -> None:
+        import hashlib
+
         with file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         if digest != stated:

@@ -247,6 +247,60 @@ def fit(
 
 
 @app.command()
+def pretrain(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="What fit takes, or a folder of files without labels.")],
+    architecture: Annotated[str, typer.Option(help="The network, and its size: wav2vec2-tiny, bert-small, ...")],
+    objective: Annotated[str, typer.Option(help="What it learns: supervised, distill, mlm, contrastive or mae.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for the model.")],
+    teacher: Annotated[str | None, typer.Option(help="For distill: the encoder to learn from.")] = None,
+    teacher_tap: Annotated[
+        list[str] | None, typer.Option(help="For distill: the teacher's stage to be told, more than once for several.")
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field of config.json, as JSON.")
+    ] = None,
+    license: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "",
+    allow_little: Annotated[
+        bool, typer.Option("--allow-little", help="Go on with less data than the objective wants.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Write the weights in float16.")] = False,
+    seed: Annotated[int, typer.Option(help="Decides all that chance does.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or (on a GPU) fp16.")] = "auto",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data; left out, the objective's recipe.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; left out, the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW, on matrices; left out, the recipe's.")] = None,
+    warmup: Annotated[float, typer.Option(help="The part of the steps over which the rate rises.")] = 0.1,
+    clip: Annotated[float, typer.Option(help="The greatest norm of a gradient; 0 does not clip.")] = 1.0,
+    augment: Annotated[bool, typer.Option("--augment", help="Change training examples by chance.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was stopped.")] = False,
+    checkpoint_every: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 60.0,
+    long: Annotated[
+        str | None, typer.Option(help="Examples longer than the network reads at once: truncate or windows.")
+    ] = None,
+    on_bad: OnBad = "skip",
+    no_cache: NoCache = False,
+    device: Device = "auto",
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """Train a source model of your own from nothing, in hub layout, for fit --backbone local:FOLDER."""
+    _go_offline(offline)
+    from graftwork import pretraining
+
+    with output.steady(), output.watching() as watch:
+        made = pretraining.pretrain(
+            data, architecture, objective, out, fields=_fields(set or []), teacher=teacher,
+            taps=tuple(teacher_tap or ["last"]), license=license, allow_little=allow_little, half=half, seed=seed,
+            long=long, on_bad=on_bad, precision=precision, device=device, cache=not no_cache, resume=resume,
+            watch=watch,
+            epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, warmup=warmup, clip=clip,
+            augment=augment, checkpoint_every=checkpoint_every,
+        )  # fmt: skip
+    output.pretrained(made.as_json(), json)
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     data: Annotated[
@@ -311,14 +365,25 @@ app.add_typer(new, name="new")
 @new.command("plugin")
 def new_plugin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the package: small letters, digits and hyphens.")],
-    modality: Annotated[str, typer.Option(help="image, text, audio, or a new one that the plugin brings.")],
+    modality: Annotated[
+        str | None, typer.Option(help="image, text, audio, or a new one that the plugin brings.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A folder of graftwork pretrain that the plugin brings.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where its folder is written.")] = Path(),
     json: Json = False,
 ) -> None:
     """Write a plugin with an encoder that installs and passes the conformance kit as written."""
     from graftwork import scaffold
 
-    output.scaffolded(str(scaffold.new_plugin(name, modality, out)), json)
+    if (modality is None) == (weights is None):
+        raise UsageError(
+            "A plugin is begun with --modality, or with the --weights of a folder of graftwork pretrain.",
+            "Write: graftwork new plugin my-encoder --modality image",
+        )
+    made = scaffold.publish(name, weights, out) if weights else scaffold.new_plugin(name, modality or "", out)
+    output.scaffolded(str(made), json)
 
 
 @app.command()
@@ -337,6 +402,22 @@ def _read(source: str, input: str | None, label: str | None, streaming: bool, al
     from graftwork.streaming import stream
 
     return (stream if streaming else data)(source, input=input, label=label, allow_outside=allow_outside)
+
+
+def _fields(said: list[str]) -> dict[str, Any]:
+    """`FIELD=VALUE` as JSON has it; what is no JSON is a word."""
+    import json
+
+    found = {}
+    for item in said:
+        name, equals, value = item.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {item} is not FIELD=VALUE.", "Write: --set hidden_size=192")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def _lines() -> list[str]:
@@ -362,6 +443,10 @@ def _go_offline(offline: bool) -> None:
         os.environ["GRAFTWORK_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
 
 
+_COMMANDS = {command.name or getattr(command.callback, "__name__", ""): command for command in app.registered_commands}
+"""By name, so that only the one that is asked for is looked into: for all of them that takes longer than to list."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -369,6 +454,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str], *, json: bool) -> int:
+    app.registered_commands = [_COMMANDS[word] for word in arguments[:1] if word in _COMMANDS] or list(
+        _COMMANDS.values()
+    )
     try:
         returned: Any = app(args=arguments, prog_name="graftwork", standalone_mode=False)
         return returned if isinstance(returned, int) else 0

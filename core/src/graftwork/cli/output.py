@@ -194,6 +194,27 @@ def scaffolded(place: str, json: bool) -> None:
     tell(f"Next: pip install -e '{place}[test]' && pytest {place}")
 
 
+def pretrained(made: dict[str, Any], json: bool) -> None:
+    if json:
+        document(made)
+        return
+    for warning in made["warnings"]:
+        say(f"Warning: {warning}")
+    history = made["figures"]["history"]
+    names = [name for name in history[-1] if name != "epoch"]
+    shown = history if len(history) <= 10 else [history[round(i * (len(history) - 1) / 9)] for i in range(10)]
+    table(
+        ["epoch", *(name.replace("_", " ") for name in names)],
+        [[str(row["epoch"]), *(f"{row[name]:.4f}" for name in names)] for row in shown],
+        tuple(name.replace("_", " ") for name in names),
+    )
+    tell(
+        f"{made['architecture']}, {made['parameters']:,} parameters, {made['objective']} on "
+        f"{made['data']['examples']:,} examples, {made['figures']['seconds']:.0f} s. Saved: {made['folder']}"
+    )
+    tell(f"Next: graftwork fit DATA --backbone {made['name']}")
+
+
 def backbones(specs: list[dict[str, Any]], json: bool) -> None:
     if json:
         document(specs)

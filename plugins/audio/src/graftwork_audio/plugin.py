@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from graftwork import (
     Adapter,
+    ArchitectureSpec,
     AtLeast,
     AtMost,
     BackboneSpec,
@@ -14,6 +15,7 @@ from graftwork import (
     HubWeights,
     InputContract,
     Modality,
+    ObjectiveSpec,
     OneOf,
     Preferably,
     Recipe,
@@ -106,6 +108,8 @@ def graftwork_modalities() -> Iterator[Modality]:
         long="windows",
         augment="graftwork_audio.augment:build",
         sample="graftwork_audio.sample:build",
+        amount="duration",
+        timed=True,
     )
 
 
@@ -200,3 +204,45 @@ def graftwork_demos() -> Iterator[Demo]:
         baseline="graftwork_audio.demos:log_mel",
         baseline_name="log-mel mean and deviation",
     )
+
+
+WAV2VEC2 = {
+    "num_attention_heads": 4, "conv_bias": True, "feat_extract_norm": "layer", "do_stable_layer_norm": True,
+    "num_conv_pos_embedding_groups": 16, "hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0,
+    "feat_proj_dropout": 0.0, "layerdrop": 0.0, "mask_time_prob": 0.065, "codevector_dim": 128,
+    "proj_codevector_dim": 128,
+}  # fmt: skip
+
+
+@hookimpl
+def graftwork_architectures() -> Iterator[ArchitectureSpec]:
+    yield ArchitectureSpec(
+        "wav2vec2",
+        modality="audio",
+        factory="graftwork_audio.pretraining:make",
+        sizes={
+            "tiny": {
+                **WAV2VEC2, "hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 1024,
+                "conv_dim": [128] * 7, "num_conv_pos_embeddings": 64,
+            },
+            "small": {
+                **WAV2VEC2, "hidden_size": 384, "num_hidden_layers": 8, "intermediate_size": 1536,
+                "conv_dim": [256] * 7, "num_conv_pos_embeddings": 128, "num_attention_heads": 6,
+            },
+        },
+    )  # fmt: skip
+
+
+@hookimpl
+def graftwork_objectives() -> Iterator[ObjectiveSpec]:
+    yield ObjectiveSpec(
+        "contrastive",
+        factory="graftwork_audio.pretraining:Contrastive",
+        summary="tell masked frames from others (wav2vec 2.0); no labels",
+        architectures=("wav2vec2",),
+        least={"audio": 3600.0},
+        recipe=Recipe(
+            rate=5e-4, batch_size=64, epochs=20, weight_decay=0.01,
+            source="Baevski et al. 2020, base; batches as small as one processor computes",
+        ),
+    )  # fmt: skip

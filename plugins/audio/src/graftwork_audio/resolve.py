@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from graftwork import BackboneSpec, DataError, InputContract, ModelFolder
-from graftwork.layout import ANY_WEIGHTS, UNSTATED
+from graftwork.layout import ANY_WEIGHTS
 from graftwork_audio.families import WHOLE
 from graftwork_audio.plugin import RECIPE, reads
 
@@ -103,7 +103,7 @@ def _spec(
         parameters=model.parameters(_is_encoder),
         license=model.license,
         source=model.source,
-        pretrained_on=UNSTATED,
+        pretrained_on=model.pretrained_on,
         config=model.config,
         recipe=RECIPE,
     )

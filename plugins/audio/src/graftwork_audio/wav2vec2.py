@@ -116,7 +116,7 @@ class Wav2Vec2(Backbone):
             *(_block(f"block{i + 1}", layer, encoder.layers[0]) for i, layer in enumerate(encoder.layers)),
             *([Apply("norm", encoder.layer_norm)] if stable else []),
         ]
-        super().__init__(spec, stages, [model.config.hidden_size] * len(stages))
+        super().__init__(spec, stages, [model.config.hidden_size] * len(stages), library=model)
 
     def pool(self, state: State) -> Tensor:
         return masked_mean(state)

@@ -132,7 +132,7 @@ def build(spec: BackboneSpec, weights: Path | None) -> Backbone:
     model: Any = load_pretrained(library, weights, shape=spec.config, unused=UNUSED, **options)
     _without_pretraining(model)
     stages, dims = take_apart(model)
-    return made(spec, stages, dims)
+    return made(spec, stages, dims, library=model)
 
 
 def build_whole(spec: BackboneSpec, weights: Path | None) -> Backbone:
@@ -142,7 +142,7 @@ def build_whole(spec: BackboneSpec, weights: Path | None) -> Backbone:
     _without_pretraining(model)
     if pooling != "map":
         model.pooler = None  # it is trained for another task, or never was
-    return POOLED[pooling](spec, [Whole(model)], [spec.feature_dim])
+    return POOLED[pooling](spec, [Whole(model)], [spec.feature_dim], library=model)
 
 
 def _without_pretraining(model: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graftwork import (
     API_VERSION,
+    ArchitectureSpec,
     AtLeast,
     AtMost,
     BackboneSpec,
@@ -13,6 +14,7 @@ from graftwork import (
     Fact,
     InputContract,
     Modality,
+    ObjectiveSpec,
     OneOf,
     Preferably,
     Recipe,
@@ -214,3 +216,50 @@ def graftwork_demos():
         baseline="graftwork_image.demo:pixels",
         baseline_name="pixels",
     )
+
+
+RESNET = {"layer_type": "basic", "image_size": 64}
+VIT = {"image_size": 64, "patch_size": 8}
+
+
+@hookimpl
+def graftwork_architectures():
+    yield ArchitectureSpec(
+        "resnet",
+        modality="image",
+        factory="graftwork_image.pretraining:resnet",
+        sizes={
+            "tiny": {**RESNET, "embedding_size": 32, "hidden_sizes": [32, 64, 128, 256], "depths": [1, 1, 1, 1]},
+            "small": {**RESNET, "embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2]},
+        },
+    )
+    yield ArchitectureSpec(
+        "vit",
+        modality="image",
+        factory="graftwork_image.pretraining:vit",
+        sizes={
+            "tiny": {
+                **VIT, "hidden_size": 192, "num_hidden_layers": 6,
+                "num_attention_heads": 3, "intermediate_size": 768,
+            },
+            "small": {
+                **VIT, "hidden_size": 384, "num_hidden_layers": 8,
+                "num_attention_heads": 6, "intermediate_size": 1536,
+            },
+        },
+    )  # fmt: skip
+
+
+@hookimpl
+def graftwork_objectives():
+    yield ObjectiveSpec(
+        "mae",
+        factory="graftwork_image.pretraining:HiddenPatches",
+        summary="paint in hidden patches; no labels",
+        architectures=("vit",),
+        least={"image": 1_000.0},
+        recipe=Recipe(
+            rate=1e-3, batch_size=64, epochs=20, weight_decay=0.05,
+            source="He et al. 2022; the rate suits small batches",
+        ),
+    )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graftwork import BackboneSpec, DataError, ModelFolder
-from graftwork.layout import ANY_WEIGHTS, UNSTATED
+from graftwork.layout import ANY_WEIGHTS
 from graftwork_image.families import MAPPED, WHOLE
 from graftwork_image.plugin import CONVOLUTIONAL, TRANSFORMER, reads
 
@@ -64,7 +64,7 @@ def _spec(model: ModelFolder, *, factory: str, stages: tuple[str, ...], width: i
         parameters=model.parameters(_is_encoder),
         license=model.license,
         source=model.source,
-        pretrained_on=UNSTATED,
+        pretrained_on=model.pretrained_on,
         config=model.config,
         recipe=CONVOLUTIONAL if stages[0] == "stem" else TRANSFORMER,
         note=note,

@@ -36,16 +36,19 @@ def filled(
     file = folder / WEIGHTS
     try:
         found = {_short(name, prefix): tensor for name, tensor in load_file(file).items()}
+        called = []
         for stage, place, parts in zip(encoder.stages(), places, names, strict=True):
             wanted = stage.state_dict()
-            taken = {}
+            taken, said = {}, {}
             for theirs, ours in parts.items():
                 for kind in ("weight", "bias"):
                     if f"{ours}.{kind}" in wanted:
                         tensor = found[f"{place}{theirs}.{kind}"].to(torch.float32)
-                        over = ours in turned and kind == "weight"
-                        taken[f"{ours}.{kind}"] = tensor.T.contiguous() if over else tensor
+                        said[f"{ours}.{kind}"] = f"{place}{theirs}.{kind}", ours in turned and kind == "weight"
+                        taken[f"{ours}.{kind}"] = tensor.T.contiguous() if said[f"{ours}.{kind}"][1] else tensor
             stage.load_state_dict(taken, assign=True)
+            called.append(said)
+        encoder.called = called
     except (KeyError, OSError, RuntimeError, SafetensorError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).strip().splitlines()[-1].strip()
         raise WeightsMismatch(

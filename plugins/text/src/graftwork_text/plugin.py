@@ -5,6 +5,7 @@ from pathlib import Path
 
 from graftwork import (
     API_VERSION,
+    ArchitectureSpec,
     AtLeast,
     BackboneSpec,
     Converter,
@@ -14,6 +15,7 @@ from graftwork import (
     HubWeights,
     InputContract,
     Modality,
+    ObjectiveSpec,
     OneOf,
     PackagedWeights,
     Recipe,
@@ -159,6 +161,44 @@ def graftwork_demos():
         baseline="graftwork_text.baseline:bag_of_words",
         baseline_name="bag of words",
     )
+
+
+BERT = {"vocab_size": 8_192, "max_position_embeddings": 128, "type_vocab_size": 1}
+
+
+@hookimpl
+def graftwork_architectures():
+    """The shapes are those of Turc et al. 2019 (arXiv:1908.08962)."""
+    yield ArchitectureSpec(
+        "bert",
+        modality="text",
+        factory="graftwork_text.pretraining:make",
+        sizes={
+            "tiny": {
+                **BERT, "hidden_size": 128, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "intermediate_size": 512,
+            },
+            "small": {
+                **BERT, "hidden_size": 512, "num_hidden_layers": 4,
+                "num_attention_heads": 8, "intermediate_size": 2048,
+            },
+        },
+    )  # fmt: skip
+
+
+@hookimpl
+def graftwork_objectives():
+    yield ObjectiveSpec(
+        "mlm",
+        factory="graftwork_text.pretraining:MaskedWords",
+        summary="fill in hidden words; no labels",
+        architectures=("bert",),
+        least={"text": 1_000.0},
+        recipe=Recipe(
+            rate=5e-4, batch_size=64, epochs=10, weight_decay=0.01,
+            source="Devlin et al. 2019, appendix A.2; the rate is that of Turc et al. 2019 for small models",
+        ),
+    )  # fmt: skip
 
 
 def demo_messages(folder: Path) -> Path:

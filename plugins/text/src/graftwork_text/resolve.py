@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graftwork import BackboneSpec, DataError, ModelFolder
-from graftwork.layout import ANY_WEIGHTS, UNSTATED, WEIGHTS
+from graftwork.layout import ANY_WEIGHTS, WEIGHTS
 from graftwork_text.families import FAMILIES, GPT2, WHOLE
 from graftwork_text.plugin import reads, recipe, stages
 from graftwork_text.tokenizer import digest, lowers
@@ -106,7 +106,7 @@ def _spec(
         parameters=model.parameters(_is_encoder),
         license=model.license,
         source=model.source,
-        pretrained_on=UNSTATED,
+        pretrained_on=model.pretrained_on,
         recipe=recipe(2e-5 if width >= 768 else 5e-5),
         config={
             "model": model.config,

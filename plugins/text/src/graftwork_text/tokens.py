@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,9 +24,14 @@ from graftwork import (
 )
 from graftwork_text.tokenizer import digest, load
 
+Called = Mapping[str, tuple[str, bool]]
+"""What the hub layout calls each tensor of a stage, and whether it lies transposed there."""
+
 
 class TextEncoder(Backbone):
-    """pool: as `spec.config["pooling"]` says, the mean over real tokens (where it says nothing) or the first or last
+    """called: the names of its tensors in hub layout, stage by stage, where they came so.
+
+    pool: as `spec.config["pooling"]` says, the mean over real tokens (where it says nothing) or the first or last
     real token's vector; scaled to length 1 where pretraining did so.
     """
 
@@ -38,11 +43,23 @@ class TextEncoder(Backbone):
     ) -> None:
         super().__init__(spec, stages, [width] * len(stages))
         self.tokenizer = tokenizer
+        self.called: Sequence[Called] = ()
         if tokenizer is not None:
             # A copy that never cuts, to see how long a text is.
             self._measure = Tokenizer.from_str(tokenizer.to_str())
             self._measure.no_padding()
             self._measure.no_truncation()
+
+    def hub_state(self) -> dict[str, Tensor]:
+        """Raises `PluginFault` where the weights did not come from files in hub layout."""
+        if not self.called:
+            return super().hub_state()
+        found = {}
+        for stage, names in zip(self.stages(), self.called, strict=True):
+            for name, tensor in stage.state_dict().items():
+                theirs, turned = names[name]
+                found[theirs] = tensor.T if turned else tensor
+        return found
 
     def prepare(self, values: list[str]) -> State:
         """Texts to token ids `(B, T)` int64 with their mask; texts over `max_length` tokens are cut at the end.

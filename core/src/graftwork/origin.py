@@ -1,0 +1,109 @@
+"""The card that a folder of `graftwork pretrain` carries: what its weights came from, and digests that hold them to it.
+
+Beside config.json and the weights lie `graftwork.json`, the card; `examples.bin`, 16 bytes for each example that the
+weights were trained on, sorted; and README.md, the same for people. config.json names the card, so that one that went
+missing is missed.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from graftwork.errors import DataError, WeightsMismatch
+from graftwork.layout import read_json
+
+CARD = "graftwork.json"
+EXAMPLES = "examples.bin"
+MARK = "graftwork_card"
+"""The field of config.json that names the card."""
+WIDTH = 16
+"""Bytes of the digest of an example's content (BLAKE2b)."""
+
+
+def digest(content: bytes) -> bytes:
+    """What tells the content of an example from that of any other, `WIDTH` bytes."""
+    from hashlib import blake2b
+
+    return blake2b(content, digest_size=WIDTH).digest()
+
+
+def write(folder: Path, about: Mapping[str, Any], examples: Iterable[bytes]) -> dict[str, Any]:
+    """Write the card of a folder whose other files are all there, README.md excepted. Returns it.
+
+    about: what it says besides the digests. examples: the digests of those that were trained on.
+    """
+    said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**said, MARK: CARD}, indent=2) + "\n", encoding="utf-8")
+    (folder / EXAMPLES).write_bytes(b"".join(sorted(set(examples))))
+    files = sorted(file for file in folder.iterdir() if file.name not in (CARD, "README.md"))
+    card = {"format": 1, **about, "files": {file.name: _sha256(file) for file in files}}
+    (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return card
+
+
+def read(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The card of a folder whose config.json says `config`; None where it has none and names none.
+
+    Raises `DataError` for a card that is missing or is none.
+    """
+    file = folder / CARD
+    if not file.is_file():
+        if MARK not in config:
+            return None
+        raise DataError(
+            f"'{folder}' was written by graftwork pretrain and its card, {CARD}, is missing, so what it was pretrained "
+            "on is not known.",
+            "Copy the whole folder.",
+        )
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+        if not (dict(card["files"]) and card["data"]["name"] and card["license"]):
+            raise ValueError("empty")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"'{file}' is not a card of graftwork pretrain.", "Copy the whole folder again.") from error
+    return card
+
+
+def verify(folder: Path) -> None:
+    """Raises `WeightsMismatch` for a file that is not the one that the folder's card names, where it has a card, and
+    what `read` raises."""
+    said = read(folder, read_json(folder / "config.json"))
+    for name, expected in said["files"].items() if said else ():
+        if not (folder / name).is_file():
+            raise WeightsMismatch(f"'{folder}' has no {name}, which its card names.", "Copy the whole folder again.")
+        if _sha256(folder / name) != expected:
+            raise WeightsMismatch(
+                f"'{folder / name}' is not the file that the card in {CARD} describes: its SHA-256 is another.",
+                "Copy the whole folder again, or pretrain anew.",
+            )
+
+
+def of(weights: Path | None) -> Path | None:
+    """The folder with a card that weights come from, where they do."""
+    if weights is None:
+        return None
+    folder = weights if weights.is_dir() else weights.parent
+    return folder if (folder / CARD).is_file() and (folder / EXAMPLES).is_file() else None
+
+
+def overlap(folder: Path, examples: Iterable[bytes]) -> int:
+    """How many of these digests are among those of the examples that the folder's weights were trained on."""
+    held = (folder / EXAMPLES).read_bytes()
+    known = [held[start : start + WIDTH] for start in range(0, len(held), WIDTH)]
+
+    def among(one: bytes) -> bool:
+        place = bisect.bisect_left(known, one)
+        return place < len(known) and known[place] == one
+
+    return sum(among(one) for one in examples)
+
+
+def _sha256(file: Path) -> str:
+    from hashlib import file_digest
+
+    with file.open("rb") as opened:
+        return file_digest(opened, "sha256").hexdigest()

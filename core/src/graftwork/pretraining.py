@@ -1,0 +1,614 @@
+"""`pretrain`: from data and the name of an architecture to a source model of one's own, in hub layout, with a card."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from graftwork import origin, processes, registry
+from graftwork.accelerating import accelerated, training_precision
+from graftwork.asking import augmentation
+from graftwork.backbone import Backbone, load_backbone
+from graftwork.checkpoints import Unfinished, begun
+from graftwork.contracts import Exactly, Within, show
+from graftwork.errors import DataError, Diverged, InputMismatch, RunError, UsageError
+from graftwork.examples import Changed, Examples, batches
+from graftwork.extraction import Cache
+from graftwork.freeze import weights_digest
+from graftwork.identity import contents, fingerprint
+from graftwork.layout import WEIGHTS
+from graftwork.logs import Log
+from graftwork.machine import meet, memory, resolve_device, versions
+from graftwork.memo import load_frozen
+from graftwork.objectives import Given, Objective, OfBackbone, Teacher
+from graftwork.parallel import ahead
+from graftwork.pipeline import Pipeline
+from graftwork.reading import Data, allow_bad, list_source, observe
+from graftwork.runs import check_free
+from graftwork.sampling import order
+from graftwork.settings import Decided, Options, Settings, decide, factor
+from graftwork.specs import ArchitectureSpec, BackboneSpec, ObjectiveSpec, load_factory
+from graftwork.splits import labelled
+from graftwork.standing import Progress
+from graftwork.steps import groups, seed_step
+from graftwork.store import Store, opened, temporary
+
+if TYPE_CHECKING:
+    from graftwork.readers import Raw
+
+HELD, MOST_HELD = 0.02, 512
+"""The part of the data that the objective is judged by, and the most examples of it."""
+HEEDED = (
+    *("epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "checkpoint_every"),
+    *("accumulate",),
+)
+"""Settings of a fit that have a meaning here."""
+COLUMNS = ["step", "epoch", "loss", "lr", "grad_norm", "examples_per_s", "held_loss"]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A source model in a folder. card: what `graftwork.json` in it says; name: what `fit` takes it by."""
+
+    folder: Path
+    card: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"local:{self.folder}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), "name": self.name, **self.card}
+
+
+def pretrain(
+    data: Any,
+    architecture: str,
+    objective: str,
+    out: str | Path,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    teacher: str | None = None,
+    taps: Sequence[str] = ("last",),
+    license: str = "",
+    allow_little: bool = False,
+    half: bool = False,
+    seed: int = 0,
+    long: str | None = None,
+    on_bad: str = "skip",
+    precision: str = "auto",
+    device: str = "auto",
+    cache: bool = True,
+    resume: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+    **settings: Unpack[Options],
+) -> Pretrained:
+    """Train a network from random weights, and write it to the new folder `out` in hub layout, with a card.
+
+    data: what `graftwork.data` returns or takes; labels are needed by the objective "supervised" alone.
+    architecture: a name, or one with a size: "wav2vec2-small". fields: of its config.json, which override the size's.
+    objective: a name; `graftwork plugins --json` lists them. teacher, taps: for "distill", the encoder to learn from,
+    and the stages of it that are to be told from the network's last. license: of the weights, for the card.
+    allow_little: go on with less data than the objective wants. half: write the weights in float16. cache: keep what
+    the teacher says in the feature store. resume: go on with what was stopped; what is asked must be the same. The
+    other arguments are those of `graftwork.fit`; of its settings, those that every training by steps has.
+
+    Raises `InputMismatch` for data of another modality, or a teacher that reads something else; `DataError`,
+    `UsageError`, `UnknownName`, `RunError`, `Diverged`.
+    """
+    asked = _Asked(
+        architecture, dict(fields or {}), objective, teacher, tuple(taps), license, allow_little, half, seed, long,
+        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(dict(settings))),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="graftwork-") as scratch, contextlib.ExitStack() as stack:
+        return _Pretraining(asked, data, Path(scratch), stack, watch).run()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    architecture: str
+    fields: dict[str, Any]
+    objective: str
+    teacher: str | None
+    taps: tuple[str, ...]
+    license: str
+    allow_little: bool
+    half: bool
+    seed: int
+    long: str | None
+    on_bad: str
+    precision: str
+    device: str
+    cache: bool
+    resume: bool
+    out: Path
+    settings: Settings
+
+
+def _heeded(settings: Settings) -> Settings:
+    for name in settings.changed():
+        if name not in HEEDED:
+            raise UsageError(
+                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(HEEDED)}.", "Leave it out."
+            )
+    if settings.accumulate != 1:
+        raise UsageError("pretrain computes a step at once.", "Leave out accumulate, or lower batch_size.")
+    return settings
+
+
+class _Pretraining:
+    """One call of `pretrain`: what is asked, then what is made of it, in this order."""
+
+    def __init__(
+        self,
+        asked: _Asked,
+        data: Any,
+        scratch: Path,
+        stack: contextlib.ExitStack,
+        watch: Callable[[Progress], None] | None,
+    ) -> None:
+        self.asked, self.stack, self.watch = asked, stack, watch
+        self.warnings: list[str] = []
+        if processes.count() > 1:
+            raise UsageError("pretrain works in one process.", "Start it without a launcher.")
+        check_free(asked.out)
+        self.architecture, self.size = _sized(asked.architecture)
+        self.objective = registry.objective(asked.objective)
+        _check_objective(self.objective, self.architecture, asked.teacher)
+        self.device = resolve_device(asked.device)
+        meet(self.device)
+        self.precision = training_precision(asked.precision, self.device)
+        wants = True if self.objective.labels else None
+        self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
+        _check_modality(self.architecture, self.data)
+        labels = labelled(self.data.labels) if self.objective.labels else None
+        self.classes = sorted(set(labels or ()))
+        self.targets = {n: self.classes.index(label) for n, label in enumerate(labels or ())}
+        self.amount = _amount(self.data, self.objective, asked.allow_little)
+        self.teacher = registry.backbone(asked.teacher) if asked.teacher else None
+        self.folder = scratch / "model"
+        self.folder.mkdir()
+
+    def run(self) -> Pretrained:
+        asked = self.asked
+        torch.manual_seed(asked.seed)
+        fields = {**self.architecture.sizes[self.size], **asked.fields}
+        load_factory(self.architecture.factory)(self.folder, fields, self._values())
+        self.spec = registry.backbone(f"local:{self.folder}")
+        agreement = registry.agree_on(
+            self.spec, self.data.observed, may_leave_out=self.data.spare if asked.on_bad == "skip" else 0.0
+        )
+        self.warnings += [*allow_bad(self.data.bad, len(self.data) + len(self.data.bad), asked.on_bad, agreement)]
+        self.warnings += agreement.warnings
+        self.long = asked.long or self.data.modality.long
+        backbone = load_backbone(self.spec)
+        pipeline = Pipeline(self.spec.contract, agreement, self.data.modality)
+        examples = Examples(backbone, pipeline, self.data.raws, long=self.long, keep=memory() // 4)
+        given = self._given(backbone, examples)
+        objective: Objective = load_factory(self.objective.factory)(given)
+        decided = decide(asked.settings, self.objective.recipe, len(given.train))
+        unfinished = begun(asked.out, asked.resume, self._request(decided), "pretrain")
+        with unfinished.under_way():
+            course = _Course(objective, given, decided, asked, self.precision, unfinished, self.watch)
+            figures = course.run()
+            self.warnings += unfinished.notes
+            card = self._write(objective, figures, decided, given)
+            made = unfinished.folder / "model"
+            shutil.rmtree(made, ignore_errors=True)
+            shutil.copytree(self.folder, made)
+            asked.out.parent.mkdir(parents=True, exist_ok=True)
+            if asked.out.exists():
+                asked.out.rmdir()  # empty, or it was refused
+            made.rename(asked.out)
+        unfinished.finish()
+        return Pretrained(asked.out, card)
+
+    def _values(self) -> Iterator[Any]:
+        reader = load_factory(self.data.modality.reader)()
+        return (reader.decode(raw) for raw in self.data.raws)
+
+    def _given(self, backbone: Backbone, examples: Examples) -> Given:
+        asked = self.asked
+        kept, bad, long = examples.survey()
+        self.warnings += allow_bad([reason for _, reason in bad], len(self.data), asked.on_bad)
+        self.warnings += long.warnings(len(kept), self.data.observed.items)
+        held = min(MOST_HELD, math.ceil(HELD * len(kept)))
+        if len(kept) <= held:
+            raise DataError(
+                f"{self.data.observed.place} has {len(kept)} examples, of which none is left to train on.", "Give more."
+            )
+        chosen = set(random.Random(f"held {asked.seed}").sample(kept, held))
+        return Given(
+            backbone,
+            self.folder,
+            self.data.modality,
+            examples,
+            [number for number in kept if number not in chosen],
+            sorted(chosen),
+            self.device,
+            self.targets,
+            len(self.classes),
+            self._teacher(),
+            self._change(examples),
+        )
+
+    def _change(self, examples: Examples) -> Callable[[int], Examples] | None:
+        """The examples as an epoch of training shows them."""
+        change = augmentation(self.asked.settings, self.data.modality)
+        if change is None:
+            return None
+        seed = self.asked.seed
+        return lambda epoch: Changed(examples, change, lambda number: f"{seed} {epoch} {number}")
+
+    def _teacher(self) -> Teacher | None:
+        """Raises `InputMismatch` where it reads something else than the network."""
+        if self.teacher is None:
+            return None
+        spec = self.teacher
+        _check_same(self.spec, spec)
+        agreement = registry.agree_on(spec, self.data.observed, may_leave_out=1.0)
+        model, before = load_frozen(spec)
+        self.teacher_weights = weights_digest(before)
+        store = self.stack.enter_context(opened(self.asked.cache, self.warnings))
+        kept: Store = self.stack.enter_context(temporary()) if store is None else store
+        pipeline = Pipeline(spec.contract, agreement, self.data.modality)
+        theirs = Examples(model, pipeline, self.data.raws, long=self.long)
+        taps = sorted({spec.tap(tap) for tap in self.asked.taps})
+        return Teacher(model, taps, theirs, Cache(kept, self.teacher_weights))
+
+    def _request(self, decided: Decided) -> dict[str, Any]:
+        asked = self.asked
+        said = {name: getattr(asked, name) for name in ("objective", "teacher", "taps", "seed", "precision")}
+        free = ("checkpoint_every", "tensorboard")
+        return {
+            "architecture": f"{self.architecture.name}-{self.size}", "fields": asked.fields, **said,
+            **decided._asdict(), **{k: v for k, v in vars(asked.settings).items() if k not in free},
+            "data": fingerprint(self.data),
+        }  # fmt: skip
+
+    def _write(self, objective: Objective, figures: dict[str, Any], decided: Decided, given: Given) -> dict[str, Any]:
+        asked, data = self.asked, self.data
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in objective.cpu().hub_state().items()}
+        if asked.half:
+            state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        save_file(state, self.folder / WEIGHTS, metadata={"format": "pt"})
+        parameters = sum(p.numel() for p in given.backbone.parameters())
+        amount, unit = self.amount
+        about = {
+            "architecture": f"{self.architecture.name}-{self.size}",
+            "fields": asked.fields,
+            "objective": asked.objective,
+            "teacher": None
+            if self.teacher is None
+            else {"name": self.teacher.name, "taps": list(asked.taps), "license": self.teacher.license,
+                  "source": self.teacher.source, "weights": self.teacher_weights},
+            "modality": data.modality.name,
+            "contract": given.backbone.spec.contract.as_json(),
+            "parameters": parameters,
+            "data": {
+                "name": data.name,
+                "examples": len(given.train) + len(given.held),
+                "amount": round(amount, 3),
+                "unit": unit,
+                "fingerprint": fingerprint(data),
+            },
+            "license": asked.license or "not stated",
+            "seed": asked.seed,
+            "training": {**decided._asdict(), "precision": self.precision, "augment": asked.settings.augment},
+            "figures": figures,
+            "warnings": self.warnings,
+            "versions": versions(),
+        }  # fmt: skip
+        digests = contents(data, [*given.train, *given.held])
+        card = origin.write(self.folder, about, digests)
+        (self.folder / "README.md").write_text(describe(card), encoding="utf-8")
+        loaded = load_backbone(registry.backbone(f"local:{self.folder}"))
+        if isinstance(objective, OfBackbone) and not _same(loaded, given.backbone):
+            raise RunError(
+                f"The weights that '{self.architecture.name}' says in hub layout are not those that were trained.",
+                "This is a fault of its plugin; report it.",
+            )
+        return card
+
+
+def describe(card: Mapping[str, Any]) -> str:
+    """The card for people: Markdown with the head that the Hugging Face hub reads."""
+    data, teacher = card["data"], card["teacher"]
+    history = card["figures"]["history"]
+    last = history[-1] if history else {}
+    learned = f", from `{teacher['name']}` ({teacher['license']})" if teacher else ""
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in last.items() if name != "epoch")
+    amount = f", {data['amount']:g} {data['unit']}" if data["unit"] != "examples" else ""
+    return f"""---
+license: {card["license"]}
+library_name: graftwork
+---
+# {card["architecture"]}
+
+{card["parameters"]:,} parameters, pretrained with `graftwork pretrain`: {card["objective"]}{learned}.
+
+- Data: {data["name"]}, {data["examples"]:,} examples{amount}. The digests of their contents are in {origin.EXAMPLES}.
+- Licence of the weights: {card["license"]}.
+- Seed {card["seed"]}; {card["training"]["epochs"]} epochs of {card["training"]["steps_per_epoch"]} steps of
+  {card["training"]["batch_size"]} examples.
+- What it reads: the contract in {origin.CARD}.
+
+After the last epoch, on examples held out:
+
+| | |
+|---|---|
+{rows}
+
+Use it: `graftwork fit DATA --backbone local:FOLDER`
+"""
+
+
+@dataclass
+class _At:
+    """Where a pretraining stands."""
+
+    step: int = 0
+    loss: float = 0.0
+    seen: int = 0
+    running: float = math.nan
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class _Course:
+    """The steps: seeded one by one, so that a run that was killed goes on as if it had not been."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        given: Given,
+        decided: Decided,
+        asked: _Asked,
+        precision: str,
+        unfinished: Unfinished,
+        watch: Callable[[Progress], None] | None,
+    ) -> None:
+        self.objective, self.given, self.decided, self.asked = objective, given, decided, asked
+        self.precision, self.unfinished, self.watch = precision, unfinished, watch
+        self.at = _At()
+        self.saved = time.monotonic()
+
+    def run(self) -> dict[str, Any]:
+        """Returns the figures: the loss in training and on the examples held out, epoch by epoch, and seconds."""
+        objective, decided = self.objective, self.decided
+        begun = time.perf_counter()
+        with accelerated(self.given.device, self.precision) as accelerator:
+            self.accelerator = accelerator
+            objective.to(self.given.device)
+            objective.begin()
+            named = {name: p for name, p in objective.named_parameters() if p.requires_grad}
+            self.named = named
+            self.optimizer = torch.optim.AdamW(groups("", named, decided.lr, decided.weight_decay), fused=True)
+            self._restore()
+            self.log = Log(self.unfinished.log, self.at.step, columns=COLUMNS)
+            try:
+                while self.at.step < decided.steps:
+                    self._epoch(self.at.step // decided.steps_per_epoch)
+            finally:
+                self.log.close()
+        objective.eval()
+        return {"history": self.at.history, "seconds": round(time.perf_counter() - begun, 1)}
+
+    def _epoch(self, epoch: int) -> None:
+        given, decided, at = self.given, self.decided, self.at
+        numbers = list(given.train)
+        sizes = dict(zip(numbers, given.examples.sizes(numbers), strict=True))
+        steps = order(numbers, {}, sizes, decided.batch_size, "none", f"{self.asked.seed} {epoch}")
+        self.objective.train()
+
+        def load(some: list[int]) -> tuple[list[int], Any]:
+            return some, self.objective.load(some, epoch)
+
+        begun = time.perf_counter()
+        for some, loaded in ahead(load, steps[at.step - epoch * decided.steps_per_epoch :]):
+            loss, norm = self._step(some, loaded)
+            took = time.perf_counter() - begun
+            at.loss += loss * len(some)
+            at.seen += len(some)
+            at.running = loss if math.isnan(at.running) else 0.98 * at.running + 0.02 * loss
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.log(step=at.step, epoch=epoch + 1, loss=loss, lr=rate, grad_norm=norm, examples_per_s=len(some) / took)
+            done = at.step == (epoch + 1) * decided.steps_per_epoch
+            if done:
+                self._judge(epoch + 1)
+            self._tell(epoch, rate, len(some) / took, done)
+            self._save(last=at.step == decided.steps)
+            begun = time.perf_counter()
+
+    def _step(self, numbers: list[int], loaded: Any) -> tuple[float, float]:
+        at, decided, settings = self.at, self.decided, self.asked.settings
+        seed_step(self.asked.seed, at.step)
+        share = factor(at.step, decided.steps, settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+        with self.accelerator.autocast():
+            loss, _ = self.objective.loss(loaded, at.step)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            names = ", ".join(f"'{self.given.examples.name(number)}'" for number in numbers[:5])
+            raise Diverged(
+                f"The loss became {value} at step {at.step + 1}, whose batch begins with {names}.",
+                f"Look at these examples, or lower the rate: --lr {decided.lr / 10:.1g}",
+            )
+        self.accelerator.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(list(self.named.values()), settings.clip or math.inf)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        at.step += 1
+        return value, float(norm)
+
+    @torch.no_grad()
+    def _judge(self, epoch: int) -> None:
+        """Figures on the examples held out, means over them."""
+        at, given = self.at, self.given
+        numbers = list(given.held)
+        found: dict[str, float] = {}
+        self.objective.eval()
+        for place, group in enumerate(batches(given.examples.sizes(numbers), given.examples.backbone.batch_size)):
+            some = [numbers[i] for i in group]
+            seed_step(self.asked.seed, -1 - place)
+            with self.accelerator.autocast():
+                loss, others = self.objective.loss(self.objective.load(some, None), at.step)
+            for name, value in {"held_loss": float(loss), **others}.items():
+                found[name] = found.get(name, 0.0) + value * len(some) / len(numbers)
+        self.objective.train()
+        self.at.history.append({"epoch": epoch, "loss": at.loss / at.seen, **found})
+        self.log(step=at.step, epoch=epoch, held_loss=found["held_loss"])
+        at.loss, at.seen = 0.0, 0
+
+    def _tell(self, epoch: int, rate: float, per_second: float, done: bool) -> None:
+        if self.watch is None:
+            return
+        at, decided = self.at, self.decided
+        left = (decided.steps - at.step) * decided.batch_size / per_second
+        loss = at.history[-1]["loss"] if done else at.running
+        accuracy = at.history[-1].get("accuracy") if at.history else None
+        self.watch(
+            Progress(epoch + 1, decided.epochs, at.step, decided.steps, loss, rate, per_second, left, accuracy, done)
+        )
+
+    # Checkpoints.
+
+    def _save(self, *, last: bool) -> None:
+        if not last and time.monotonic() - self.saved < self.asked.settings.checkpoint_every:
+            return
+        tensors = {f"now/{name}": t.detach().cpu().contiguous() for name, t in self._held().items()}
+        for name, parameter in self.named.items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{key}/{name}"] = value.detach().cpu().contiguous()
+        self.unfinished.save(self.at.step, asdict(self.at), tensors)
+        self.saved = time.monotonic()
+
+    def _held(self) -> dict[str, Tensor]:
+        """All that the objective holds, tensors of two names once."""
+        found = {id(tensor): (name, tensor) for name, tensor in self.objective.state_dict(keep_vars=True).items()}
+        return dict(found.values())
+
+    def _restore(self) -> None:
+        found = self.unfinished.last() if self.asked.resume else None
+        if found is None:
+            return
+        self.at = _At(**found.state)
+        now = self._held()
+        for name, tensor in found.tensors.items():
+            kind, _, rest = name.partition("/")
+            if kind == "now":
+                with torch.no_grad():
+                    now[rest].copy_(tensor)
+            else:
+                key, _, parameter = rest.partition("/")
+                self.optimizer.state[self.named[parameter]][key] = tensor.to(self.given.device)
+
+
+def _same(one: Backbone, other: Backbone) -> bool:
+    """Whether two encoders have the same weights, but for what float16 rounds."""
+    theirs = other.state_dict()
+    return all(torch.allclose(tensor, theirs[name], 1e-3, 1e-3) for name, tensor in one.state_dict().items())
+
+
+# What is asked, checked.
+
+
+def _sized(word: str) -> tuple[ArchitectureSpec, str]:
+    """An architecture and one of its sizes, by `name` or `name-size`."""
+    name, dash, size = word.rpartition("-")
+    if dash:
+        with contextlib.suppress(LookupError):
+            known = registry.installed().registered["architectures"][name]
+            if size in known.sizes:
+                return known, size
+            raise UsageError(
+                f"The architecture '{name}' has no size '{size}'; its sizes are {', '.join(known.sizes)}.",
+                f"Write: --architecture {name}-{next(iter(known.sizes))}",
+            )
+    found = registry.architecture(word)
+    return found, next(iter(found.sizes))
+
+
+def _check_objective(objective: ObjectiveSpec, architecture: ArchitectureSpec, teacher: str | None) -> None:
+    if objective.architectures and architecture.name not in objective.architectures:
+        raise UsageError(
+            f"The objective '{objective.name}' is for {', '.join(objective.architectures)}, not for "
+            f"'{architecture.name}'.",
+            "See what there is: graftwork plugins --json",
+        )
+    if objective.teacher and not teacher:
+        raise UsageError(
+            f"The objective '{objective.name}' learns from an encoder, and none is named.", "Add: --teacher NAME"
+        )
+    if teacher and not objective.teacher:
+        raise UsageError(f"The objective '{objective.name}' has no teacher.", "Leave out --teacher.")
+
+
+def _check_modality(architecture: ArchitectureSpec, data: Data) -> None:
+    if data.modality.name != architecture.modality:
+        wanted = registry.modality(architecture.modality).noun
+        near = [a.name for a in registry.installed().registered["architectures"].values()]
+        fitting = [name for name in near if registry.architecture(name).modality == data.modality.name]
+        raise InputMismatch(
+            f"The architecture '{architecture.name}' learns from {wanted}; {data.observed.place} holds "
+            f"{data.modality.noun}.",
+            f"Architectures for {data.modality.noun}: {', '.join(fitting) or 'none is installed'}.",
+        )
+
+
+def _amount(data: Data, objective: ObjectiveSpec, allow_little: bool) -> tuple[float, str]:
+    """How much there is of the data, in words for people: hours of what lasts, a count of what does not.
+
+    Raises `DataError` where the objective wants more.
+    """
+    fact, least = data.modality.amount, objective.least.get(data.modality.name, 0.0)
+    unit = data.modality.units.get(fact, "")
+    if fact:
+        reader = load_factory(data.modality.reader)()
+
+        def one(raw: Raw) -> float:
+            return float(reader.facts(raw)[fact])
+
+        found = math.fsum(ahead(one, data.raws))
+    else:
+        found = float(len(data))
+    if found < least and not allow_little:
+        there, wanted = (
+            show(round(number, 1), unit) if unit else f"{number:,.0f} examples" for number in (found, least)
+        )
+        raise DataError(
+            f"{data.observed.place} holds {there} of {data.modality.noun}; the objective '{objective.name}' wants at "
+            f"least {wanted}.",
+            "Give more data, or go on with what there is: --allow-little",
+        )
+    return (found / 3600, "hours") if unit == "s" else (found, unit or "examples")
+
+
+def _check_same(student: BackboneSpec, teacher: BackboneSpec) -> None:
+    """Raises `InputMismatch` where the teacher would read an example otherwise than the network does."""
+    if teacher.modality != student.modality:
+        raise InputMismatch(
+            f"The teacher '{teacher.name}' reads {teacher.modality}; the network reads {student.modality}.",
+            f"Name another: graftwork backbones --modality {student.modality}",
+        )
+    for name, theirs in teacher.contract.facts.items():
+        ours = student.contract.facts.get(name)
+        fixed = isinstance(theirs, Exactly) or isinstance(ours, Exactly)
+        longest = isinstance(theirs, Within) and isinstance(ours, Within) and theirs.high != ours.high
+        if (fixed and theirs != ours) or longest:
+            raise InputMismatch(
+                f"The teacher '{teacher.name}' was pretrained on {name} {theirs}; the network reads {ours}.",
+                "Name another teacher, or give the network what it reads: --set FIELD=VALUE",
+            )
