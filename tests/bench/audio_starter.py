@@ -52,6 +52,7 @@ sys.path.insert(0, str(BENCH))
 DIGITS = BENCH.parents[2] / "shared" / "data" / "spoken_digits"
 OUT = BENCH.parents[1] / "build" / "audio_starter"
 SECTIONS = ("digits", "others", "speed", "curves")
+TEACHER = "audio/moonshine-tiny"
 THREADS = 2
 ENOUGH, FAST = 0.85, 30.0
 
@@ -137,7 +138,6 @@ def log_mel(data: Data) -> Tensor:
 def sides(starter: BackboneSpec, data: Data) -> Sides:
     """Every side of the comparison; the teacher where its weights are at hand. What a seed does not change is computed
     once."""
-    import moonshine
 
     def drawn(seed: int) -> Tensor:
         torch.manual_seed(seed)
@@ -151,11 +151,8 @@ def sides(starter: BackboneSpec, data: Data) -> Sides:
         "random weights": drawn,
         "log-mel": fixed(log_mel(data)),
     }
-    if moonshine.here():
-        teacher = load_backbone(registry.backbone("audio/moonshine-tiny"))
-        found["teacher"] = fixed(extract(teacher, data).values)
-    else:
-        print(f"The teacher is skipped: '{moonshine.FOLDER}' is not there.", flush=True)
+    if any(spec.name == TEACHER for spec in registry.backbones("audio")):
+        found["teacher"] = fixed(extract(load_backbone(registry.backbone(TEACHER)), data).values)
     return found
 
 
@@ -229,6 +226,7 @@ def digits(starter: BackboneSpec, seeds: int) -> dict[str, Any]:
 def others(starter: BackboneSpec, seeds: int) -> dict[str, Any]:
     """The demo's commands and the noises."""
     import sounds
+
     from graftwork_audio.demos import commands
 
     scores: dict[str, Any] = {}
@@ -281,6 +279,7 @@ def speed(starter: BackboneSpec, seeds: int) -> dict[str, Any]:
 
 def main() -> None:
     import curves
+    import moonshine
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--starter", default="audio/wav2vec2-tiny")
@@ -295,6 +294,8 @@ def main() -> None:
     except GraftworkError as error:
         print(f"Skipped: {error}")
         return
+    if not moonshine.here():
+        print(f"The teacher is skipped: '{moonshine.FOLDER}' is not there.")
     asked.out.mkdir(parents=True, exist_ok=True)
     print(f"{starter.name}: {starter.parameters:,} parameters; {asked.seeds} seeds", flush=True)
 

@@ -131,16 +131,16 @@ def measure(starter: BackboneSpec, seeds: int, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for modality in PRETRAINED:
         task = TASKS[modality]
-        one = {start: [curve(modality, start, seed) for seed in range(seeds)] for start in STARTS}
+        curves = {start: [curve(modality, start, seed) for seed in range(seeds)] for start in STARTS}
         found[task.name] = {"backbone": PRETRAINED[modality].name, "guessing": 1 / task.classes, "rates": task.rates}
-        for start, runs in one.items():
-            all_figures = [figures(run, 1 / task.classes) for run in runs]
+        for start, runs in curves.items():
+            each = [figures(run, 1 / task.classes) for run in runs]
             told = {
-                word: [function(one[word] for one in all_figures) for function in (statistics.mean, spread)]
+                word: [function([one[word] for one in each]) for function in (statistics.mean, deviation)]
                 for word in ("start", "slope", "end")
             }
             found[task.name][start] = {"accuracy by seed and epoch": runs, **told}
-            shown = " | ".join(f"{mean:.3f} ± {deviation:.3f}" for mean, deviation in told.values())
+            shown = " | ".join(f"{mean:.3f} ± {spread:.3f}" for mean, spread in told.values())
             print(f"| {task.name} | {start} | {shown} |", flush=True)
     (out / "curves.svg").write_text(draw(found), encoding="utf-8")
     print(f"Drawn: {out / 'curves.svg'}")
@@ -179,9 +179,8 @@ def figures(accuracies: Sequence[float], guessing: float) -> dict[str, float]:
     return {"start": accuracies[0], "slope": slope, "end": accuracies[-1]}
 
 
-def spread(values: Iterator[float]) -> float:
-    found = list(values)
-    return statistics.stdev(found) if len(found) > 1 else 0.0
+def deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 # Drawing.
@@ -236,7 +235,7 @@ def panel(left: float, title: str, task: dict[str, Any], numbered: bool) -> list
     parts.append(f'<path d="M{left} {guessing:.1f}h{WIDTH}" stroke="#888" stroke-dasharray="4 4"/>')
     for start, colour in STARTS.items():
         columns = list(zip(*runs[start], strict=True))
-        means, spreads = [statistics.mean(column) for column in columns], [spread(iter(column)) for column in columns]
+        means, spreads = [statistics.mean(column) for column in columns], [deviation(column) for column in columns]
         upper = [at(i, m + s) for i, (m, s) in enumerate(zip(means, spreads, strict=True), 1)]
         lower = [at(i, m - s) for i, (m, s) in enumerate(zip(means, spreads, strict=True), 1)]
         points = [at(i, mean) for i, mean in enumerate(means, 1)]

@@ -102,6 +102,38 @@ def overlap(folder: Path, examples: Iterable[bytes]) -> int:
     return sum(among(one) for one in examples)
 
 
+def describe(card: Mapping[str, Any]) -> str:
+    """The card for people: Markdown with the head that the Hugging Face hub reads."""
+    data, teacher = card["data"], card["teacher"]
+    history = card["figures"]["history"]
+    last = history[-1] if history else {}
+    learned = f", from `{teacher['name']}` ({teacher['license']})" if teacher else ""
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in last.items() if name != "epoch")
+    amount = f", {data['amount']:g} {data['unit']}" if data["unit"] != "examples" else ""
+    return f"""---
+license: {card["license"]}
+library_name: graftwork
+---
+# {card["architecture"]}
+
+{card["parameters"]:,} parameters, pretrained with `graftwork pretrain`: {card["objective"]}{learned}.
+
+- Data: {data["name"]}, {data["examples"]:,} examples{amount}. The digests of their contents are in {EXAMPLES}.
+- Licence of the weights: {card["license"]}.
+- Seed {card["seed"]}; {card["training"]["epochs"]} epochs of {card["training"]["steps_per_epoch"]} steps of
+  {card["training"]["batch_size"]} examples.
+- What it reads: the contract in {CARD}.
+
+After the last epoch, on examples held out:
+
+| | |
+|---|---|
+{rows}
+
+Use it: `graftwork fit DATA --backbone local:FOLDER`
+"""
+
+
 def _sha256(file: Path) -> str:
     from hashlib import file_digest
 

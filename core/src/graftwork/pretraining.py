@@ -7,29 +7,27 @@ import math
 import random
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from graftwork import origin, processes, registry
-from graftwork.accelerating import accelerated, training_precision
+from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
 from graftwork.backbone import Backbone, load_backbone
-from graftwork.checkpoints import Unfinished, begun
+from graftwork.checkpoints import begun
 from graftwork.contracts import Exactly, Within, show
-from graftwork.errors import DataError, Diverged, InputMismatch, RunError, UsageError
-from graftwork.examples import Changed, Examples, batches
+from graftwork.course import Course
+from graftwork.errors import DataError, InputMismatch, RunError, UsageError
+from graftwork.examples import Changed, Examples
 from graftwork.extraction import Cache
 from graftwork.freeze import weights_digest
 from graftwork.identity import contents, fingerprint
 from graftwork.layout import WEIGHTS
-from graftwork.logs import Log
 from graftwork.machine import meet, memory, resolve_device, versions
 from graftwork.memo import load_frozen
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
@@ -37,12 +35,10 @@ from graftwork.parallel import ahead
 from graftwork.pipeline import Pipeline
 from graftwork.reading import Data, allow_bad, list_source, observe
 from graftwork.runs import check_free
-from graftwork.sampling import order
-from graftwork.settings import Decided, Options, Settings, decide, factor
+from graftwork.settings import Decided, Options, Settings, decide
 from graftwork.specs import ArchitectureSpec, BackboneSpec, ObjectiveSpec, load_factory
 from graftwork.splits import labelled
 from graftwork.standing import Progress
-from graftwork.steps import groups, seed_step
 from graftwork.store import Store, opened, temporary
 
 if TYPE_CHECKING:
@@ -55,7 +51,6 @@ HEEDED = (
     *("accumulate",),
 )
 """Settings of a fit that have a meaning here."""
-COLUMNS = ["step", "epoch", "loss", "lr", "grad_norm", "examples_per_s", "held_loss"]
 
 
 @dataclass(frozen=True)
@@ -201,7 +196,10 @@ class _Pretraining:
         decided = decide(asked.settings, self.objective.recipe, len(given.train))
         unfinished = begun(asked.out, asked.resume, self._request(decided), "pretrain")
         with unfinished.under_way():
-            course = _Course(objective, given, decided, asked, self.precision, unfinished, self.watch)
+            course = Course(
+                objective, given, decided, asked.settings, asked.seed, self.precision, unfinished, asked.resume,
+                self.watch,
+            )  # fmt: skip
             figures = course.run()
             self.warnings += unfinished.notes
             card = self._write(objective, figures, decided, given)
@@ -313,7 +311,7 @@ class _Pretraining:
         }  # fmt: skip
         digests = contents(data, [*given.train, *given.held])
         card = origin.write(self.folder, about, digests)
-        (self.folder / "README.md").write_text(describe(card), encoding="utf-8")
+        (self.folder / "README.md").write_text(origin.describe(card), encoding="utf-8")
         loaded = load_backbone(registry.backbone(f"local:{self.folder}"))
         if isinstance(objective, OfBackbone) and not _same(loaded, given.backbone):
             raise RunError(
@@ -321,199 +319,6 @@ class _Pretraining:
                 "This is a fault of its plugin; report it.",
             )
         return card
-
-
-def describe(card: Mapping[str, Any]) -> str:
-    """The card for people: Markdown with the head that the Hugging Face hub reads."""
-    data, teacher = card["data"], card["teacher"]
-    history = card["figures"]["history"]
-    last = history[-1] if history else {}
-    learned = f", from `{teacher['name']}` ({teacher['license']})" if teacher else ""
-    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in last.items() if name != "epoch")
-    amount = f", {data['amount']:g} {data['unit']}" if data["unit"] != "examples" else ""
-    return f"""---
-license: {card["license"]}
-library_name: graftwork
----
-# {card["architecture"]}
-
-{card["parameters"]:,} parameters, pretrained with `graftwork pretrain`: {card["objective"]}{learned}.
-
-- Data: {data["name"]}, {data["examples"]:,} examples{amount}. The digests of their contents are in {origin.EXAMPLES}.
-- Licence of the weights: {card["license"]}.
-- Seed {card["seed"]}; {card["training"]["epochs"]} epochs of {card["training"]["steps_per_epoch"]} steps of
-  {card["training"]["batch_size"]} examples.
-- What it reads: the contract in {origin.CARD}.
-
-After the last epoch, on examples held out:
-
-| | |
-|---|---|
-{rows}
-
-Use it: `graftwork fit DATA --backbone local:FOLDER`
-"""
-
-
-@dataclass
-class _At:
-    """Where a pretraining stands."""
-
-    step: int = 0
-    loss: float = 0.0
-    seen: int = 0
-    running: float = math.nan
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-class _Course:
-    """The steps: seeded one by one, so that a run that was killed goes on as if it had not been."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        given: Given,
-        decided: Decided,
-        asked: _Asked,
-        precision: str,
-        unfinished: Unfinished,
-        watch: Callable[[Progress], None] | None,
-    ) -> None:
-        self.objective, self.given, self.decided, self.asked = objective, given, decided, asked
-        self.precision, self.unfinished, self.watch = precision, unfinished, watch
-        self.at = _At()
-        self.saved = time.monotonic()
-
-    def run(self) -> dict[str, Any]:
-        """Returns the figures: the loss in training and on the examples held out, epoch by epoch, and seconds."""
-        objective, decided = self.objective, self.decided
-        begun = time.perf_counter()
-        with accelerated(self.given.device, self.precision) as accelerator:
-            self.accelerator = accelerator
-            objective.to(self.given.device)
-            objective.begin()
-            named = {name: p for name, p in objective.named_parameters() if p.requires_grad}
-            self.named = named
-            self.optimizer = torch.optim.AdamW(groups("", named, decided.lr, decided.weight_decay), fused=True)
-            self._restore()
-            self.log = Log(self.unfinished.log, self.at.step, columns=COLUMNS)
-            try:
-                while self.at.step < decided.steps:
-                    self._epoch(self.at.step // decided.steps_per_epoch)
-            finally:
-                self.log.close()
-        objective.eval()
-        return {"history": self.at.history, "seconds": round(time.perf_counter() - begun, 1)}
-
-    def _epoch(self, epoch: int) -> None:
-        given, decided, at = self.given, self.decided, self.at
-        numbers = list(given.train)
-        sizes = dict(zip(numbers, given.examples.sizes(numbers), strict=True))
-        steps = order(numbers, {}, sizes, decided.batch_size, "none", f"{self.asked.seed} {epoch}")
-        self.objective.train()
-
-        def load(some: list[int]) -> tuple[list[int], Any]:
-            return some, self.objective.load(some, epoch)
-
-        begun = time.perf_counter()
-        for some, loaded in ahead(load, steps[at.step - epoch * decided.steps_per_epoch :]):
-            loss, norm = self._step(some, loaded)
-            took = time.perf_counter() - begun
-            at.loss += loss * len(some)
-            at.seen += len(some)
-            at.running = loss if math.isnan(at.running) else 0.98 * at.running + 0.02 * loss
-            rate = self.optimizer.param_groups[0]["lr"]
-            self.log(step=at.step, epoch=epoch + 1, loss=loss, lr=rate, grad_norm=norm, examples_per_s=len(some) / took)
-            done = at.step == (epoch + 1) * decided.steps_per_epoch
-            if done:
-                self._judge(epoch + 1)
-            self._tell(epoch, rate, len(some) / took, done)
-            self._save(last=at.step == decided.steps)
-            begun = time.perf_counter()
-
-    def _step(self, numbers: list[int], loaded: Any) -> tuple[float, float]:
-        at, decided, settings = self.at, self.decided, self.asked.settings
-        seed_step(self.asked.seed, at.step)
-        share = factor(at.step, decided.steps, settings.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share
-        with self.accelerator.autocast():
-            loss, _ = self.objective.loss(loaded, at.step)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            names = ", ".join(f"'{self.given.examples.name(number)}'" for number in numbers[:5])
-            raise Diverged(
-                f"The loss became {value} at step {at.step + 1}, whose batch begins with {names}.",
-                f"Look at these examples, or lower the rate: --lr {decided.lr / 10:.1g}",
-            )
-        self.accelerator.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(list(self.named.values()), settings.clip or math.inf)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        at.step += 1
-        return value, float(norm)
-
-    @torch.no_grad()
-    def _judge(self, epoch: int) -> None:
-        """Figures on the examples held out, means over them."""
-        at, given = self.at, self.given
-        numbers = list(given.held)
-        found: dict[str, float] = {}
-        self.objective.eval()
-        for place, group in enumerate(batches(given.examples.sizes(numbers), given.examples.backbone.batch_size)):
-            some = [numbers[i] for i in group]
-            seed_step(self.asked.seed, -1 - place)
-            with self.accelerator.autocast():
-                loss, others = self.objective.loss(self.objective.load(some, None), at.step)
-            for name, value in {"held_loss": float(loss), **others}.items():
-                found[name] = found.get(name, 0.0) + value * len(some) / len(numbers)
-        self.objective.train()
-        self.at.history.append({"epoch": epoch, "loss": at.loss / at.seen, **found})
-        self.log(step=at.step, epoch=epoch, held_loss=found["held_loss"])
-        at.loss, at.seen = 0.0, 0
-
-    def _tell(self, epoch: int, rate: float, per_second: float, done: bool) -> None:
-        if self.watch is None:
-            return
-        at, decided = self.at, self.decided
-        left = (decided.steps - at.step) * decided.batch_size / per_second
-        loss = at.history[-1]["loss"] if done else at.running
-        accuracy = at.history[-1].get("accuracy") if at.history else None
-        self.watch(
-            Progress(epoch + 1, decided.epochs, at.step, decided.steps, loss, rate, per_second, left, accuracy, done)
-        )
-
-    # Checkpoints.
-
-    def _save(self, *, last: bool) -> None:
-        if not last and time.monotonic() - self.saved < self.asked.settings.checkpoint_every:
-            return
-        tensors = {f"now/{name}": t.detach().cpu().contiguous() for name, t in self._held().items()}
-        for name, parameter in self.named.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{key}/{name}"] = value.detach().cpu().contiguous()
-        self.unfinished.save(self.at.step, asdict(self.at), tensors)
-        self.saved = time.monotonic()
-
-    def _held(self) -> dict[str, Tensor]:
-        """All that the objective holds, tensors of two names once."""
-        found = {id(tensor): (name, tensor) for name, tensor in self.objective.state_dict(keep_vars=True).items()}
-        return dict(found.values())
-
-    def _restore(self) -> None:
-        found = self.unfinished.last() if self.asked.resume else None
-        if found is None:
-            return
-        self.at = _At(**found.state)
-        now = self._held()
-        for name, tensor in found.tensors.items():
-            kind, _, rest = name.partition("/")
-            if kind == "now":
-                with torch.no_grad():
-                    now[rest].copy_(tensor)
-            else:
-                key, _, parameter = rest.partition("/")
-                self.optimizer.state[self.named[parameter]][key] = tensor.to(self.given.device)
 
 
 def _same(one: Backbone, other: Backbone) -> bool:

@@ -104,7 +104,7 @@ def cases(
 
     Raises `UsageError` where it is not installed, or disabled.
     """
-    from graftwork.testing import backbones, modalities, plugin_checks, training  # noqa: F401  they register checks
+    from graftwork.testing import backbones, modalities, networks, plugin_checks, training  # noqa: F401  register checks
 
     report = _report(plugin)
     return list(_cases(report, Given(references or {}, weights or {})))
