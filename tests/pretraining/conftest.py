@@ -14,7 +14,7 @@ import graftwork as gw
 
 FIELDS: dict[str, dict[str, Any]] = {
     "wav2vec2": {
-        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "conv_dim": [8] * 7,
+        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "conv_dim": [8] * 6,
         "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "codevector_dim": 16, "proj_codevector_dim": 16,
         "num_codevectors_per_group": 8, "num_negatives": 5,
     },

@@ -69,7 +69,7 @@ def test_what_is_wanted_is_learned(small, architecture, objective) -> None:
 
 
 def test_masked_frames_are_told_from_others_where_what_is_around_them_says_which(small, tmp_path) -> None:
-    fields = {"hidden_size": 32, "conv_dim": [16] * 7, "mask_time_prob": 0.3, "mask_time_length": 2}
+    fields = {"hidden_size": 32, "conv_dim": [16] * 6, "mask_time_prob": 0.3, "mask_time_length": 2}
     made = small("wav2vec2", "contrastive", data=melodies(tmp_path / "melodies"), fields=fields, lr=5e-3, epochs=15)
     history = made.card["figures"]["history"]
     assert history[-1]["contrastive"] < 0.6 * history[0]["contrastive"]
@@ -148,6 +148,20 @@ def test_a_student_says_what_its_teacher_says_and_asks_it_once(small, teacher, m
     assert again.card["figures"]["history"] == history
     assert len(computed) == 1
     assert again.card["teacher"]["name"] == teacher
+
+
+def test_what_the_teacher_cannot_read_is_left_out_by_name(small, source, tmp_path) -> None:
+    import soundfile
+
+    wide = {"conv_kernel": [400, 3, 3, 3, 3, 2]}
+    teacher = small("wav2vec2", "supervised", "teacher", fields=wide).name
+    data = source("audio")
+    samples, rate = soundfile.read(next(data.rglob("*.wav")))
+    soundfile.write(data / "low" / "short.wav", samples[:640], rate)
+    made = small("wav2vec2", "distill", teacher=teacher)
+    assert made.card["data"]["examples"] == 24
+    (said,) = [words for words in made.card["warnings"] if "short.wav" in words]
+    assert "0.04 s" in said
 
 
 def test_where_time_is_not_shared_pooled_features_are_told(small, source) -> None:

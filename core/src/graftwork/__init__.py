@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from graftwork.fitting import fit
     from graftwork.heads import Head
     from graftwork.objectives import Given, Objective
-    from graftwork.pretrained import load_pretrained, new_model, save_new
+    from graftwork.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.pretraining import Pretrained, pretrain
     from graftwork.reading import Data, data
     from graftwork.runs import Run, load
@@ -91,6 +91,7 @@ _LATER = {
     "Head": "heads",
     "Given": "objectives",
     "Objective": "objectives",
+    "hub_state": "pretrained",
     "load_pretrained": "pretrained",
     "new_model": "pretrained",
     "save_new": "pretrained",
@@ -205,6 +206,7 @@ __all__ = [
     "fit",
     "fold",
     "hookimpl",
+    "hub_state",
     "load",
     "load_backbone",
     "load_pretrained",

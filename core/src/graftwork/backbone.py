@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from graftwork import origin
 from graftwork.errors import GraftworkError, PluginFault
+from graftwork.pretrained import hub_state
 from graftwork.readers import Window
 from graftwork.registry import preparer
 from graftwork.specs import BackboneSpec, load_factory
@@ -89,7 +90,7 @@ class Backbone(nn.Module, ABC):
                 f"Backbone '{self.spec.name}' does not say what its weights are called in hub layout.",
                 "Choose another architecture, or give its class 'hub_state'.",
             )
-        return library.state_dict()
+        return hub_state(library)
 
     def tap(self, word: str) -> int:
         """The index of the stage that `word` means, see `BackboneSpec.tap`."""

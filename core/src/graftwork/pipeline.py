@@ -81,6 +81,15 @@ class Pipeline:
         """The bytes that a value takes which came out of this."""
         return self._after.memory(value) if self._after else self.reader.memory(value)
 
+    def refused(self, raw: Raw) -> str:
+        """Why an example was agreed to be left out, by its facts alone: a sentence, empty for one that was not."""
+        facts = self.reader.facts(raw)
+        for fact, wanted in self._facts:
+            item = self._left_out.get((fact, facts[fact]))
+            if item is not None and not wanted.allows(facts[fact]):
+                return replace(item, example=self.reader.show(raw)).sentence
+        return ""
+
     def __call__(self, raw: Raw) -> list[Window]:
         """The values that `prepare` takes: one, or the windows of one that is too long to be read at once.
 

@@ -6,14 +6,18 @@ The class is always named by the plugin; what a config file says of code (`auto_
 from __future__ import annotations
 
 import difflib
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from graftwork.errors import UsageError, WeightsMismatch
+from graftwork.layout import WEIGHTS
 from graftwork.tensors import reason
 
 Model = TypeVar("Model")
@@ -99,6 +103,13 @@ def save_new(model: Any, folder: Path) -> None:
     """Write a model of transformers into a folder in hub layout: config.json and model.safetensors."""
     with _quiet():
         model.save_pretrained(folder)
+
+
+def hub_state(model: Any) -> dict[str, Tensor]:
+    """The weights of a model of transformers by their names in hub layout, which are not always those of its parts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        save_new(model, Path(scratch))
+        return load_file(Path(scratch) / WEIGHTS)
 
 
 def _attention(kind: Any) -> str:

@@ -33,7 +33,7 @@ from graftwork.memo import load_frozen
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
 from graftwork.parallel import ahead
 from graftwork.pipeline import Pipeline
-from graftwork.reading import Data, allow_bad, list_source, observe
+from graftwork.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.runs import check_free
 from graftwork.settings import Decided, Options, Settings, decide
 from graftwork.specs import ArchitectureSpec, BackboneSpec, ObjectiveSpec, load_factory
@@ -218,9 +218,14 @@ class _Pretraining:
         return (reader.decode(raw) for raw in self.data.raws)
 
     def _given(self, backbone: Backbone, examples: Examples) -> Given:
-        asked = self.asked
+        asked, teacher = self.asked, self._teacher()
         kept, bad, long = examples.survey()
-        self.warnings += allow_bad([reason for _, reason in bad], len(self.data), asked.on_bad)
+        refused = [reason for _, reason in bad]
+        if teacher is not None:
+            heard = {number: teacher.examples.pipeline.refused(self.data.raws[number]) for number in kept}
+            refused += [Bad(examples.name(number), why) for number, why in heard.items() if why]
+            kept = [number for number, why in heard.items() if not why]
+        self.warnings += allow_bad(refused, len(self.data), asked.on_bad)
         self.warnings += long.warnings(len(kept), self.data.observed.items)
         held = min(MOST_HELD, math.ceil(HELD * len(kept)))
         if len(kept) <= held:
@@ -238,7 +243,7 @@ class _Pretraining:
             self.device,
             self.targets,
             len(self.classes),
-            self._teacher(),
+            teacher,
             self._change(examples),
         )
 

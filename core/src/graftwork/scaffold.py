@@ -15,7 +15,7 @@ from textwrap import indent
 
 from graftwork import origin
 from graftwork.errors import DataError, UsageError
-from graftwork.layout import read_json
+from graftwork.layout import WEIGHTS, read_json
 from graftwork.registry import backbone, modalities
 
 NAMES = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -243,7 +243,7 @@ def publish(name: str, model: Path, folder: Path) -> Path:
         "contract": indent(contract, " " * 8).lstrip(),
         "recipe": indent(recipe, " " * 8).lstrip(), "factory": spec.factory, "stages": repr(spec.stages),
         "feature_dim": str(spec.feature_dim), "parameters": f"{card['parameters']:_}",
-        "size": f"{sum(file.stat().st_size for file in model.iterdir()):_}", "license": card["license"],
+        "size": f"{(model / WEIGHTS).stat().st_size:_}", "license": card["license"],
         "pretrained_on": spec.pretrained_on, "architecture": card["architecture"],
     }  # fmt: skip
     for target, template in (

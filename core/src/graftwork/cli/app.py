@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -443,22 +445,28 @@ def _go_offline(offline: bool) -> None:
         os.environ["GRAFTWORK_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-_COMMANDS = {command.name or getattr(command.callback, "__name__", ""): command for command in app.registered_commands}
-"""By name, so that only the one that is asked for is looked into: for all of them that takes longer than to list."""
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(_run(arguments, json="--json" in arguments))
 
 
-def _run(arguments: list[str], *, json: bool) -> int:
-    app.registered_commands = [_COMMANDS[word] for word in arguments[:1] if word in _COMMANDS] or list(
-        _COMMANDS.values()
-    )
+@contextmanager
+def _alone(arguments: list[str]) -> Iterator[None]:
+    """Only the command that is asked for is looked into: for all of them that takes longer than listing does."""
+    every = app.registered_commands
+    named = {command.name or getattr(command.callback, "__name__", ""): command for command in every}
+    app.registered_commands = [named[word] for word in arguments[:1] if word in named] or every
     try:
-        returned: Any = app(args=arguments, prog_name="graftwork", standalone_mode=False)
+        yield
+    finally:
+        app.registered_commands = every
+
+
+def _run(arguments: list[str], *, json: bool) -> int:
+    try:
+        with _alone(arguments):
+            returned: Any = app(args=arguments, prog_name="graftwork", standalone_mode=False)
         return returned if isinstance(returned, int) else 0
     except GraftworkError as error:
         output.failed(type(error).__name__, error.message, error.hint, json)

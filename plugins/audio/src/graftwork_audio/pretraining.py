@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import Wav2Vec2ForPreTraining, Wav2Vec2Model
 from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices, _sample_negative_indices
 
-from graftwork import Given, Objective, load_pretrained, new_model, save_new
+from graftwork import Given, Objective, hub_state, load_pretrained, new_model, save_new
 
 TEMPERATURE, COOLING, COLDEST = 2.0, 0.999995, 0.5
 """Of the Gumbel softmax that chooses codes: at first, its factor each step, and at last (Baevski et al. 2020)."""
@@ -68,4 +68,4 @@ class Contrastive(Objective):
         }
 
     def hub_state(self) -> dict[str, Tensor]:
-        return self.model.wav2vec2.state_dict()
+        return hub_state(self.model.wav2vec2)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import ResNetModel, ViTMAEConfig, ViTMAEForPreTraining, ViTModel
 
-from graftwork import Given, Objective, new_model, save_new
+from graftwork import Given, Objective, hub_state, new_model, save_new
 from graftwork.layout import read_json
 
 DECODER = {"decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4, "decoder_hidden_size": 128,
@@ -55,4 +55,4 @@ class HiddenPatches(Objective):
         return self.model(loaded.to(self.given.device).state.hidden).loss, {}
 
     def hub_state(self) -> dict[str, Tensor]:
-        return self.model.vit.state_dict()
+        return hub_state(self.model.vit)

@@ -14,7 +14,7 @@ from tokenizers import BertWordPieceTokenizer
 from torch import Tensor, nn
 from transformers import BertForMaskedLM, BertModel, DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
-from graftwork import DataError, Given, Objective, UsageError, load_pretrained, new_model, save_new
+from graftwork import DataError, Given, Objective, UsageError, hub_state, load_pretrained, new_model, save_new
 
 MASKED = 0.15
 """The part of the tokens that is to be filled in (Devlin et al. 2019)."""
@@ -106,7 +106,7 @@ class MaskedWords(Objective):
         return nn.functional.cross_entropy(logits[asked], wanted[asked]), {"accuracy": float(right)}
 
     def hub_state(self) -> dict[str, Tensor]:
-        return self.model.bert.state_dict()
+        return hub_state(self.model.bert)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
