@@ -102,6 +102,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, architecture, objective
         small(architecture, objective, "killed")
     with pytest.raises(gw.RunError, match="cannot go on: its seed was 0; now it is 1"):
         small(architecture, objective, "killed", seed=1, resume=True)
+    other = {"text": "windows", "audio": "truncate"}[MODALITY[architecture]]
+    with pytest.raises(gw.RunError, match="cannot go on: its long was '(truncate|windows)'; now it is"):
+        small(architecture, objective, "killed", long=other, resume=True)
     steps = []
     small(architecture, objective, "killed", resume=True, watch=lambda progress: steps.append(progress.step))
     assert steps[0] in (4, 5)
@@ -219,6 +222,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(small, source, teacher, tmp_p
          {"fields": {"hiden_size": 3}}),
         ("cannot be made of these fields", gw.UsageError, "bert", "mlm", {"fields": {"hidden_size": 15}}),
         ("pretrain takes no 'patience'", gw.UsageError, "bert", "mlm", {"patience": 2}),
+        ("pretrain takes no 'accumulate'", gw.UsageError, "bert", "mlm", {"accumulate": 2}),
         ("already holds something", gw.RunError, "bert", "mlm", {"out": "full"}),
         ("There is no tap 'block9'", gw.UsageError, "wav2vec2", "distill", {"teacher": teacher, "taps": ("block9",)}),
         ("No objective is called 'mlmm'", gw.UnknownName, "bert", "mlmm", {}),

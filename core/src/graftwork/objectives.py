@@ -219,7 +219,7 @@ def drawn(state: State, to: State) -> State:
     theirs = _lengths(state)[:, None].to(hidden.device)
     ours = _lengths(to)[:, None].to(hidden.device)
     places = (torch.arange(frames, device=hidden.device)[None] + 0.5) * theirs / ours - 0.5
-    places = torch.minimum(places.clamp_min(0), theirs - 1)
+    places = places.clamp_min(0)
     low = places.long()
     high = torch.minimum(low + 1, theirs.long() - 1)
     rows = torch.arange(len(hidden), device=hidden.device)[:, None]

@@ -46,10 +46,7 @@ if TYPE_CHECKING:
 
 HELD, MOST_HELD = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""
-HEEDED = (
-    *("epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "checkpoint_every"),
-    *("accumulate",),
-)
+HEEDED = ("epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "checkpoint_every")
 """Settings of a fit that have a meaning here."""
 
 
@@ -138,8 +135,6 @@ def _heeded(settings: Settings) -> Settings:
             raise UsageError(
                 f"pretrain takes no '{name}', which is for fits; it takes {', '.join(HEEDED)}.", "Leave it out."
             )
-    if settings.accumulate != 1:
-        raise UsageError("pretrain computes a step at once.", "Leave out accumulate, or lower batch_size.")
     return settings
 
 
@@ -173,6 +168,8 @@ class _Pretraining:
         self.targets = {n: self.classes.index(label) for n, label in enumerate(labels or ())}
         self.amount = _amount(self.data, self.objective, asked.allow_little)
         self.teacher = registry.backbone(asked.teacher) if asked.teacher else None
+        self.teacher_weights = ""
+        self.fingerprint = fingerprint(self.data)
         self.folder = scratch / "model"
         self.folder.mkdir()
 
@@ -273,12 +270,12 @@ class _Pretraining:
 
     def _request(self, decided: Decided) -> dict[str, Any]:
         asked = self.asked
-        said = {name: getattr(asked, name) for name in ("objective", "teacher", "taps", "seed", "precision")}
+        said = {name: getattr(asked, name) for name in ("objective", "teacher", "taps", "seed", "precision", "on_bad")}
         free = ("checkpoint_every", "tensorboard")
         return {
             "architecture": f"{self.architecture.name}-{self.size}", "fields": asked.fields, **said,
             **decided._asdict(), **{k: v for k, v in vars(asked.settings).items() if k not in free},
-            "data": fingerprint(self.data),
+            "long": self.long, "teacher_weights": self.teacher_weights, "data": self.fingerprint,
         }  # fmt: skip
 
     def _write(self, objective: Objective, figures: dict[str, Any], decided: Decided, given: Given) -> dict[str, Any]:
@@ -305,7 +302,7 @@ class _Pretraining:
                 "examples": len(given.train) + len(given.held),
                 "amount": round(amount, 3),
                 "unit": unit,
-                "fingerprint": fingerprint(data),
+                "fingerprint": self.fingerprint,
             },
             "license": asked.license or "not stated",
             "seed": asked.seed,
