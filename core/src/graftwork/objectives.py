@@ -219,7 +219,7 @@ def drawn(state: State, to: State) -> State:
     theirs = _lengths(state)[:, None].to(hidden.device)
     ours = _lengths(to)[:, None].to(hidden.device)
     places = (torch.arange(frames, device=hidden.device)[None] + 0.5) * theirs / ours - 0.5
-    places = places.clamp_min(0)
+    places = places.clamp_min(0).minimum(theirs - 1)  # frames that are padding lie beyond the others
     low = places.long()
     high = torch.minimum(low + 1, theirs.long() - 1)
     rows = torch.arange(len(hidden), device=hidden.device)[:, None]

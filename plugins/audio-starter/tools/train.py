@@ -1,9 +1,7 @@
-"""Trains the starter encoder by `graftwork.pretrain`: distilled from Moonshine-tiny's on the corpus of corpus.py.
+"""Trains the starter encoder by `graftwork.pretrain`: distilled from the encoder of teacher.py on the corpus of
+corpus.py.
 
     python tools/train.py CORPUS OUT [--resume]
-
-The teacher's weights (MIT licence, Useful Sensors) are read from shared/weights beside the repository; they are not
-part of it.
 """
 
 from __future__ import annotations
@@ -15,12 +13,7 @@ from typing import Any
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests" / "bench"))
-
-FIELDS = {"hidden_size": 256, "num_hidden_layers": 6}
-TAPS = ("block2", "block4", "last")
-SETTINGS = {"epochs": 12, "batch_size": 64, "lr": 1e-3, "weight_decay": 0.01, "warmup": 0.05, "augment": True}
+SETTINGS = {"epochs": 6, "batch_size": 32, "lr": 1e-3, "weight_decay": 0.01, "warmup": 0.05}
 
 
 def main() -> None:
@@ -33,12 +26,12 @@ def main() -> None:
     options = asked.parse_args()
     torch.set_num_threads(options.threads)
 
-    import moonshine
+    import teacher
 
     import graftwork
 
-    if not moonshine.here():
-        sys.exit(f"The teacher's weights are not in '{moonshine.FOLDER}'.")
+    if not teacher.here():
+        sys.exit(f"The teacher's weights are not in '{teacher.moonshine.FOLDER}'.")
 
     def watch(progress: Any) -> None:
         if progress.done or progress.step % 50 == 0:
@@ -46,8 +39,8 @@ def main() -> None:
             print(f"{progress.step}/{progress.steps} loss {progress.loss:.4f}, {left:.0f} min left", flush=True)
 
     made = graftwork.pretrain(
-        options.corpus, "wav2vec2-tiny", "distill", options.out, teacher="audio/moonshine-tiny", taps=TAPS,
-        fields=FIELDS, license="CC-BY-SA-4.0", half=True, resume=options.resume, watch=watch,
+        options.corpus, "wav2vec2-tiny", "distill", options.out, teacher=teacher.NAME,
+        license="CC-BY-SA-4.0", half=True, resume=options.resume, watch=watch,
         **{**SETTINGS, "epochs": options.epochs},
     )  # fmt: skip
     print(made.card["figures"])
