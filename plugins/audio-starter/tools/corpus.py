@@ -3,9 +3,9 @@ synthesised, and noises.
 
     python tools/corpus.py CORPUS --read-speech FOLDER
 
-CORPUS becomes one folder per source of 16 kHz mono FLAC clips of 0.2 to 4 seconds, about eight hours. Needs a Debian or
-Ubuntu with ffmpeg, espeak-ng and flite; the packages of recordings are downloaded and unpacked, not installed. The same
-seed and versions give the same clips.
+CORPUS becomes one folder per source of 16 kHz mono FLAC clips of 0.2 to 4 seconds, about thirteen hours. Needs a Debian
+or Ubuntu with ffmpeg, espeak-ng and flite; the packages of recordings are downloaded and unpacked, not installed. The
+same seed and versions give the same clips.
 
 Sources and licences: see MODEL_CARD.md. The spoken digits that the encoder is judged by are not among them.
 """
@@ -19,9 +19,10 @@ import random
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -38,9 +39,9 @@ RECORDINGS = {
     "asterisk-core-sounds-it-g722": "*.g722",
     "asterisk-core-sounds-ru-g722": "*.g722",
     "asterisk-prompt-it-menardi-wav": "*.wav",
-    "gcin-voice": "*.ogg",
+    "gcin-voice": "5.ogg",
 }
-"""Debian packages of spoken words and sentences, and the files that hold them."""
+"""Debian packages of spoken words and sentences, and the files that hold them; of the last those under CC BY 3.0."""
 
 SPEEDS = (0.82, 0.91, 1.1, 1.22)
 """Each recording is also played slower and faster, which changes the pitch: other voices."""
@@ -76,9 +77,8 @@ def main() -> None:
         for package, pattern in RECORDINGS.items():
             keep(options.out / package, recordings(package, pattern, Path(scratch)))
     keep(options.out / "read-speech", read_speech(options.read_speech))
-    with ThreadPoolExecutor(2) as pool:
-        keep(options.out / "espeak-ng", pool.map(espeak, range(options.espeak)))
-        keep(options.out / "flite", pool.map(flite, range(options.flite)))
+    keep(options.out / "espeak-ng", each(espeak, range(options.espeak)))
+    keep(options.out / "flite", each(flite, range(options.flite)))
     keep(options.out / "noises", (noise(number) for number in range(options.noises)))
 
 
@@ -100,6 +100,12 @@ def keep(folder: Path, clips: Iterator[tuple[str, np.ndarray]]) -> None:
     print(f"{folder.name}: {seconds / 3600:.2f} h", flush=True)
 
 
+def each(make: Callable[[Any], Any], given: Iterable[Any]) -> Iterator[Any]:
+    """What `make` makes of each, in their order; two at a time, and none before the first is asked for."""
+    with ThreadPoolExecutor(2) as pool:
+        yield from pool.map(make, given)
+
+
 # What was recorded.
 
 
@@ -110,10 +116,8 @@ def recordings(package: str, pattern: str, scratch: Path) -> Iterator[tuple[str,
     subprocess.run(["dpkg-deb", "-x", archive, scratch / package], check=True)
     # Files of the same content are links to one another in some packages.
     files = sorted({file.resolve() for file in (scratch / package).rglob(pattern)})
-    decode: Callable[[Path], np.ndarray] = ffmpeg
-    with ThreadPoolExecutor(2) as pool:
-        for number, samples in enumerate(pool.map(decode, files)):
-            yield from spoken(f"{number:05}", samples)
+    for number, samples in enumerate(each(ffmpeg, files)):
+        yield from spoken(f"{number:05}", samples)
 
 
 def read_speech(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
