@@ -7,8 +7,8 @@ uv="$1"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-for package in core plugins/image plugins/text plugins/audio plugins/timm examples/plugins/efficientnet-lite examples/plugins/word-vectors \
-  examples/plugins/time-series; do
+for package in core plugins/image plugins/text plugins/audio plugins/audio-starter plugins/timm examples/plugins/efficientnet-lite \
+  examples/plugins/word-vectors examples/plugins/time-series; do
   "$uv" build -q --wheel --out-dir "$work/wheels" "$package"
 done
 ls "$work/wheels"

@@ -1,5 +1,6 @@
-"""The audio starter in figures: linear probes beside its own network with random weights, log-mel and its teacher; how
-fast it extracts; and what a pretrained start is worth to a fit of each modality (curves.py).
+"""The audio starter in figures: linear probes beside the same with random weights, log-mel and its teacher; how fast it
+extracts; and what a pretrained start is worth to a fit of each modality (curves.py). "Network alone" is the mean of its
+last states, without their deviation and the spectrum beside them.
 
 A probe is the head that `graftwork fit` solves, on features after the last stage (for log-mel: mean and deviation of 40
 bands), each standardised by the training part. Its strength is chosen on a validation part of the training groups (a
@@ -32,6 +33,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,7 @@ def sides(starter: BackboneSpec, data: Data) -> Sides:
     """Every side of the comparison; the teacher where its weights are at hand. What a seed does not change is computed
     once."""
 
+    @cache
     def drawn(seed: int) -> Tensor:
         torch.manual_seed(seed)
         return extract(load_backbone(starter, pretrained=False), data).values
@@ -149,11 +152,12 @@ def sides(starter: BackboneSpec, data: Data) -> Sides:
     def fixed(features: Tensor) -> Callable[[int], Tensor]:
         return lambda seed: features
 
-    found = {
-        "starter": fixed(extract(load_backbone(starter), data).values),
-        "random weights": drawn,
-        "log-mel": fixed(log_mel(data)),
-    }
+    theirs = extract(load_backbone(starter), data).values
+    found = {"starter": fixed(theirs), "random weights": drawn, "log-mel": fixed(log_mel(data))}
+    alone = int(starter.config["hidden_size"])  # the mean of the states comes first, then what is beside them
+    if alone < theirs.shape[1]:
+        found["network alone"] = fixed(theirs[:, :alone])
+        found["network alone, random weights"] = lambda seed: drawn(seed)[:, :alone]
     if any(spec.name == TEACHER for spec in registry.backbones("audio")):
         found["teacher"] = fixed(extract(load_backbone(registry.backbone(TEACHER)), data).values)
     return found

@@ -35,7 +35,7 @@ def test_plugins_lists_every_distribution_with_its_status(shell) -> None:
 
 def test_backbones_lists_contracts_and_filters_by_modality(shell) -> None:
     rows = shell.json("backbones", "--modality", "audio")
-    assert [row["name"] for row in rows] == ["audio/wav2vec2-base"]
+    assert [row["name"] for row in rows] == ["audio/wav2vec2-base", "audio/wav2vec2-tiny"]
     assert rows[0]["contract"]["facts"]["sampling_rate"] == "16 000 Hz"
     assert {
         "name",

@@ -9,6 +9,7 @@ import pytest
 
 from graftwork import DataError, UnknownName, WeightsUnavailable, registry
 from graftwork.plugins import installed
+from graftwork.weights import PackagedWeights
 
 
 def test_an_unknown_backbone_is_answered_with_the_nearest_names() -> None:
@@ -50,10 +51,12 @@ def test_local_refuses_a_config_without_model_type(tmp_path) -> None:
 def test_the_starter_has_its_weights_at_hand() -> None:
     assert registry.starter("text").name == "text/minilm"
     assert registry.starter("image").name == "image/efficientnet-lite0"
+    assert registry.starter("audio").name == "audio/wav2vec2-tiny"
 
 
 def test_without_weights_at_hand_there_is_no_starter_and_it_says_why(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(PackagedWeights, "find", lambda self: None)
     with pytest.raises(
         WeightsUnavailable, match="No audio backbone has its weights on this machine; .*'audio/wav2vec2-base'"
     ):

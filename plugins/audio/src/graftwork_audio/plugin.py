@@ -213,8 +213,8 @@ WAV2VEC2 = {
     "layerdrop": 0.0, "mask_time_prob": 0.065, "codevector_dim": 128, "proj_codevector_dim": 128,
 }  # fmt: skip
 """What the sizes share. wav2vec 2.0 does most of its work at its highest rate; here the first convolution makes strides
-of twelve samples instead of five, through fewer channels, and 42 frames a second come of it instead of 50. Layer norm as
-in its large models, since the group norm of the base takes from each channel how loud it is."""
+of twelve samples instead of five, through fewer channels, and 42 frames a second come of it instead of 50. Layer norm
+as in its large models, since the group norm of the base takes from each channel how loud it is."""
 
 
 @hookimpl

@@ -109,13 +109,7 @@ class Wav2Vec2(Backbone):
     batch_size: ClassVar[int] = 16_000 * 30
 
     def __init__(self, spec: BackboneSpec, model: Any) -> None:
-        encoder, stable = model.encoder, spec.stages[-1] == "norm"
-        stages = [
-            Stem(model),
-            Position(encoder, nn.Identity() if stable else encoder.layer_norm),
-            *(_block(f"block{i + 1}", layer, encoder.layers[0]) for i, layer in enumerate(encoder.layers)),
-            *([Apply("norm", encoder.layer_norm)] if stable else []),
-        ]
+        stages = cut(model, stable=spec.stages[-1] == "norm")
         super().__init__(spec, stages, [model.config.hidden_size] * len(stages), library=model)
 
     def pool(self, state: State) -> Tensor:
@@ -128,8 +122,24 @@ def build(spec: BackboneSpec, weights: Path | None) -> Wav2Vec2:
 
     Raises `WeightsMismatch` when the weights are not this model's.
     """
+    return Wav2Vec2(spec, load(spec, weights))
+
+
+def load(spec: BackboneSpec, weights: Path | None) -> Any:
+    """The model of transformers that `build` cuts into stages."""
     kind = MODELS[spec.config.get("model_type", "wav2vec2")]
-    return Wav2Vec2(spec, load_pretrained(kind, weights, shape=spec.config, unused=UNUSED))
+    return load_pretrained(kind, weights, shape=spec.config, unused=UNUSED)
+
+
+def cut(model: Any, *, stable: bool) -> list[Stage]:
+    """A model's layers as stages. stable: whether there is a norm after the last, and none before the first."""
+    encoder = model.encoder
+    return [
+        Stem(model),
+        Position(encoder, nn.Identity() if stable else encoder.layer_norm),
+        *(_block(f"block{i + 1}", layer, encoder.layers[0]) for i, layer in enumerate(encoder.layers)),
+        *([Apply("norm", encoder.layer_norm)] if stable else []),
+    ]
 
 
 def _block(name: str, layer: Any, first: Any) -> Stage:

@@ -1,0 +1,1 @@
+"""A small audio encoder whose weights come with the install."""
