@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def test_it_is_small() -> None:
 def test_its_card_and_contract_say_the_same() -> None:
     """But for the longest clip, which a folder does not say."""
     there = registry.backbone(f"local:{FOLDER}")
-    card = there.card
-    assert card is not None
+    assert FOLDER is not None
+    card = json.loads((FOLDER / "graftwork.json").read_text(encoding="utf-8"))
     assert card["parameters"] == SPEC.parameters
     assert card["license"] == SPEC.license
     assert {**there.contract.facts, "duration": None} == {**SPEC.contract.facts, "duration": None}
