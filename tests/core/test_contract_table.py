@@ -155,7 +155,7 @@ NOUNS = {"image": "images", "text": "text", "audio": "audio", "series": "time se
 ALTERNATIVES = {
     "image": "image/efficientnet-lite0, image/inception-v3, image/resnet18, image/resnet50, image/vgg16, image/vit-b-16",
     "text": "text/bert-base, text/glove-50d, text/glove-50d-idf, text/minilm",
-    "audio": "audio/wav2vec2-base",
+    "audio": "audio/wav2vec2-base, audio/wav2vec2-tiny",
     "series": "series/resnet1d-tiny",
 }
 SUMMARY = {"image": "2 files", "text": "2 files", "audio": "2 files, 16 000 Hz", "series": "2 files, 100 Hz"}
