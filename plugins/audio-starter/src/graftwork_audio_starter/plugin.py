@@ -43,7 +43,7 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         ),
         factory="graftwork_audio.spectrum:build",
         weights=PackagedWeights(
-            "graftwork_audio_starter", "model", "pip install graftwork-audio-starter", size_bytes=11292608
+            "graftwork_audio_starter", "model", "pip install graftwork-audio-starter", size_bytes=11_292_608
         ),
         stages=("stem", "position", *(f"block{number}" for number in range(1, 7)), "norm"),
         feature_dim=640,
