@@ -10,19 +10,18 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import torch
 from safetensors.torch import save_file
 
-from graftwork import origin, processes, registry
+from graftwork import admission, origin, processes, registry
 from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
 from graftwork.backbone import Backbone, load_backbone
 from graftwork.checkpoints import begun
-from graftwork.contracts import Exactly, Within, show
 from graftwork.course import Course
-from graftwork.errors import DataError, InputMismatch, RunError, UsageError
+from graftwork.errors import DataError, RunError, UsageError
 from graftwork.examples import Changed, Examples
 from graftwork.extraction import Cache
 from graftwork.freeze import weights_digest
@@ -31,18 +30,14 @@ from graftwork.layout import WEIGHTS
 from graftwork.machine import meet, memory, resolve_device, versions
 from graftwork.memo import load_frozen
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
-from graftwork.parallel import ahead
 from graftwork.pipeline import Pipeline
 from graftwork.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.runs import check_free
 from graftwork.settings import Decided, Options, Settings, decide
-from graftwork.specs import ArchitectureSpec, BackboneSpec, ObjectiveSpec, load_factory
+from graftwork.specs import load_factory
 from graftwork.splits import labelled
 from graftwork.standing import Progress
 from graftwork.store import Store, opened, temporary
-
-if TYPE_CHECKING:
-    from graftwork.readers import Raw
 
 HELD, MOST_HELD = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""
@@ -154,19 +149,19 @@ class _Pretraining:
         if processes.count() > 1:
             raise UsageError("pretrain works in one process.", "Start it without a launcher.")
         check_free(asked.out)
-        self.architecture, self.size = _sized(asked.architecture)
+        self.architecture, self.size = admission.sized(asked.architecture)
         self.objective = registry.objective(asked.objective)
-        _check_objective(self.objective, self.architecture, asked.teacher)
+        admission.check_objective(self.objective, self.architecture, asked.teacher)
         self.device = resolve_device(asked.device)
         meet(self.device)
         self.precision = training_precision(asked.precision, self.device)
         wants = True if self.objective.labels else None
         self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
-        _check_modality(self.architecture, self.data)
+        admission.check_modality(self.architecture, self.data)
         labels = labelled(self.data.labels) if self.objective.labels else None
         self.classes = sorted(set(labels or ()))
         self.targets = {n: self.classes.index(label) for n, label in enumerate(labels or ())}
-        self.amount = _amount(self.data, self.objective, asked.allow_little)
+        self.amount = admission.amount(self.data, self.objective, asked.allow_little)
         self.teacher = registry.backbone(asked.teacher) if asked.teacher else None
         self.teacher_weights = ""
         self.fingerprint = fingerprint(self.data)
@@ -257,7 +252,7 @@ class _Pretraining:
         if self.teacher is None:
             return None
         spec = self.teacher
-        _check_same(self.spec, spec)
+        admission.check_same(self.spec, spec)
         agreement = registry.agree_on(spec, self.data.observed, may_leave_out=1.0)
         model, before = load_frozen(spec)
         self.teacher_weights = weights_digest(before)
@@ -327,95 +322,3 @@ def _same(one: Backbone, other: Backbone) -> bool:
     """Whether two encoders have the same weights, but for what float16 rounds."""
     theirs = other.state_dict()
     return all(torch.allclose(tensor, theirs[name], 1e-3, 1e-3) for name, tensor in one.state_dict().items())
-
-
-# What is asked, checked.
-
-
-def _sized(word: str) -> tuple[ArchitectureSpec, str]:
-    """An architecture and one of its sizes, by `name` or `name-size`."""
-    name, dash, size = word.rpartition("-")
-    if dash:
-        with contextlib.suppress(LookupError):
-            known = registry.installed().registered["architectures"][name]
-            if size in known.sizes:
-                return known, size
-            raise UsageError(
-                f"The architecture '{name}' has no size '{size}'; its sizes are {', '.join(known.sizes)}.",
-                f"Write: --architecture {name}-{next(iter(known.sizes))}",
-            )
-    found = registry.architecture(word)
-    return found, next(iter(found.sizes))
-
-
-def _check_objective(objective: ObjectiveSpec, architecture: ArchitectureSpec, teacher: str | None) -> None:
-    if objective.architectures and architecture.name not in objective.architectures:
-        raise UsageError(
-            f"The objective '{objective.name}' is for {', '.join(objective.architectures)}, not for "
-            f"'{architecture.name}'.",
-            "See what there is: graftwork plugins --json",
-        )
-    if objective.teacher and not teacher:
-        raise UsageError(
-            f"The objective '{objective.name}' learns from an encoder, and none is named.", "Add: --teacher NAME"
-        )
-    if teacher and not objective.teacher:
-        raise UsageError(f"The objective '{objective.name}' has no teacher.", "Leave out --teacher.")
-
-
-def _check_modality(architecture: ArchitectureSpec, data: Data) -> None:
-    if data.modality.name != architecture.modality:
-        wanted = registry.modality(architecture.modality).noun
-        near = [a.name for a in registry.installed().registered["architectures"].values()]
-        fitting = [name for name in near if registry.architecture(name).modality == data.modality.name]
-        raise InputMismatch(
-            f"The architecture '{architecture.name}' learns from {wanted}; {data.observed.place} holds "
-            f"{data.modality.noun}.",
-            f"Architectures for {data.modality.noun}: {', '.join(fitting) or 'none is installed'}.",
-        )
-
-
-def _amount(data: Data, objective: ObjectiveSpec, allow_little: bool) -> tuple[float, str]:
-    """How much there is of the data, in words for people: hours of what lasts, a count of what does not.
-
-    Raises `DataError` where the objective wants more.
-    """
-    fact, least = data.modality.amount, objective.least.get(data.modality.name, 0.0)
-    unit = data.modality.units.get(fact, "")
-    if fact:
-        reader = load_factory(data.modality.reader)()
-
-        def one(raw: Raw) -> float:
-            return float(reader.facts(raw)[fact])
-
-        found = math.fsum(ahead(one, data.raws))
-    else:
-        found = float(len(data))
-    if found < least and not allow_little:
-        there, wanted = (
-            show(round(number, 1), unit) if unit else f"{number:,.0f} examples" for number in (found, least)
-        )
-        raise DataError(
-            f"{data.observed.place} holds {there} of {data.modality.noun}; the objective '{objective.name}' wants at "
-            f"least {wanted}.",
-            "Give more data, or go on with what there is: --allow-little",
-        )
-    return (found / 3600, "hours") if unit == "s" else (found, unit or "examples")
-
-
-def _check_same(student: BackboneSpec, teacher: BackboneSpec) -> None:
-    """Raises `InputMismatch` where the teacher would read an example otherwise than the network does."""
-    if teacher.modality != student.modality:
-        raise InputMismatch(
-            f"The teacher '{teacher.name}' reads {teacher.modality}; the network reads {student.modality}.",
-            f"Name another: graftwork backbones --modality {student.modality}",
-        )
-    for name, theirs in teacher.contract.facts.items():
-        ours = student.contract.facts.get(name)
-        fixed = isinstance(theirs, Exactly) or isinstance(ours, Exactly)
-        longest = isinstance(theirs, Within) and isinstance(ours, Within) and theirs.high != ours.high
-        if (fixed and theirs != ours) or longest:
-            raise InputMismatch(
-                f"The teacher '{teacher.name}' was pretrained on {name} {theirs}; the network reads {ours}.",
-                "Name another teacher, or give the network what it reads: --set FIELD=VALUE",
-            )

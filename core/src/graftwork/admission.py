@@ -1,0 +1,108 @@
+"""What `pretrain` is asked for, checked before a network is made: names, modalities, amounts, what a teacher reads."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING
+
+from graftwork import registry
+from graftwork.contracts import Exactly, Within, show
+from graftwork.errors import DataError, InputMismatch, UsageError
+from graftwork.parallel import ahead
+from graftwork.reading import Data
+from graftwork.specs import ArchitectureSpec, BackboneSpec, ObjectiveSpec, load_factory
+
+if TYPE_CHECKING:
+    from graftwork.readers import Raw
+
+
+def sized(word: str) -> tuple[ArchitectureSpec, str]:
+    """An architecture and one of its sizes, by `name` or `name-size`. Raises `UsageError`, `UnknownName`."""
+    name, dash, size = word.rpartition("-")
+    if dash:
+        with contextlib.suppress(LookupError):
+            known = registry.installed().registered["architectures"][name]
+            if size in known.sizes:
+                return known, size
+            raise UsageError(
+                f"The architecture '{name}' has no size '{size}'; its sizes are {', '.join(known.sizes)}.",
+                f"Write: --architecture {name}-{next(iter(known.sizes))}",
+            )
+    found = registry.architecture(word)
+    return found, next(iter(found.sizes))
+
+
+def check_objective(objective: ObjectiveSpec, architecture: ArchitectureSpec, teacher: str | None) -> None:
+    """Raises `UsageError` where the objective is not for the architecture, or wants a teacher or none."""
+    if objective.architectures and architecture.name not in objective.architectures:
+        raise UsageError(
+            f"The objective '{objective.name}' is for {', '.join(objective.architectures)}, not for "
+            f"'{architecture.name}'.",
+            "See what there is: graftwork plugins --json",
+        )
+    if objective.teacher and not teacher:
+        raise UsageError(
+            f"The objective '{objective.name}' learns from an encoder, and none is named.", "Add: --teacher NAME"
+        )
+    if teacher and not objective.teacher:
+        raise UsageError(f"The objective '{objective.name}' has no teacher.", "Leave out --teacher.")
+
+
+def check_modality(architecture: ArchitectureSpec, data: Data) -> None:
+    """Raises `InputMismatch` for data that the architecture does not read."""
+    if data.modality.name != architecture.modality:
+        wanted = registry.modality(architecture.modality).noun
+        near = [a.name for a in registry.installed().registered["architectures"].values()]
+        fitting = [name for name in near if registry.architecture(name).modality == data.modality.name]
+        raise InputMismatch(
+            f"The architecture '{architecture.name}' learns from {wanted}; {data.observed.place} holds "
+            f"{data.modality.noun}.",
+            f"Architectures for {data.modality.noun}: {', '.join(fitting) or 'none is installed'}.",
+        )
+
+
+def amount(data: Data, objective: ObjectiveSpec, allow_little: bool) -> tuple[float, str]:
+    """How much there is of the data, in words for people: hours of what lasts, a count of what does not.
+
+    Raises `DataError` where the objective wants more.
+    """
+    fact, least = data.modality.amount, objective.least.get(data.modality.name, 0.0)
+    unit = data.modality.units.get(fact, "")
+    if fact:
+        reader = load_factory(data.modality.reader)()
+
+        def one(raw: Raw) -> float:
+            return float(reader.facts(raw)[fact])
+
+        found = math.fsum(ahead(one, data.raws))
+    else:
+        found = float(len(data))
+    if found < least and not allow_little:
+        there, wanted = (
+            show(round(number, 1), unit) if unit else f"{number:,.0f} examples" for number in (found, least)
+        )
+        raise DataError(
+            f"{data.observed.place} holds {there} of {data.modality.noun}; the objective '{objective.name}' wants at "
+            f"least {wanted}.",
+            "Give more data, or go on with what there is: --allow-little",
+        )
+    return (found / 3600, "hours") if unit == "s" else (found, unit or "examples")
+
+
+def check_same(student: BackboneSpec, teacher: BackboneSpec) -> None:
+    """Raises `InputMismatch` where the teacher would read an example otherwise than the network does."""
+    if teacher.modality != student.modality:
+        raise InputMismatch(
+            f"The teacher '{teacher.name}' reads {teacher.modality}; the network reads {student.modality}.",
+            f"Name another: graftwork backbones --modality {student.modality}",
+        )
+    for name, theirs in teacher.contract.facts.items():
+        ours = student.contract.facts.get(name)
+        fixed = isinstance(theirs, Exactly) or isinstance(ours, Exactly)
+        longest = isinstance(theirs, Within) and isinstance(ours, Within) and theirs.high != ours.high
+        if (fixed and theirs != ours) or longest:
+            raise InputMismatch(
+                f"The teacher '{teacher.name}' was pretrained on {name} {theirs}; the network reads {ours}.",
+                "Name another teacher, or give the network what it reads: --set FIELD=VALUE",
+            )
