@@ -212,6 +212,7 @@ def draw(found: dict[str, Any]) -> str:
     parts += [
         f'<path d="M{LEFT + 320} 18h26" stroke="#888" stroke-dasharray="4 4"/>',
         words(LEFT + 353, 22, "guessing", anchor="start"),
+        words(width - GAP, 22, "shaded: one deviation over the seeds", anchor="end"),
         words(18, TOP + HEIGHT / 2, "accuracy", turn=True),
     ]
     for place, (name, task) in enumerate(found.items()):
