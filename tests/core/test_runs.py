@@ -299,6 +299,19 @@ def test_bf16_is_not_tried_where_the_machine_is_slow_at_it(messages, tiny, monke
         gw.fit(messages, tiny, precision="fp8")
 
 
+@pytest.mark.parametrize(
+    ("instructions", "amx", "fast"),
+    [("AVX512", True, True), ("AVX512", False, False), ("AVX2", True, False), ("DEFAULT", True, False)],
+)
+def test_processors_with_amx_are_fast_at_bf16_where_torch_may_use_it(monkeypatch, instructions, amx, fast) -> None:
+    from graftwork.precision import fast_bf16
+
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: instructions)
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
+    assert fast_bf16("cpu") is fast
+
+
 def test_a_plugin_that_cannot_build_its_backbone_is_named(messages, tiny_bert, monkeypatch) -> None:
     def build(spec, weights):
         raise ValueError("no such layer.")

@@ -21,7 +21,7 @@ def check_precision(precision: str) -> None:
 
 
 def fast_bf16(device: torch.device | str) -> bool:
-    """Whether the device multiplies bf16 matrices faster than fp32 ones (AMX or AVX-512 BF16 on a processor).
+    """Whether the device multiplies bf16 matrices faster than fp32 ones: of processors, those with AMX.
 
     False where torch is held to older instructions: ATEN_CPU_CAPABILITY=avx2.
     """
@@ -29,8 +29,8 @@ def fast_bf16(device: torch.device | str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         return False
-    supported = (getattr(torch.cpu, name, None) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return torch.backends.mkldnn.is_available() and any(check() for check in supported if check)
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return torch.backends.mkldnn.is_available() and amx()
 
 
 def rounding(device: torch.device) -> Mapping[str, Any]:
