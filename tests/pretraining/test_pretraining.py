@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import graftwork as gw
 from graftwork import registry
-from graftwork.objectives import drawn
+from graftwork.objectives import OfBackbone, drawn
 from graftwork.stages import State, fold
 
 from .conftest import FIELDS, MODALITY, melodies, tones
@@ -88,7 +88,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize(("architecture", "objective"), [("bert", "mlm"), ("wav2vec2", "contrastive")])
-def test_a_killed_run_goes_on_to_the_same_weights(small, architecture, objective, tmp_path) -> None:
+def test_a_killed_run_goes_on_to_the_same_weights(small, architecture, objective, tmp_path, monkeypatch) -> None:
     small(architecture, objective, "whole", checkpoint_every=0.0)
 
     def kill(progress) -> None:
@@ -98,8 +98,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, architecture, objective
     with pytest.raises(Killed):
         small(architecture, objective, "killed", checkpoint_every=0.0, watch=kill)
     assert not (tmp_path / "killed").exists()
-    with pytest.raises(gw.RunError, match="A pretrain to '.*killed' was stopped before its end"):
-        small(architecture, objective, "killed")
+    with monkeypatch.context() as patch:
+        patch.setattr("graftwork.admission.amount", None)  # said before anything is read
+        with pytest.raises(gw.RunError, match="A pretrain to '.*killed' was stopped before its end"):
+            small(architecture, objective, "killed")
     with pytest.raises(gw.RunError, match="cannot go on: its seed was 0; now it is 1"):
         small(architecture, objective, "killed", seed=1, resume=True)
     other = {"text": "windows", "audio": "truncate"}[MODALITY[architecture]]
@@ -122,6 +124,20 @@ def test_half_of_the_bytes_are_enough(small) -> None:
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     for name, tensor in load_file(whole.folder / "model.safetensors").items():
         assert torch.equal(tensor.half(), stored[name])
+
+
+def test_weights_that_float16_cannot_hold_are_not_lost(small, monkeypatch) -> None:
+    own = OfBackbone.hub_state
+    with monkeypatch.context() as patch:
+        patch.setattr(OfBackbone, "hub_state", lambda objective: {n: t * 1e9 for n, t in own(objective).items()})
+        with pytest.raises(
+            gw.RunError, match=r"' has numbers beyond the largest of float16\. .*--resume, and no --half"
+        ):
+            small("wav2vec2", "supervised", "large", half=True)
+    steps = []
+    made = small("wav2vec2", "supervised", "large", resume=True, watch=steps.append)
+    assert not steps
+    assert load_file(made.folder / "model.safetensors")
 
 
 # Learning from another encoder.

@@ -153,16 +153,23 @@ def begun(out: str | Path, resume: bool, request: Mapping[str, Any], what: str =
     Raises `RunError` where there is one already that is not to be gone on with, or that was asked otherwise.
     """
     unfinished = Unfinished(out, request, what)
-    if not processes.first() or not unfinished.exists():
+    if not processes.first():
         return unfinished
-    if resume:
+    if not resume:
+        check_anew(out, what)
+    elif unfinished.exists():
         unfinished.check()
-    else:
+    return unfinished
+
+
+def check_anew(out: str | Path, what: str = "fit") -> None:
+    """Raises `RunError` where there are checkpoints of what goes to `out` already. what: the word for it."""
+    unfinished = Unfinished(out, {}, what)
+    if unfinished.exists():
         raise RunError(
             f"A {what} to '{out}' was stopped before its end; '{unfinished.folder}' holds its checkpoints.",
             "Go on with it: --resume, or start anew: delete that folder, or name another --out",
         )
-    return unfinished
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -19,7 +19,7 @@ from graftwork import admission, origin, processes, registry
 from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
 from graftwork.backbone import Backbone, load_backbone
-from graftwork.checkpoints import begun
+from graftwork.checkpoints import begun, check_anew
 from graftwork.course import Course
 from graftwork.errors import DataError, RunError, UsageError
 from graftwork.examples import Changed, Examples
@@ -149,6 +149,8 @@ class _Pretraining:
         if processes.count() > 1:
             raise UsageError("pretrain works in one process.", "Start it without a launcher.")
         check_free(asked.out)
+        if not asked.resume:
+            check_anew(asked.out, "pretrain")
         self.architecture, self.size = admission.sized(asked.architecture)
         self.objective = registry.objective(asked.objective)
         admission.check_objective(self.objective, self.architecture, asked.teacher)
@@ -278,6 +280,12 @@ class _Pretraining:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in objective.cpu().hub_state().items()}
         if asked.half:
             state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+            for name, tensor in state.items():
+                if not tensor.isfinite().all():
+                    raise RunError(
+                        f"'{name}' has numbers beyond the largest of float16.",
+                        "Write it in float32, from the last checkpoint: --resume, and no --half",
+                    )
         save_file(state, self.folder / WEIGHTS, metadata={"format": "pt"})
         parameters = sum(p.numel() for p in given.backbone.parameters())
         amount, unit = self.amount
