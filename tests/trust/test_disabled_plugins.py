@@ -61,6 +61,21 @@ def test_a_disabled_plugin_is_listed_and_never_imported(shell, site, written, na
     assert (site / "ran").exists()
 
 
+def test_who_misses_what_is_disabled_is_told_where(shell, written, tmp_path) -> None:
+    file = written('[plugins]\ndisabled = ["text", "image"]\n')
+    (tmp_path / "table.csv").write_text("text,label\nhello,a\nbye,b\n")
+    (tmp_path / "folder" / "a").mkdir(parents=True)
+    (tmp_path / "folder" / "a" / "one.png").write_bytes(b"")
+    missed = [
+        ("freeze", "all", "--backbone", "text/minilm"),
+        ("check", tmp_path / "table.csv"),
+        ("check", tmp_path / "folder"),
+    ]
+    for command in missed:
+        error = shell.json(*command, code=2)["error"]
+        assert error["message"].endswith(f"; '{file}' disables image, text."), error["message"]
+
+
 def test_a_disabled_name_that_nothing_has_is_warned_of(shell, written) -> None:
     file = written('[plugins]\ndisabled = ["adio"]\n')
     done = shell("plugins", "--json")

@@ -15,6 +15,7 @@ import pyarrow as pa
 from graftwork.errors import DataError, UsageError
 from graftwork.inside import Inside
 from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files, readable
+from graftwork.plugins import installed
 from graftwork.registry import modalities
 from graftwork.specs import Modality
 
@@ -213,7 +214,10 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
         return modality_of_files(paths, place)
     inline = next((m for m in modalities() if m.inline), None)
     if inline is None:
-        raise DataError(f"No installed plugin reads the text in {place}.", "Install one: pip install graftwork-text")
+        raise DataError(
+            f"No installed plugin reads the text in {place}{installed().disabled()}.",
+            "Install one: pip install graftwork-text",
+        )
     return inline
 
 

@@ -31,7 +31,10 @@ def run() -> dict[str, Any]:
     """
     demos = sorted(installed().registered["demos"].values(), key=lambda demo: demo.name)
     if not demos:
-        raise UnknownName("No installed plugin brings a demo.", "Install one: pip install 'graftwork-text[starter]'")
+        raise UnknownName(
+            f"No installed plugin brings a demo{installed().disabled()}.",
+            "Install one: pip install 'graftwork-text[starter]'",
+        )
     rows, read = [], {}
     with tempfile.TemporaryDirectory(prefix="graftwork-demo-") as folder:
         for demo in demos:

@@ -10,6 +10,7 @@ from typing import Any
 
 from graftwork.errors import DataError
 from graftwork.inside import Inside
+from graftwork.plugins import installed
 from graftwork.registry import modalities
 from graftwork.specs import Modality
 
@@ -84,6 +85,7 @@ def modality_of_files(names: Iterable[str], place: str) -> Modality:
     endings = ", ".join(suffix or "none" for suffix, _ in suffixes.most_common(3))
     read = ", ".join(m.name for m in modalities()) or "nothing"
     raise DataError(
-        f"No installed plugin reads the files of {place} (endings: {endings}); installed plugins read: {read}.",
+        f"No installed plugin reads the files of {place} (endings: {endings}); installed plugins read: {read}"
+        f"{installed().disabled()}.",
         "Install the plugin that reads them, for example: pip install graftwork-image",
     )

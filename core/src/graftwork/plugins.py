@@ -68,15 +68,21 @@ class Plugins:
         return self.registered[kind].get(name)
 
     def near(self, kind: str, name: str) -> str:
-        """The end of a sentence that says which registered names are like `name`."""
+        """The end of a sentence that says which registered names are like `name`, and which plugins are disabled."""
         known = sorted(self.registered[kind])
         tails = {k.rsplit("/", 1)[-1]: k for k in known}
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         close += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3, cutoff=0.5)]
         nearest = list(dict.fromkeys(close))[:3] or known[:5]
-        if not nearest:
-            return "; nothing installed brings any"
-        return f"; the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
+        said = "nothing installed brings any"
+        if nearest:
+            said = f"the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
+        return f"; {said}{self.disabled()}"
+
+    def disabled(self) -> str:
+        """The end of a sentence that says which plugins are disabled, where some are."""
+        off = {report.name: report.disabled_by for report in self.reports if report.disabled_by is not None}
+        return f"; '{next(iter(off.values()))}' disables {', '.join(sorted(off))}" if off else ""
 
     def distribution(self, package: str) -> str | None:
         """The distribution of the plugin whose registrations name code in `package`."""
