@@ -183,6 +183,23 @@ def test_what_the_teacher_cannot_read_is_left_out_by_name(small, source, tmp_pat
     assert "0.04 s" in said
 
 
+def test_a_teacher_may_pool_more_than_its_states_and_read_shorter_clips(small, source) -> None:
+    import soundfile
+
+    starter = registry.backbone("audio/wav2vec2-tiny")
+    assert starter.feature_dim != 320  # a state's 256 and 64 bands
+    made = small("wav2vec2", "distill", teacher=starter.name, epochs=20, lr=1e-2)
+    assert made.card["figures"]["history"][-1]["explained"] > 0.3
+    data = source("audio")
+    samples, rate = soundfile.read(next(data.rglob("*.wav")))
+    soundfile.write(data / "low" / "long.wav", samples.repeat(5 * rate // len(samples) + 1), rate)
+    with pytest.raises(
+        gw.InputMismatch, match=r"the network reads .* 15.625 s, and '.*long\.wav' has 5.* s\."
+    ) as caught:
+        small("wav2vec2", "distill", "never", teacher=starter.name)
+    assert caught.value.hint == "Cut the data to 4 s, or name another teacher."
+
+
 def test_where_time_is_not_shared_pooled_features_are_told(small, source) -> None:
     teacher = small("resnet", "supervised", "teacher").name
     made = small("vit", "distill", teacher=teacher, epochs=30, lr=3e-3)

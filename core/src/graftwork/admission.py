@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graftwork import registry
-from graftwork.contracts import Exactly, Within, show
+from graftwork.contracts import Exactly, ObservedInput, Within, show
 from graftwork.errors import DataError, InputMismatch, UsageError
 from graftwork.parallel import ahead
 from graftwork.reading import Data
@@ -90,8 +90,8 @@ def amount(data: Data, objective: ObjectiveSpec, allow_little: bool) -> tuple[fl
     return (found / 3600, "hours") if unit == "s" else (found, unit or "examples")
 
 
-def check_same(student: BackboneSpec, teacher: BackboneSpec) -> None:
-    """Raises `InputMismatch` where the teacher would read an example otherwise than the network does."""
+def check_same(student: BackboneSpec, teacher: BackboneSpec, observed: ObservedInput) -> None:
+    """Raises `InputMismatch` where the teacher would read an example of the data otherwise than the network does."""
     if teacher.modality != student.modality:
         raise InputMismatch(
             f"The teacher '{teacher.name}' reads {teacher.modality}; the network reads {student.modality}.",
@@ -99,10 +99,16 @@ def check_same(student: BackboneSpec, teacher: BackboneSpec) -> None:
         )
     for name, theirs in teacher.contract.facts.items():
         ours = student.contract.facts.get(name)
-        fixed = isinstance(theirs, Exactly) or isinstance(ours, Exactly)
-        longest = isinstance(theirs, Within) and isinstance(ours, Within) and theirs.high != ours.high
-        if (fixed and theirs != ours) or longest:
+        differ = f"The teacher '{teacher.name}' was pretrained on {name} {theirs}; the network reads {ours}"
+        if (isinstance(theirs, Exactly) or isinstance(ours, Exactly)) and theirs != ours:
             raise InputMismatch(
-                f"The teacher '{teacher.name}' was pretrained on {name} {theirs}; the network reads {ours}.",
-                "Name another teacher, or give the network what it reads: --set FIELD=VALUE",
+                f"{differ}.", "Name another teacher, or give the network what it reads: --set FIELD=VALUE"
             )
+        if isinstance(theirs, Within) and isinstance(ours, Within) and theirs.high != ours.high:
+            both = min(theirs.high, ours.high)
+            for seen in observed.facts.get(name, ()):
+                if not Within(-math.inf, both).allows(seen.value):  # what is longer would be cut in other places
+                    raise InputMismatch(
+                        f"{differ}, and '{seen.example}' has {show(seen.value, theirs.unit)}.",
+                        f"Cut the data to {show(both, theirs.unit)}, or name another teacher.",
+                    )

@@ -142,9 +142,20 @@ class Distill(OfBackbone):
         if teacher is None:
             raise UsageError("The objective 'distill' learns from an encoder, and none is named.", "Add --teacher NAME")
         self.teacher = teacher
-        width = sum(teacher.backbone.feature_dim(tap) for tap in teacher.taps)
-        self.told = nn.Linear(given.backbone.feature_dim(-1), width)
-        self.register_buffer("scale", torch.zeros(2, width))
+        self.told = nn.Linear(*self._widths())
+        self.register_buffer("scale", torch.zeros(2, self.told.out_features))
+
+    def _widths(self) -> tuple[int, int]:
+        """How many numbers the network says and the teacher: pooled, or of a state, which pooling need not keep."""
+        given, teacher = self.given, self.teacher
+        if not given.modality.timed:
+            return given.backbone.feature_dim(-1), sum(teacher.backbone.feature_dim(tap) for tap in teacher.taps)
+        one, training = given.train[:1], given.backbone.training
+        with torch.inference_mode():
+            ours = fold(given.backbone.eval().stages(), given.examples.batch(one).state)
+            theirs = self._heard(teacher.examples.batch(one).state)
+        given.backbone.train(training)
+        return ours.hidden.shape[-1], theirs.hidden.shape[-1]
 
     def begin(self) -> None:
         given, teacher = self.given, self.teacher
@@ -183,12 +194,8 @@ class Distill(OfBackbone):
         given, teacher = self.given, self.teacher
 
         def run(batch: Batch) -> State:
-            state, found = batch.to(given.device).state, []
             with torch.inference_mode():
-                for place, stage in enumerate(teacher.backbone.stages()[: max(teacher.taps) + 1]):
-                    state = stage(state)
-                    found += [state.hidden.cpu()] * teacher.taps.count(place)
-            return State(torch.cat(found, -1), state.mask).to("cpu")
+                return self._heard(batch.to(given.device).state).to("cpu")
 
         names = ", ".join(teacher.backbone.spec.stages[tap] for tap in teacher.taps)
         kept = Boundary(
@@ -203,6 +210,14 @@ class Distill(OfBackbone):
         if why := kept.hold(numbers, ()):
             raise UsageError(why.replace(", so what is frozen runs in every epoch", ""), "Name fewer stages.")
         return kept
+
+    def _heard(self, state: State) -> State:
+        """The states after the teacher's taps, side by side `(B, T, D)`."""
+        found: list[Tensor] = []
+        for place, stage in enumerate(self.teacher.backbone.stages()[: max(self.teacher.taps) + 1]):
+            state = stage(state)
+            found += [state.hidden] * self.teacher.taps.count(place)
+        return State(torch.cat(found, -1), state.mask)
 
     def _pooled(self, tap: int, numbers: Sequence[int]) -> Tensor:
         teacher = self.teacher

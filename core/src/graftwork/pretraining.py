@@ -254,7 +254,7 @@ class _Pretraining:
         if self.teacher is None:
             return None
         spec = self.teacher
-        admission.check_same(self.spec, spec)
+        admission.check_same(self.spec, spec, self.data.observed)
         agreement = registry.agree_on(spec, self.data.observed, may_leave_out=1.0)
         model, before = load_frozen(spec)
         self.teacher_weights = weights_digest(before)
