@@ -106,7 +106,7 @@ class Extractor:
             self.settle("fp32", None)
 
     def __call__(self, examples: Examples, numbers: Sequence[int] | None = None) -> Features:
-        """Of the examples with these numbers; of all where it is None.
+        """Of the examples with these numbers, in ascending order of them; of all where it is None.
 
         The features of the parts of an example are averaged, each weighted by its share. Of several processes each
         computes a part, and all get the whole.
@@ -379,7 +379,6 @@ class _Extraction:
             values = matrix(len(places), values.shape[1])
             for row, place in enumerate(places):
                 values[row] = self.values[place]
-        # Not in the order of the numbers when they were not given so.
         order = sorted(range(len(places)), key=lambda row: chosen[places[row]])
         if order != list(range(len(places))):
             values, places = values[order], [places[row] for row in order]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from graftwork.backbone import Backbone
 from graftwork.boundary import Boundary
-from graftwork.errors import UsageError
+from graftwork.errors import DataError, UsageError
 from graftwork.examples import Batch, Examples
 from graftwork.extraction import Cache, Extractor
 from graftwork.specs import Modality
@@ -160,7 +160,7 @@ class Distill(OfBackbone):
     def begin(self) -> None:
         given, teacher = self.given, self.teacher
         teacher.backbone.to(given.device)
-        numbers = [*given.train, *given.held]
+        numbers = sorted([*given.train, *given.held])
         if given.modality.timed:
             self._kept = self._states(numbers)
         else:
@@ -219,12 +219,16 @@ class Distill(OfBackbone):
             found += [state.hidden] * self.teacher.taps.count(place)
         return State(torch.cat(found, -1), state.mask)
 
-    def _pooled(self, tap: int, numbers: Sequence[int]) -> Tensor:
+    def _pooled(self, tap: int, numbers: list[int]) -> Tensor:
+        """Features `(N, D)` of these examples, whose numbers ascend. Raises `DataError` where one is gone."""
         teacher = self.teacher
         extractor = Extractor(
             teacher.backbone, tap=tap, precision="fp32", device=self.given.device, cache=teacher.cache
         )
-        found = extractor(teacher.examples, list(numbers))
+        found = extractor(teacher.examples, numbers)
+        if found.bad:
+            _, bad = found.bad[0]
+            raise DataError(bad.reason, "It could be read when the command began; run it again.")
         return found.values
 
 
