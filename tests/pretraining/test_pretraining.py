@@ -10,11 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
 
 import graftwork as gw
 from graftwork import registry
 from graftwork.objectives import Distill, OfBackbone, drawn
 from graftwork.stages import State, fold
+from graftwork_audio.pretraining import Contrastive, perplexity
 
 from .conftest import FIELDS, MODALITY, melodies, tones
 
@@ -138,6 +140,42 @@ def test_weights_that_float16_cannot_hold_are_not_lost(small, monkeypatch) -> No
     made = small("wav2vec2", "supervised", "large", resume=True, watch=steps.append)
     assert not steps
     assert load_file(made.folder / "model.safetensors")
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 99), codes=st.integers(2, 6), masked=st.booleans())
+def test_codes_in_use_are_counted_as_in_transformers(seed, codes, masked) -> None:
+    chance = torch.Generator().manual_seed(seed)
+    probabilities = torch.randn(12, 2, codes, generator=chance).softmax(-1)
+    mask = torch.rand(3, 4, generator=chance) < 0.6 if masked else None
+    if mask is not None:
+        mask[0, 0] = True
+    theirs = Wav2Vec2GumbelVectorQuantizer._compute_perplexity(probabilities, mask)
+    torch.testing.assert_close(perplexity(probabilities, mask), theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_codes_that_no_frame_takes_leave_numbers_finite(small, monkeypatch) -> None:
+    own, step = Contrastive.__init__, Contrastive.loss
+    found = []
+
+    def far(objective, given) -> None:
+        own(objective, given)
+        objective.model.quantizer.weight_proj.weight.data *= 1e3
+
+    def loss(objective, loaded, at):
+        lost, figures = step(objective, loaded, at)
+        if torch.is_grad_enabled():
+            objective.zero_grad()
+            lost.backward(retain_graph=True)
+            found.extend(p.grad.isfinite().all() for p in objective.parameters() if p.grad is not None)
+            objective.zero_grad()
+        return lost, figures
+
+    monkeypatch.setattr(Contrastive, "__init__", far)
+    monkeypatch.setattr(Contrastive, "loss", loss)
+    small("wav2vec2", "contrastive")
+    assert found
+    assert all(found)
 
 
 # Learning from another encoder.

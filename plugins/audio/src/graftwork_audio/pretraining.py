@@ -17,6 +17,8 @@ from graftwork import Given, Objective, hub_state, load_pretrained, new_model, s
 
 TEMPERATURE, COOLING, COLDEST = 2.0, 0.999995, 0.5
 """Of the Gumbel softmax that chooses codes: at first, its factor each step, and at last (Baevski et al. 2020)."""
+LEAST = 1e-7
+"""The least probability whose logarithm is taken."""
 FRONT = {"sampling_rate": 16_000, "do_normalize": True}
 """What fields say of the front end beside config.json."""
 
@@ -36,6 +38,17 @@ def make(folder: Path, fields: Mapping[str, Any], values: Iterator[Any]) -> None
     (folder / "preprocessor_config.json").write_text(json.dumps(front, indent=2) + "\n", encoding="utf-8")
 
 
+def perplexity(probabilities: Tensor, mask: Tensor | None = None) -> Tensor:
+    """How many codes are in use `()`, summed over the groups: of probabilities `(N, G, V)`, at the N frames of a mask.
+
+    As in transformers, whose gradient is not a number where a code is in no frame's reach (its probability is 0).
+    """
+    if mask is not None:
+        probabilities = probabilities[mask.flatten()]
+    mean = probabilities.mean(0)
+    return torch.exp(-(mean * mean.clamp_min(LEAST).log()).sum(-1)).sum()
+
+
 class Contrastive(Objective):
     """Spans of frames are masked; what the network makes of each must be nearer to its own quantised frame than to
     those of others (Baevski et al. 2020, arXiv:2006.11477), by transformers' head and loss."""
@@ -43,6 +56,7 @@ class Contrastive(Objective):
     def __init__(self, given: Given) -> None:
         super().__init__(given)
         self.model: Any = load_pretrained(Wav2Vec2ForPreTraining, given.folder, shape={}, unused=HEADS)
+        self.model.quantizer._compute_perplexity = perplexity
 
     def loss(self, loaded: Any, step: int) -> tuple[Tensor, dict[str, float]]:
         config, batch = self.model.config, loaded.to(self.given.device)
