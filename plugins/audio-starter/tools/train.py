@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-SETTINGS = {"epochs": 6, "batch_size": 32, "lr": 1e-3, "weight_decay": 0.01, "warmup": 0.05, "precision": "fp32"}
+SETTINGS = {"epochs": 4, "batch_size": 32, "lr": 1e-3, "weight_decay": 0.01, "warmup": 0.05, "precision": "fp32"}
 
 
 def main() -> None:
