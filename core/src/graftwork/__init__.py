@@ -83,35 +83,35 @@ if TYPE_CHECKING:
 
 # What computes, and the module that it is loaded from on first use.
 _LATER = {
-    "Backbone": "backbone",
-    "load_backbone": "backbone",
-    "Checked": "checking",
-    "check": "checking",
-    "fit": "fitting",
-    "Head": "heads",
-    "Given": "objectives",
-    "Objective": "objectives",
-    "hub_state": "pretrained",
-    "load_pretrained": "pretrained",
-    "new_model": "pretrained",
-    "save_new": "pretrained",
-    "Pretrained": "pretraining",
-    "pretrain": "pretraining",
-    "Data": "reading",
-    "data": "reading",
-    "Run": "runs",
-    "load": "runs",
-    "ShapesOnly": "shapes",
-    "pooled_dims": "shapes",
-    "Apply": "stages",
-    "Stage": "stages",
-    "State": "stages",
-    "fold": "stages",
-    "masked_mean": "stages",
-    "spatial_mean": "stages",
-    "Stream": "streaming",
-    "stream": "streaming",
-    "load_tensors": "tensors",
+    "Backbone": "graftwork.backbone",
+    "load_backbone": "graftwork.backbone",
+    "Checked": "graftwork.checking",
+    "check": "graftwork.checking",
+    "fit": "graftwork.fitting",
+    "Head": "graftwork.heads",
+    "Given": "graftwork.objectives",
+    "Objective": "graftwork.objectives",
+    "hub_state": "graftwork.pretrained",
+    "load_pretrained": "graftwork.pretrained",
+    "new_model": "graftwork.pretrained",
+    "save_new": "graftwork.pretrained",
+    "Pretrained": "graftwork.pretraining",
+    "pretrain": "graftwork.pretraining",
+    "Data": "graftwork.reading",
+    "data": "graftwork.reading",
+    "Run": "graftwork.runs",
+    "load": "graftwork.runs",
+    "ShapesOnly": "graftwork.shapes",
+    "pooled_dims": "graftwork.shapes",
+    "Apply": "graftwork.stages",
+    "Stage": "graftwork.stages",
+    "State": "graftwork.stages",
+    "fold": "graftwork.stages",
+    "masked_mean": "graftwork.stages",
+    "spatial_mean": "graftwork.stages",
+    "Stream": "graftwork.streaming",
+    "stream": "graftwork.streaming",
+    "load_tensors": "graftwork.tensors",
 }
 
 
@@ -119,7 +119,7 @@ def __getattr__(name: str) -> Any:
     if name == "sklearn":
         return importlib.import_module("graftwork.sklearn")
     if name in _LATER:
-        return getattr(importlib.import_module(f"graftwork.{_LATER[name]}"), name)
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'graftwork' has no attribute '{name}'")
 
 
