@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import graftwork as gw
-from graftwork import RunError, UsageError, accelerating, loop, processes, sampling
+from graftwork import RunError, UsageError, accelerating, loop, sampling
+from graftwork.runtime import processes
 from graftwork.settings import Settings, decide, factor
 from graftwork.standing import Progress
 

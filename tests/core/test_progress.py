@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from graftwork import progress
+from graftwork.runtime import progress
 
 
 class Terminal(io.StringIO):

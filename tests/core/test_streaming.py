@@ -16,7 +16,7 @@ import torch
 
 import graftwork as gw
 from graftwork import DataError, InputMismatch, UsageError, parts, streaming, tables
-from graftwork.parallel import beside
+from graftwork.runtime.parallel import beside
 
 
 @pytest.fixture

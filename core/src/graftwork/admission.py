@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from graftwork import registry
 from graftwork.contracts import Exactly, ObservedInput, Within, show
 from graftwork.errors import DataError, InputMismatch, UsageError
-from graftwork.parallel import ahead
 from graftwork.reading import Data
+from graftwork.runtime.parallel import ahead
 from graftwork.specs import ArchitectureSpec, BackboneSpec, ObjectiveSpec, load_factory
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from graftwork import policies, processes, registry
+from graftwork import policies, registry
 from graftwork.agreement import Agreement
 from graftwork.errors import UsageError
 from graftwork.examples import Augmentation, Views, check_long
@@ -18,6 +18,7 @@ from graftwork.policies import FreezePolicy
 from graftwork.precision import check_precision
 from graftwork.reading import Data, allow_bad
 from graftwork.runs import check_free
+from graftwork.runtime import processes
 from graftwork.settings import Settings, decide
 from graftwork.specs import BackboneSpec, HeadSpec, Modality, load_factory
 from graftwork.splits import check_fraction, check_labels, labelled, split

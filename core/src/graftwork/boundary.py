@@ -18,10 +18,10 @@ from torch import Tensor
 
 from graftwork.examples import Batch, Examples, Views, assemble, batches, pad
 from graftwork.extraction import Cache
-from graftwork.parallel import ahead
 from graftwork.precision import rounding
-from graftwork.progress import track
 from graftwork.reading import Bad
+from graftwork.runtime.parallel import ahead
+from graftwork.runtime.progress import track
 from graftwork.sharing import share
 from graftwork.stages import State
 from graftwork.store import Row, Space

@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from graftwork import processes
 from graftwork.errors import GraftworkError, RunError
 from graftwork.layout import unfinished_folder
+from graftwork.runtime import processes
 
 KEPT = 2
 

@@ -17,7 +17,7 @@ from graftwork.errors import Diverged
 from graftwork.examples import batches
 from graftwork.logs import Log
 from graftwork.objectives import Given, Objective
-from graftwork.parallel import ahead
+from graftwork.runtime.parallel import ahead
 from graftwork.sampling import order
 from graftwork.settings import Decided, Settings, factor
 from graftwork.standing import Progress

@@ -15,11 +15,11 @@ from torch import Tensor
 from graftwork.backbone import Backbone
 from graftwork.contracts import show
 from graftwork.errors import Unreadable, UsageError
-from graftwork.parallel import ahead
 from graftwork.pipeline import Pipeline
 from graftwork.provenance import core, made_by
 from graftwork.readers import Raw, Window
 from graftwork.reading import Bad
+from graftwork.runtime.parallel import ahead
 from graftwork.specs import Modality
 from graftwork.stages import State
 

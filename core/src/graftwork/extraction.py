@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork import processes
 from graftwork.backbone import Backbone
 from graftwork.errors import StoreError, Unreadable
 from graftwork.examples import Examples, Long, batches
-from graftwork.parallel import ahead
 from graftwork.parts import matrix, release
 from graftwork.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
-from graftwork.progress import track
 from graftwork.readers import Window
 from graftwork.reading import Bad
+from graftwork.runtime import processes
+from graftwork.runtime.parallel import ahead
+from graftwork.runtime.progress import track
 from graftwork.sharing import share
 from graftwork.stages import Stage, State
 from graftwork.store import Row, Space, Store

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from graftwork import freeze as freezing
-from graftwork import origin, processes, registry
+from graftwork import origin, registry
 from graftwork.agreement import Agreement
 from graftwork.asking import HEEDED, Asked, request, settle
 from graftwork.backbone import Backbone
@@ -27,6 +27,7 @@ from graftwork.pipeline import Pipeline
 from graftwork.reading import MOST_BAD, Data
 from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run
+from graftwork.runtime import processes
 from graftwork.settings import Options, Settings
 from graftwork.splits import check_labels, part, split
 from graftwork.store import Store, opened, temporary

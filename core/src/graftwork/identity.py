@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from graftwork import origin
-from graftwork.parallel import ahead
 from graftwork.reading import Data
+from graftwork.runtime.parallel import ahead
 from graftwork.specs import load_factory
 
 

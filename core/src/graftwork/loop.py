@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from graftwork import freeze, processes, solver
+from graftwork import freeze, solver
 from graftwork.accelerating import accelerated, training_precision
 from graftwork.boundary import Boundary
 from graftwork.checkpoints import Unfinished
@@ -31,8 +31,9 @@ from graftwork.heads import Head
 from graftwork.logs import Log
 from graftwork.metrics import classification
 from graftwork.model import Grafted
-from graftwork.parallel import ahead
 from graftwork.policies import Plan
+from graftwork.runtime import processes
+from graftwork.runtime.parallel import ahead
 from graftwork.sampling import Part, divide, example_weights, order
 from graftwork.settings import Settings, decide, factor
 from graftwork.specs import load_factory

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import torch
 
-from graftwork import processes
 from graftwork.errors import GraftworkError
+from graftwork.runtime import processes
 
 
 def resolve_device(word: str) -> torch.device:

@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import torch
 from safetensors.torch import save_file
 
-from graftwork import admission, origin, processes, registry
+from graftwork import admission, origin, registry
 from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
 from graftwork.backbone import Backbone, load_backbone
@@ -33,6 +33,7 @@ from graftwork.objectives import Given, Objective, OfBackbone, Teacher
 from graftwork.pipeline import Pipeline
 from graftwork.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.runs import check_free
+from graftwork.runtime import processes
 from graftwork.settings import Decided, Options, Settings, decide
 from graftwork.specs import load_factory
 from graftwork.splits import labelled

@@ -14,9 +14,9 @@ from graftwork.contracts import ObservedInput, Value
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
 from graftwork.inside import Inside
 from graftwork.listing import Listing, readable
-from graftwork.parallel import ahead
-from graftwork.progress import track
 from graftwork.readers import Raw, Reader
+from graftwork.runtime.parallel import ahead
+from graftwork.runtime.progress import track
 from graftwork.specs import Modality, load_factory
 
 MOST_BAD = 0.05

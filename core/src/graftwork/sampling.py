@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from graftwork import processes
+from graftwork.runtime import processes
 
 WINDOW = 32
 """Batches that are filled together, so that each holds examples of like length and is hardly padded."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graftwork.locks import lock
+from graftwork.runtime.locks import lock
 
 PLACE = np.dtype(
     [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("unread", "f8")]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from graftwork import processes
+from graftwork.runtime import processes
 
 
 def groups(owner: str, trained: Mapping[str, nn.Parameter], lr: float, decay: float) -> list[dict[str, Any]]:

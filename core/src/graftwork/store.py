@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from graftwork.errors import StoreError, UsageError
-from graftwork.locks import lock, locked, unlink_unless_locked
+from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 from graftwork.shards import PLACE, Row, Writer, pack, unpack
 
 FORMAT = 1

@@ -12,8 +12,8 @@ import pyarrow as pa
 from graftwork import folders
 from graftwork.columns import Columns, known_splits, no_rows
 from graftwork.listing import Listing
-from graftwork.parallel import beside
 from graftwork.reading import Data, check_no_columns, observe
+from graftwork.runtime.parallel import beside
 from graftwork.sources import Tables, open_source
 from graftwork.specs import Modality
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graftwork import processes
 from graftwork.builtin import POLICIES
 from graftwork.cli import cache, output
 from graftwork.cli.output import Json
 from graftwork.errors import ConfigError, DataError, GraftworkError, UsageError
 from graftwork.layout import unfinished_folder
+from graftwork.runtime import processes
 
 if TYPE_CHECKING:
     from graftwork.reading import Data
