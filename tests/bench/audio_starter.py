@@ -48,7 +48,8 @@ from graftwork.examples import Examples
 from graftwork.extraction import Extractor, Features
 from graftwork.parts import Part
 from graftwork.pipeline import Pipeline
-from graftwork.specs import BackboneSpec, load_factory
+from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.factories import load_factory
 
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))

@@ -15,7 +15,7 @@ from PIL import Image
 
 import graftwork as gw
 from graftwork.registry import modalities
-from graftwork.specs import load_factory
+from graftwork.specs.factories import load_factory
 
 
 def build(name: str):

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 import graftwork as gw
 from graftwork import RunError, UsageError, accelerating, loop, sampling
 from graftwork.runtime import processes
-from graftwork.settings import Settings, decide, factor
+from graftwork.specs.settings import Settings, decide, factor
 from graftwork.standing import Progress
 
 FAST: dict[str, Any] = {"epochs": 3, "batch_size": 8, "checkpoint_every": 0.0, "patience": 0}

@@ -9,7 +9,7 @@ import pytest
 
 from graftwork import DataError, UnknownName, WeightsUnavailable, registry
 from graftwork.plugins import installed
-from graftwork.weights import PackagedWeights
+from graftwork.specs.weights import PackagedWeights
 
 
 def test_an_unknown_backbone_is_answered_with_the_nearest_names() -> None:

@@ -210,7 +210,7 @@ def test_one_byte_of_a_file_and_one_number_of_its_preparation_are_seen(photos, m
 def test_objects_that_look_alike_to_a_glance_are_told_apart() -> None:
     from PIL import Image
 
-    from graftwork.readers import Raw
+    from graftwork.specs.readers import Raw
     from graftwork_image.reader import ImageReader
 
     grey = Image.new("P", (2, 2), 1)

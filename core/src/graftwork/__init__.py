@@ -8,23 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from graftwork.agreement import Agreement, Step, agree
-from graftwork.contracts import (
-    Anything,
-    AtLeast,
-    AtMost,
-    Exactly,
-    Fact,
-    InputContract,
-    ObservedInput,
-    OneOf,
-    Preferably,
-    Requirement,
-    Sighting,
-    Value,
-    Within,
-    show,
-)
 from graftwork.errors import (
     ConfigError,
     ContractMismatch,
@@ -45,26 +28,36 @@ from graftwork.errors import (
     WeightsUnavailable,
 )
 from graftwork.hooks import API_VERSION, hookimpl
-from graftwork.layout import ModelFolder
 from graftwork.policies import FreezePolicy, Plan, StagePlan
-from graftwork.readers import Likeness, Raw, Reader, Window
 from graftwork.registry import preparer
-from graftwork.settings import Settings
-from graftwork.specs import (
-    Adapter,
-    ArchitectureSpec,
-    BackboneSpec,
-    Converter,
-    Demo,
-    FreezePolicySpec,
-    HeadSpec,
-    Modality,
-    ObjectiveSpec,
-    Recipe,
-    Resolver,
-    TaskSpec,
+from graftwork.specs.agreement import Agreement, Step, agree
+from graftwork.specs.backbone import BackboneSpec, Recipe, Resolver
+from graftwork.specs.contracts import (
+    Anything,
+    AtLeast,
+    AtMost,
+    Exactly,
+    Fact,
+    InputContract,
+    ObservedInput,
+    OneOf,
+    Preferably,
+    Requirement,
+    Sighting,
+    Value,
+    Within,
+    show,
 )
-from graftwork.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
+from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.demo import Demo
+from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.hub_folder import ModelFolder
+from graftwork.specs.modality import Modality
+from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.readers import Likeness, Raw, Reader, Window
+from graftwork.specs.settings import Settings
+from graftwork.specs.task import HeadSpec, TaskSpec
+from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
 if TYPE_CHECKING:
     from graftwork.backbone import Backbone, load_backbone

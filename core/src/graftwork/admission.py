@@ -7,14 +7,16 @@ import math
 from typing import TYPE_CHECKING
 
 from graftwork import registry
-from graftwork.contracts import Exactly, ObservedInput, Within, show
 from graftwork.errors import DataError, InputMismatch, UsageError
 from graftwork.reading import Data
 from graftwork.runtime.parallel import ahead
-from graftwork.specs import ArchitectureSpec, BackboneSpec, ObjectiveSpec, load_factory
+from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.contracts import Exactly, ObservedInput, Within, show
+from graftwork.specs.factories import load_factory
+from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 
 if TYPE_CHECKING:
-    from graftwork.readers import Raw
+    from graftwork.specs.readers import Raw
 
 
 def sized(word: str) -> tuple[ArchitectureSpec, str]:

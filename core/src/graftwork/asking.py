@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from graftwork import policies, registry
-from graftwork.agreement import Agreement
 from graftwork.errors import UsageError
 from graftwork.examples import Augmentation, Views, check_long
 from graftwork.logs import check_tensorboard
@@ -19,8 +18,12 @@ from graftwork.precision import check_precision
 from graftwork.reading import Data, allow_bad
 from graftwork.runs import check_free
 from graftwork.runtime import processes
-from graftwork.settings import Settings, decide
-from graftwork.specs import BackboneSpec, HeadSpec, Modality, load_factory
+from graftwork.specs.agreement import Agreement
+from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.factories import load_factory
+from graftwork.specs.modality import Modality
+from graftwork.specs.settings import Settings, decide
+from graftwork.specs.task import HeadSpec
 from graftwork.splits import check_fraction, check_labels, labelled, split
 from graftwork.streaming import Stream
 from graftwork.trainer import exact

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftwork import origin
 from graftwork.errors import GraftworkError, PluginFault
 from graftwork.pretrained import hub_state
-from graftwork.readers import Window
 from graftwork.registry import preparer
-from graftwork.specs import BackboneSpec, load_factory
+from graftwork.specs import pretraining_card
+from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.factories import load_factory
+from graftwork.specs.readers import Window
 from graftwork.stages import Stage, State, fold
 from graftwork.tensors import reason
 
@@ -117,7 +118,7 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     """
     weights = spec.weights.obtain(spec.name) if pretrained else None
     if weights is not None and weights.is_dir():
-        origin.verify(weights)
+        pretraining_card.verify(weights)
     build = load_factory(spec.factory)
     try:
         backbone = build(spec, weights)

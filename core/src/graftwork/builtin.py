@@ -1,7 +1,10 @@
 """What the core itself brings, through the same hooks as any plugin: no modality, one task, one head, the policies."""
 
 from graftwork.hooks import API_VERSION, hookimpl
-from graftwork.specs import FreezePolicySpec, HeadSpec, ObjectiveSpec, Recipe, TaskSpec
+from graftwork.specs.backbone import Recipe
+from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.pretraining import ObjectiveSpec
+from graftwork.specs.task import HeadSpec, TaskSpec
 
 api_version = API_VERSION
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from graftwork import near, registry
-from graftwork.agreement import Agreement
-from graftwork.contracts import plural, show
 from graftwork.errors import InputMismatch
 from graftwork.listing import Listing, fold_label
-from graftwork.readers import Likeness, Raw, Reader
 from graftwork.reading import MOST_BAD, Data, Raws, list_source, observe
-from graftwork.specs import load_factory
+from graftwork.specs.agreement import Agreement
+from graftwork.specs.contracts import plural, show
+from graftwork.specs.factories import load_factory
+from graftwork.specs.readers import Likeness, Raw, Reader
 
 FEW = 10
 """A label with fewer examples is judged by one or two held-out ones."""

@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from graftwork.errors import GraftworkError, RunError
-from graftwork.layout import unfinished_folder
 from graftwork.runtime import processes
+from graftwork.specs.hub_folder import unfinished_folder
 
 KEPT = 2
 

@@ -17,7 +17,7 @@ from graftwork.inside import Inside
 from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files, readable
 from graftwork.plugins import installed
 from graftwork.registry import modalities
-from graftwork.specs import Modality
+from graftwork.specs.modality import Modality
 
 INPUT_NAMES = (
     "text", "sentence", "message", "utterance", "review", "content", "body", "question", "query", "tweet",

@@ -19,7 +19,7 @@ from graftwork.logs import Log
 from graftwork.objectives import Given, Objective
 from graftwork.runtime.parallel import ahead
 from graftwork.sampling import order
-from graftwork.settings import Decided, Settings, factor
+from graftwork.specs.settings import Decided, Settings, factor
 from graftwork.standing import Progress
 from graftwork.steps import groups, seed_step
 

@@ -17,7 +17,8 @@ from graftwork.parts import Part
 from graftwork.plugins import installed
 from graftwork.reading import Data
 from graftwork.reading import data as read_data
-from graftwork.specs import Demo, load_factory
+from graftwork.specs.demo import Demo
+from graftwork.specs.factories import load_factory
 from graftwork.splits import sort_labels, split
 
 SEED = 0

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from graftwork.backbone import Backbone
-from graftwork.contracts import show
 from graftwork.errors import Unreadable, UsageError
 from graftwork.pipeline import Pipeline
 from graftwork.provenance import core, made_by
-from graftwork.readers import Raw, Window
 from graftwork.reading import Bad
 from graftwork.runtime.parallel import ahead
-from graftwork.specs import Modality
+from graftwork.specs.contracts import show
+from graftwork.specs.modality import Modality
+from graftwork.specs.readers import Raw, Window
 from graftwork.stages import State
 
 MOST_ROWS = 512

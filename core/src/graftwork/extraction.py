@@ -20,12 +20,12 @@ from graftwork.errors import StoreError, Unreadable
 from graftwork.examples import Examples, Long, batches
 from graftwork.parts import matrix, release
 from graftwork.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
-from graftwork.readers import Window
 from graftwork.reading import Bad
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track
 from graftwork.sharing import share
+from graftwork.specs.readers import Window
 from graftwork.stages import Stage, State
 from graftwork.store import Row, Space, Store
 

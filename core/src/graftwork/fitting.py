@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from graftwork import freeze as freezing
-from graftwork import origin, registry
-from graftwork.agreement import Agreement
+from graftwork import registry
 from graftwork.asking import HEEDED, Asked, request, settle
 from graftwork.backbone import Backbone
 from graftwork.checkpoints import Unfinished, begun
-from graftwork.contracts import ObservedInput
 from graftwork.errors import GraftworkError
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
@@ -28,7 +26,10 @@ from graftwork.reading import MOST_BAD, Data
 from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run
 from graftwork.runtime import processes
-from graftwork.settings import Options, Settings
+from graftwork.specs import pretraining_card
+from graftwork.specs.agreement import Agreement
+from graftwork.specs.contracts import ObservedInput
+from graftwork.specs.settings import Options, Settings
 from graftwork.splits import check_labels, part, split
 from graftwork.store import Store, opened, temporary
 from graftwork.streaming import Stream
@@ -281,10 +282,10 @@ class _Fitting:
 
     def _overlap(self) -> dict[str, Any] | None:
         """How many of the examples the encoder was pretrained on, where its card says on which."""
-        folder = origin.of(self.settled.spec.weights.find())
+        folder = pretraining_card.of(self.settled.spec.weights.find())
         if folder is None or isinstance(self.data, Stream):
             return None
-        found = origin.overlap(folder, contents(self.data))
+        found = pretraining_card.overlap(folder, contents(self.data))
         if found:
             self.warnings.append(
                 f"{found} of {len(self.data)} {self.data.observed.items} are among those that "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from graftwork.agreement import Agreement
-from graftwork.contracts import ObservedInput
 from graftwork.examples import Examples, Long
 from graftwork.extraction import Extractor, Features
 from graftwork.parts import Growing
 from graftwork.pipeline import Pipeline
 from graftwork.reading import Bad, Data, allow_bad
+from graftwork.specs.agreement import Agreement
+from graftwork.specs.contracts import ObservedInput
 from graftwork.splits import labelled
 
 Agree = Callable[[ObservedInput], Agreement]

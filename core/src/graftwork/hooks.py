@@ -4,19 +4,13 @@ from collections.abc import Iterable
 
 import pluggy
 
-from graftwork.specs import (
-    Adapter,
-    ArchitectureSpec,
-    BackboneSpec,
-    Converter,
-    Demo,
-    FreezePolicySpec,
-    HeadSpec,
-    Modality,
-    ObjectiveSpec,
-    Resolver,
-    TaskSpec,
-)
+from graftwork.specs.backbone import BackboneSpec, Resolver
+from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.demo import Demo
+from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.modality import Modality
+from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.task import HeadSpec, TaskSpec
 
 GROUP = "graftwork"
 API_VERSION = 1

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from graftwork import origin
 from graftwork.reading import Data
 from graftwork.runtime.parallel import ahead
-from graftwork.specs import load_factory
+from graftwork.specs import pretraining_card
+from graftwork.specs.factories import load_factory
 
 
 def contents(data: Data, numbers: Sequence[int] | None = None) -> Iterator[bytes]:
     """A digest of the content of every example, or of those with these numbers: of a file's bytes, or a value."""
     reader = load_factory(data.modality.reader)()
     raws = data.raws if numbers is None else (data.raws[number] for number in numbers)
-    return ahead(lambda raw: origin.digest(raw.content() if raw.path else reader.digest(raw)), raws)
+    return ahead(lambda raw: pretraining_card.digest(raw.content() if raw.path else reader.digest(raw)), raws)
 
 
 def fingerprint(data: Data) -> str:

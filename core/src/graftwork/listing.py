@@ -12,7 +12,7 @@ from graftwork.errors import DataError
 from graftwork.inside import Inside
 from graftwork.plugins import installed
 from graftwork.registry import modalities
-from graftwork.specs import Modality
+from graftwork.specs.modality import Modality
 
 SPLITS = {
     "train": "train",

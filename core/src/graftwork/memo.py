@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from graftwork import freeze
 from graftwork.backbone import Backbone, load_backbone
-from graftwork.specs import BackboneSpec
+from graftwork.specs.backbone import BackboneSpec
 
 
 class Loaded(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graftwork.readers import Likeness
+from graftwork.specs.readers import Likeness
 
 WHOLE = 16
 """Up to this many that share a slice, each is compared with each; of more, each with its next ones in order."""

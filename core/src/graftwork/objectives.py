@@ -19,7 +19,7 @@ from graftwork.boundary import Boundary
 from graftwork.errors import DataError, UsageError
 from graftwork.examples import Batch, Examples
 from graftwork.extraction import Cache, Extractor
-from graftwork.specs import Modality
+from graftwork.specs.modality import Modality
 from graftwork.stages import State, fold
 
 MET = 512

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from graftwork.agreement import words
-from graftwork.contracts import plural, show
 from graftwork.errors import DataError, Unreadable
+from graftwork.specs.agreement import words
+from graftwork.specs.contracts import plural, show
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430 }

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from graftwork.agreement import Agreement
-from graftwork.contracts import InputContract, Value
 from graftwork.errors import Unreadable
 from graftwork.provenance import made_by
-from graftwork.readers import Raw, Reader, Window
 from graftwork.registry import adapter, converter
 from graftwork.registry import modality as find_modality
-from graftwork.specs import Modality, load_factory
+from graftwork.specs.agreement import Agreement
+from graftwork.specs.contracts import InputContract, Value
+from graftwork.specs.factories import load_factory
+from graftwork.specs.modality import Modality
+from graftwork.specs.readers import Raw, Reader, Window
 
 
 class _Conversion(NamedTuple):

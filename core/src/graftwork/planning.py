@@ -10,7 +10,7 @@ import torch
 from graftwork import freeze, policies, registry
 from graftwork.backbone import load_backbone
 from graftwork.policies import Plan
-from graftwork.settings import Settings, decide
+from graftwork.specs.settings import Settings, decide
 
 
 @dataclass(frozen=True)

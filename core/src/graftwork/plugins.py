@@ -20,19 +20,13 @@ from graftwork import builtin, config, hooks
 from graftwork.config import Config
 from graftwork.errors import PluginConflict
 from graftwork.reports import PluginReport, watched
-from graftwork.specs import (
-    Adapter,
-    ArchitectureSpec,
-    BackboneSpec,
-    Converter,
-    Demo,
-    FreezePolicySpec,
-    HeadSpec,
-    Modality,
-    ObjectiveSpec,
-    Resolver,
-    TaskSpec,
-)
+from graftwork.specs.backbone import BackboneSpec, Resolver
+from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.demo import Demo
+from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.modality import Modality
+from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.task import HeadSpec, TaskSpec
 
 # What each hook may yield, and the name under which two plugins would clash.
 KINDS: Mapping[str, tuple[type, Any]] = {

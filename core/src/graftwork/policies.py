@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 
 from graftwork.errors import PluginFault, UsageError
 from graftwork.registry import freeze_policy
-from graftwork.specs import load_factory
+from graftwork.specs.factories import load_factory
 
 NORMS = "@norm"
 """In the place of a glob: the parameters of normalisation layers."""

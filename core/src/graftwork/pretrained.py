@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from graftwork.errors import UsageError, WeightsMismatch
-from graftwork.layout import WEIGHTS
+from graftwork.specs.hub_folder import WEIGHTS
 from graftwork.tensors import reason
 
 Model = TypeVar("Model")

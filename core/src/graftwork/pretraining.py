@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import torch
 from safetensors.torch import save_file
 
-from graftwork import admission, origin, registry
+from graftwork import admission, registry
 from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
 from graftwork.backbone import Backbone, load_backbone
@@ -26,7 +26,6 @@ from graftwork.examples import Changed, Examples
 from graftwork.extraction import Cache
 from graftwork.freeze import weights_digest
 from graftwork.identity import contents, fingerprint
-from graftwork.layout import WEIGHTS
 from graftwork.machine import meet, memory, resolve_device, versions
 from graftwork.memo import load_frozen
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
@@ -34,8 +33,10 @@ from graftwork.pipeline import Pipeline
 from graftwork.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.runs import check_free
 from graftwork.runtime import processes
-from graftwork.settings import Decided, Options, Settings, decide
-from graftwork.specs import load_factory
+from graftwork.specs import pretraining_card
+from graftwork.specs.factories import load_factory
+from graftwork.specs.hub_folder import WEIGHTS
+from graftwork.specs.settings import Decided, Options, Settings, decide
 from graftwork.splits import labelled
 from graftwork.standing import Progress
 from graftwork.store import Store, opened, temporary
@@ -316,8 +317,8 @@ class _Pretraining:
             "versions": versions(),
         }  # fmt: skip
         digests = contents(data, [*given.train, *given.held])
-        card = origin.write(self.folder, about, digests)
-        (self.folder / "README.md").write_text(origin.describe(card), encoding="utf-8")
+        card = pretraining_card.write(self.folder, about, digests)
+        (self.folder / "README.md").write_text(pretraining_card.describe(card), encoding="utf-8")
         loaded = load_backbone(registry.backbone(f"local:{self.folder}"))
         if isinstance(objective, OfBackbone) and not _same(loaded, given.backbone):
             raise RunError(

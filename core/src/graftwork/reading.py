@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
-from graftwork.agreement import Agreement
-from graftwork.contracts import ObservedInput, Value
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
 from graftwork.inside import Inside
 from graftwork.listing import Listing, readable
-from graftwork.readers import Raw, Reader
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track
-from graftwork.specs import Modality, load_factory
+from graftwork.specs.agreement import Agreement
+from graftwork.specs.contracts import ObservedInput, Value
+from graftwork.specs.factories import load_factory
+from graftwork.specs.modality import Modality
+from graftwork.specs.readers import Raw, Reader
 
 MOST_BAD = 0.05
 """The part of the data that may be left out as unreadable before a fit is refused."""

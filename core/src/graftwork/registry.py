@@ -6,23 +6,18 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from graftwork.agreement import Agreement, Step, agree
-from graftwork.contracts import InputContract, ObservedInput, show
 from graftwork.errors import UnknownName, UsageError, WeightsUnavailable
 from graftwork.plugins import installed
 from graftwork.resolving import resolve
-from graftwork.specs import (
-    Adapter,
-    ArchitectureSpec,
-    BackboneSpec,
-    Converter,
-    FreezePolicySpec,
-    HeadSpec,
-    Modality,
-    ObjectiveSpec,
-    TaskSpec,
-    load_factory,
-)
+from graftwork.specs.agreement import Agreement, Step, agree
+from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.contracts import InputContract, ObservedInput, show
+from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.factories import load_factory
+from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.modality import Modality
+from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.task import HeadSpec, TaskSpec
 
 
 def modalities() -> list[Modality]:

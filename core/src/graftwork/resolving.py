@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from graftwork import origin
 from graftwork.errors import DataError, UnknownName
-from graftwork.layout import ModelFolder
 from graftwork.plugins import installed
-from graftwork.specs import BackboneSpec, load_factory
-from graftwork.weights import HubWeights
+from graftwork.specs import pretraining_card
+from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.factories import load_factory
+from graftwork.specs.hub_folder import ModelFolder
+from graftwork.specs.weights import HubWeights
 
 
 def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
@@ -44,7 +45,7 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
 def local(name: str, identifier: str) -> ModelFolder:
     """A folder of the user's own.
 
-    Raises `DataError` when it holds no config.json, and what `origin.read` raises where it was pretrained here.
+    Raises `DataError` when it holds no config.json, and what `pretraining_card.read` raises where it was pretrained here.
     """
     folder = Path(identifier).expanduser()
     if not (folder / "config.json").is_file():
@@ -53,7 +54,7 @@ def local(name: str, identifier: str) -> ModelFolder:
             "Name a folder that holds config.json and model.safetensors.",
         )
     found = ModelFolder(name, folder)
-    return replace(found, card=origin.read(folder, found.config))
+    return replace(found, card=pretraining_card.read(folder, found.config))
 
 
 def hub(name: str, identifier: str) -> ModelFolder:

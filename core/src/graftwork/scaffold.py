@@ -13,10 +13,10 @@ from pprint import pformat
 from string import Template
 from textwrap import indent
 
-from graftwork import origin
 from graftwork.errors import DataError, UsageError
-from graftwork.layout import WEIGHTS, read_json
 from graftwork.registry import backbone, modalities
+from graftwork.specs import pretraining_card
+from graftwork.specs.hub_folder import WEIGHTS, read_json
 
 NAMES = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -228,10 +228,10 @@ def publish(name: str, model: Path, folder: Path) -> Path:
 
     place = _free(name, folder)
     spec = backbone(f"local:{model}")
-    card = origin.read(model, spec.config or read_json(model / "config.json"))
+    card = pretraining_card.read(model, spec.config or read_json(model / "config.json"))
     if card is None:
         raise DataError(
-            f"'{model}' has no card, {origin.CARD}, so what its weights were trained on is not known.",
+            f"'{model}' has no card, {pretraining_card.CARD}, so what its weights were trained on is not known.",
             "Name a folder that graftwork pretrain wrote.",
         )
     spec = load_backbone(spec).spec

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from graftwork.errors import DataError
 from graftwork.inside import Inside
+from graftwork.specs.weights import hub_unreachable, offline
 from graftwork.tables import PIECE, SUFFIXES, read_pieces, read_table
-from graftwork.weights import hub_unreachable, offline
 
 
 class Tables(ABC):

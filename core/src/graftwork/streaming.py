@@ -15,7 +15,7 @@ from graftwork.listing import Listing
 from graftwork.reading import Data, check_no_columns, observe
 from graftwork.runtime.parallel import beside
 from graftwork.sources import Tables, open_source
-from graftwork.specs import Modality
+from graftwork.specs.modality import Modality
 
 MOST_ROWS, MOST_BYTES = 4096, 64 * 2**20
 """A chunk is read to its end when it has as many rows, or as many bytes."""

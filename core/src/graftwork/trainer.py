@@ -24,7 +24,8 @@ from graftwork.metrics import classification
 from graftwork.parts import Part
 from graftwork.policies import FreezePolicy, Plan
 from graftwork.sampling import example_weights
-from graftwork.specs import HeadSpec, load_factory
+from graftwork.specs.factories import load_factory
+from graftwork.specs.task import HeadSpec
 
 
 @dataclass(frozen=True)

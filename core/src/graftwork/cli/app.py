@@ -18,8 +18,8 @@ from graftwork.builtin import POLICIES
 from graftwork.cli import cache, output
 from graftwork.cli.output import Json
 from graftwork.errors import ConfigError, DataError, GraftworkError, UsageError
-from graftwork.layout import unfinished_folder
 from graftwork.runtime import processes
+from graftwork.specs.hub_folder import unfinished_folder
 
 if TYPE_CHECKING:
     from graftwork.reading import Data

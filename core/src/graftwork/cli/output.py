@@ -236,8 +236,8 @@ def checked(found: Any, page: Any, json: bool) -> None:
     if json:
         document(found.as_json())
         return
-    from graftwork.agreement import words
-    from graftwork.contracts import MANY, plural, show
+    from graftwork.specs.agreement import words
+    from graftwork.specs.contracts import MANY, plural, show
 
     observed = found.data.observed
     labels = f" under {plural(len(found.labels), 'label')}" if found.labels else ""

@@ -17,16 +17,17 @@ from torch import Tensor
 from graftwork import freeze as freezing
 from graftwork import registry
 from graftwork.backbone import Backbone, load_backbone
-from graftwork.contracts import ObservedInput, show
 from graftwork.errors import GraftworkError, InputMismatch, UsageError, WeightsUnavailable
 from graftwork.pipeline import Pipeline
 from graftwork.policies import Plan, StagePlan
-from graftwork.readers import Raw, Reader
-from graftwork.specs import BackboneSpec, load_factory
+from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.contracts import ObservedInput, show
+from graftwork.specs.factories import load_factory
+from graftwork.specs.readers import Raw, Reader
+from graftwork.specs.weights import FolderWeights
 from graftwork.stages import State, fold
 from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, violations
-from graftwork.weights import FolderWeights
 
 CLOSE = 1e-4
 """How far features may lie apart that ought to be the same, as a part of their greatest number."""

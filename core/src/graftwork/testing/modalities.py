@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from graftwork import registry
-from graftwork.contracts import Value, show
 from graftwork.errors import Unreadable
-from graftwork.readers import Likeness, Raw, Reader
 from graftwork.reading import data as read_data
-from graftwork.specs import Converter, load_factory
+from graftwork.specs.contracts import Value, show
+from graftwork.specs.convert import Converter
+from graftwork.specs.factories import load_factory
+from graftwork.specs.readers import Likeness, Raw, Reader
 from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, outside, sample
 

@@ -14,10 +14,11 @@ from safetensors.torch import load_file
 from graftwork import registry
 from graftwork.backbone import load_backbone
 from graftwork.errors import UsageError
-from graftwork.layout import WEIGHTS
 from graftwork.plugins import installed
-from graftwork.readers import Reader
-from graftwork.specs import ArchitectureSpec, load_factory
+from graftwork.specs.factories import load_factory
+from graftwork.specs.hub_folder import WEIGHTS
+from graftwork.specs.pretraining import ArchitectureSpec
+from graftwork.specs.readers import Reader
 from graftwork.testing.kit import Nonconformance, NotChecked, Registered, check
 from graftwork.testing.samples import examples, write_data
 

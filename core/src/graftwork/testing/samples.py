@@ -7,12 +7,13 @@ import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from graftwork.contracts import Exactly, InputContract, OneOf, Requirement, Value, Within
 from graftwork.errors import GraftworkError
-from graftwork.readers import Raw, Reader
 from graftwork.registry import converters
 from graftwork.registry import modality as find_modality
-from graftwork.specs import Modality, load_factory
+from graftwork.specs.contracts import Exactly, InputContract, OneOf, Requirement, Value, Within
+from graftwork.specs.factories import load_factory
+from graftwork.specs.modality import Modality
+from graftwork.specs.readers import Raw, Reader
 from graftwork.testing.kit import NotChecked
 
 

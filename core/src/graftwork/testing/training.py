@@ -8,7 +8,8 @@ from graftwork import registry
 from graftwork.errors import UnknownName, UsageError
 from graftwork.heads import Head
 from graftwork.policies import FreezePolicy
-from graftwork.specs import HeadSpec, load_factory
+from graftwork.specs.factories import load_factory
+from graftwork.specs.task import HeadSpec
 from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
 
 ARGUMENTS = ("", "1", "2", "0.9", "r=2", "*")

@@ -13,7 +13,7 @@ from pathlib import Path
 import graftwork as gw
 from graftwork.demo import baseline
 from graftwork.plugins import installed
-from graftwork.specs import load_factory
+from graftwork.specs.factories import load_factory
 
 SEEDS = (0, 1, 2)
 FITS = (

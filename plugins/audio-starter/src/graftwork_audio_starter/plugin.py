@@ -15,7 +15,7 @@ from graftwork import (
     Within,
     hookimpl,
 )
-from graftwork.layout import read_json
+from graftwork.specs.hub_folder import read_json
 
 api_version = API_VERSION
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from graftwork import BackboneSpec, DataError, InputContract, ModelFolder
-from graftwork.layout import ANY_WEIGHTS
+from graftwork.specs.hub_folder import ANY_WEIGHTS
 from graftwork_audio.families import WHOLE
 from graftwork_audio.plugin import RECIPE, reads
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graftwork import BackboneSpec, DataError, ModelFolder
-from graftwork.layout import ANY_WEIGHTS
+from graftwork.specs.hub_folder import ANY_WEIGHTS
 from graftwork_image.families import MAPPED, WHOLE
 from graftwork_image.plugin import CONVOLUTIONAL, TRANSFORMER, reads
 

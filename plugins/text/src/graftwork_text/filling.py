@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from graftwork import WeightsMismatch
-from graftwork.layout import WEIGHTS
+from graftwork.specs.hub_folder import WEIGHTS
 from graftwork_text.tokens import TextEncoder
 
 LEGACY = {"gamma": "weight", "beta": "bias"}

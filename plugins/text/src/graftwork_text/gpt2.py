@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from graftwork import Apply, BackboneSpec, PluginFault, Stage, State
-from graftwork.layout import read_json
+from graftwork.specs.hub_folder import read_json
 from graftwork_text.bert import ACTIVATIONS, draw, table
 from graftwork_text.families import GPT2
 from graftwork_text.filling import filled

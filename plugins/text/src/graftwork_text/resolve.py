@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graftwork import BackboneSpec, DataError, ModelFolder
-from graftwork.layout import ANY_WEIGHTS, WEIGHTS
+from graftwork.specs.hub_folder import ANY_WEIGHTS, WEIGHTS
 from graftwork_text.families import FAMILIES, GPT2, WHOLE
 from graftwork_text.plugin import reads, recipe, stages
 from graftwork_text.tokenizer import digest, lowers

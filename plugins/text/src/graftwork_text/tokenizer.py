@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftwork import DataError
-from graftwork.layout import read_json
+from graftwork.specs.hub_folder import read_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

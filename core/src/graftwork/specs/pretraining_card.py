@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.errors import DataError, WeightsMismatch
-from graftwork.layout import read_json
+from graftwork.specs.hub_folder import read_json
 
 CARD = "graftwork.json"
 EXAMPLES = "examples.bin"

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple, TypedDict
 
 from graftwork.errors import UsageError
-from graftwork.specs import Recipe
+from graftwork.specs.backbone import Recipe
 
 BALANCES = ("none", "weights", "sampling")
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from graftwork.contracts import MANY, InputContract, ObservedInput, Requirement, Sighting, Value, show, span
 from graftwork.errors import InputMismatch
-from graftwork.specs import Converter
+from graftwork.specs.contracts import MANY, InputContract, ObservedInput, Requirement, Sighting, Value, show, span
+from graftwork.specs.convert import Converter
 
 
 @dataclass(frozen=True)

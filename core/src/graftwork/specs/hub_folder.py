@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.errors import DataError
-from graftwork.weights import FolderWeights, HubWeights, Weights
+from graftwork.specs.weights import FolderWeights, HubWeights, Weights
 
 WEIGHTS = "model.safetensors"
 ANY_WEIGHTS = (WEIGHTS, "pytorch_model.bin")

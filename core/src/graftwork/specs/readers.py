@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from graftwork.contracts import Value
+from graftwork.specs.contracts import Value
 
 
 @dataclass(frozen=True)

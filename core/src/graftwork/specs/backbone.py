@@ -1,0 +1,131 @@
+"""Pretrained encoders, how they are fine-tuned, and what makes them of a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graftwork.errors import UsageError
+from graftwork.specs.contracts import InputContract
+from graftwork.specs.weights import Weights
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an encoder is fine-tuned where the user says nothing: published settings, of AdamW with all of it training.
+
+    rate: the learning rate of the encoder; policies multiply it. head_rate: that of a fresh head.
+    batch_size: examples a step. epochs: passes over the data, more where they are few. weight_decay: of AdamW, on
+    matrices. source: where the settings come from.
+
+    The default is what Mosbach et al. 2021 (arXiv:2006.04884) find stable for BERT on small data.
+    """
+
+    rate: float = 2e-5
+    head_rate: float = 1e-3
+    batch_size: int = 16
+    epochs: int = 5
+    weight_decay: float = 0.01
+    source: str = "Mosbach et al. 2021, arXiv:2006.04884"
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A pretrained encoder, described.
+
+    name: `modality/name`, or `scheme:id` when a resolver made it.
+    contract: what it was pretrained to read, and how `prepare` must turn that into numbers.
+    factory: names `build(spec, weights) -> Backbone`, `weights` being a local path or None for random ones.
+    stages: names of its stages, input to output.
+    feature_dim: D of the pooled features `(B, D)` after the last stage.
+    parameters: how many numbers the stages own.
+    config: whatever else `build` needs.
+    starter: whether a modality's default choice may be this one.
+    recipe: how it is fine-tuned.
+    note: what its user is told beside the warnings; empty where there is nothing to say.
+    parameters and `weights.size_bytes` are 0 where they are not known before the weights are at hand.
+    """
+
+    name: str
+    contract: InputContract
+    factory: str
+    weights: Weights
+    stages: tuple[str, ...]
+    feature_dim: int
+    parameters: int
+    license: str
+    source: str
+    pretrained_on: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    starter: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
+    note: str = ""
+
+    @property
+    def modality(self) -> str:
+        return self.contract.modality
+
+    @property
+    def preparation(self) -> Mapping[str, Any]:
+        """How data that meet the contract become numbers: the contract's own word on it."""
+        return self.contract.preparation
+
+    def tap(self, word: str) -> int:
+        """The index of the stage that `word` means: "last", a stage's name, or its number from 0 (or back from -1).
+
+        Raises `UsageError` for anything else.
+        """
+        names = list(self.stages)
+        if word == "last":
+            return len(names) - 1
+        if word in names:
+            return names.index(word)
+        try:
+            return range(len(names))[int(word)]
+        except (ValueError, IndexError):
+            raise UsageError(
+                f"There is no tap '{word}' in '{self.name}'; its stages are 0 to {len(names) - 1}: {', '.join(names)}.",
+                "Choose one of them with --tap, or 'last'.",
+            ) from None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "modality": self.modality,
+            "contract": self.contract.as_json(),
+            "feature_dim": self.feature_dim,
+            "stages": list(self.stages),
+            "parameters": self.parameters,
+            "size_bytes": self.weights.size_bytes,
+            "license": self.license,
+            "source": self.source,
+            "pretrained_on": self.pretrained_on,
+            "note": self.note,
+            "weights": self.weights.describe(),
+            "at_hand": self.weights.find() is not None,
+        }
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Makes specs out of small config files: those of a scheme of its own, or models in hub layout of some types.
+
+    factory: with a scheme, names `resolve(name, id) -> BackboneSpec` for `scheme:id`; with model types,
+    `resolve(model: ModelFolder) -> BackboneSpec`, for `local:` and `hub:` alike.
+    model_types: the `model_type` values of config.json that it maps.
+    Raises `ValueError` where it has both or neither, or no factory.
+    """
+
+    scheme: str = ""
+    factory: str = ""
+    model_types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.scheme) == bool(self.model_types) or not self.factory:
+            raise ValueError(f"a Resolver has a factory and either a scheme or model types (factory '{self.factory}')")
+
+    @property
+    def names(self) -> list[str]:
+        """What it answers to."""
+        return [f"model_type:{name}" for name in self.model_types] or [f"{self.scheme}:"]
