@@ -12,7 +12,8 @@ import pytest
 import soundfile
 import torch
 
-from graftwork import Backbone, BackboneSpec, Within, load_backbone, registry
+from graftwork import Backbone, BackboneSpec, Within, load_backbone
+from graftwork.plugins import registry
 from graftwork_audio.clip import Clip
 from graftwork_audio.resolve import stages
 

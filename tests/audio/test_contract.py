@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graftwork as gw
-from graftwork import Raw, Unreadable, registry
+from graftwork import Raw, Unreadable
 from graftwork.pipeline import Pipeline
+from graftwork.plugins import registry
 from graftwork_audio.clip import Clip
 from graftwork_audio.convert import turn_down, windows
 from graftwork_audio.logmel import MARGIN, picture

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftwork import ObservedInput, Raw, registry
+from graftwork import ObservedInput, Raw
+from graftwork.plugins import registry
 from graftwork_audio.clip import Clip
 from graftwork_audio.convert import downmix, resample
 from graftwork_audio.reader import AudioReader

@@ -12,7 +12,8 @@ import transformers
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 import graftwork as gw
-from graftwork import Backbone, load_backbone, registry
+from graftwork import Backbone, load_backbone
+from graftwork.plugins import registry
 from graftwork_audio import resolve
 from graftwork_audio.clip import Clip
 from graftwork_audio.families import MAPPED, WHOLE

@@ -13,7 +13,8 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining, Wav2Vec2Model
 from transformers.utils import logging as library_logging
 
-from graftwork import DataError, State, WeightsMismatch, WeightsUnavailable, load_backbone, registry
+from graftwork import DataError, State, WeightsMismatch, WeightsUnavailable, load_backbone
+from graftwork.plugins import registry
 from graftwork_audio import resolve
 from graftwork_audio.clip import Clip
 

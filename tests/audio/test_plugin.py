@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from graftwork import HubWeights, InputMismatch, ObservedInput, Raw, WeightsUnavailable, load_backbone, registry
+from graftwork import HubWeights, InputMismatch, ObservedInput, Raw, WeightsUnavailable, load_backbone
+from graftwork.plugins import registry
 from graftwork_audio import demos
 from graftwork_audio.clip import Clip
 from graftwork_audio.reader import AudioReader

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from graftwork import Raw, Unreadable, registry
+from graftwork import Raw, Unreadable
+from graftwork.plugins import registry
 from graftwork.reading import Raws
 from graftwork_audio.clip import Clip
 from graftwork_audio.reader import AudioReader

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 import graftwork
-from graftwork import State, registry
+from graftwork import State
+from graftwork.plugins import registry
 from graftwork.testing import conformance
 from graftwork_audio import spectrum
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-from graftwork import Backbone, BackboneSpec, InputMismatch, PluginFault, State, fold, load_backbone, registry
+from graftwork import Backbone, BackboneSpec, InputMismatch, PluginFault, State, fold, load_backbone
+from graftwork.plugins import registry
 from graftwork_audio.clip import Clip
 from graftwork_audio.wav2vec2 import norm_each
 

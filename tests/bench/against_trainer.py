@@ -67,7 +67,7 @@ def theirs(seed: int) -> dict:
         TrainingArguments,
     )  # fmt: skip
 
-    from graftwork import registry
+    from graftwork.plugins import registry
 
     torch.set_num_threads(2)
     weights = registry.backbone("text/minilm").weights.find()

@@ -28,7 +28,8 @@ import policies
 import torch
 
 import graftwork as gw
-from graftwork import API_VERSION, BackboneSpec, hookimpl, load_backbone, plugins, registry
+from graftwork import API_VERSION, BackboneSpec, hookimpl, load_backbone
+from graftwork.plugins import loading, registry
 
 SIDE = 96
 PHOTOS = policies.DATA / "cifar10_subset"
@@ -130,8 +131,8 @@ def measure(starter: BackboneSpec, seeds: int, out: Path) -> dict[str, Any]:
             continue
         spec = starter if modality == "audio" else registry.backbone(specs[modality])
         PRETRAINED[modality] = smaller(spec) if modality == "image" else spec
-    report = plugins.PluginReport("curves", "bench", "0")
-    plugins.installed().load(Starts(), report)
+    report = loading.PluginReport("curves", "bench", "0")
+    loading.installed().load(Starts(), report)
     assert not report.errors, report.errors
     print("| task | from | start | slope | end |\n|---|---|---|---|---|")
     found: dict[str, Any] = {}

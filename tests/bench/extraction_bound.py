@@ -54,10 +54,10 @@ def clips(folder: Path, count: int) -> Path:
 def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
     import torch
 
-    from graftwork import registry
     from graftwork.examples import Examples, batches
     from graftwork.extraction import Extractor
     from graftwork.pipeline import Pipeline
+    from graftwork.plugins import registry
 
     cores = torch.get_num_threads()
     pipeline = Pipeline(backbone.spec.contract, registry.agree_on(backbone.spec, data.observed), data.modality)
@@ -97,7 +97,7 @@ def main(rounds: int) -> None:
     import torch
 
     import graftwork as gw
-    from graftwork import registry
+    from graftwork.plugins import registry
 
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:

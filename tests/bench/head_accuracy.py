@@ -20,11 +20,12 @@ def main() -> None:
     import texts
     from sklearn.linear_model import LogisticRegression
 
-    from graftwork import load_backbone, registry, solver
+    from graftwork import load_backbone, solver
     from graftwork.examples import Examples
     from graftwork.extraction import Extractor
     from graftwork.parts import Part
     from graftwork.pipeline import Pipeline
+    from graftwork.plugins import registry
     from graftwork.reading import data
     from graftwork.splits import stratified
 

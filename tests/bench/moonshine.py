@@ -34,10 +34,10 @@ STEM = ((127, 64), (7, 3), (3, 2))
 
 def here() -> bool:
     """Whether the weights are at hand; then the encoder is registered as audio/moonshine-tiny."""
-    from graftwork import plugins
+    from graftwork.plugins import loading
 
     if FOLDER.is_dir():
-        plugins.installed().load(sys.modules[__name__], plugins.PluginReport("moonshine", "bench", "0"))
+        loading.installed().load(sys.modules[__name__], loading.PluginReport("moonshine", "bench", "0"))
     return FOLDER.is_dir()
 
 

@@ -149,13 +149,13 @@ def test_predictions_of_nothing_readable_exit_2(shell, messages, tiny_bert) -> N
 
 
 def test_a_fault_of_ours_exits_1_with_the_way_to_see_it(monkeypatch, capsys) -> None:
-    from graftwork import plugins
+    from graftwork.plugins import loading
 
     def broken() -> None:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.delenv("GRAFTWORK_DEBUG", raising=False)
-    monkeypatch.setattr(plugins, "installed", broken)
+    monkeypatch.setattr(loading, "installed", broken)
     assert app._run(["plugins", "--json"], json=True) == 1
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["message"] == "This is a fault of graftwork's: ZeroDivisionError: division by zero"

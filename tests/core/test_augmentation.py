@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import graftwork as gw
-from graftwork.registry import modalities
+from graftwork.plugins.registry import modalities
 from graftwork.specs.factories import load_factory
 
 

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 import graftwork as gw
-from graftwork import ContractMismatch, WeightsMismatch, registry
-from graftwork.plugins import installed
+from graftwork import ContractMismatch, WeightsMismatch
+from graftwork.plugins import registry
+from graftwork.plugins.loading import installed
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from graftwork import errors as gw_errors
-from graftwork import plugins
+from graftwork.plugins import loading
 from graftwork.testing import Nonconformance, NotChecked, cases
 
 PLUGIN = """
@@ -232,12 +232,12 @@ def planted(tmp_path: Path, monkeypatch):
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text(f"[graftwork]\n{package} = {package}.plugin\n")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        plugins.use(plugins.discover(package))
+        loading.use(loading.discover(package))
         return [case for case in cases(package) if plugin_too or case.kind != "plugin"]
 
     monkeypatch.syspath_prepend(tmp_path)
     yield install
-    plugins.use(None)
+    loading.use(None)
     for name in [name for name in sys.modules if name.startswith("planted")]:
         del sys.modules[name]
 

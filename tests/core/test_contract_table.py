@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from graftwork import InputMismatch, registry
+from graftwork import InputMismatch
+from graftwork.plugins import registry
 
 ENCODERS = {
     "image": "image/resnet18",

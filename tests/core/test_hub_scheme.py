@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import graftwork as gw
-from graftwork import WeightsUnavailable, registry
+from graftwork import WeightsUnavailable
+from graftwork.plugins import registry
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CARD = "---\nlanguage: en\nlicense: apache-2.0\n---\n# Tiny\n"

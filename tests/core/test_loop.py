@@ -164,7 +164,7 @@ def test_settings_come_from_the_recipe_and_few_data_take_more_epochs() -> None:
 
 
 def test_every_installed_backbone_has_a_recipe_with_a_source_and_a_rate_of_fine_tuning() -> None:
-    from graftwork import registry
+    from graftwork.plugins import registry
 
     for spec in registry.backbones():
         assert 1e-6 <= spec.recipe.rate <= 3e-3

@@ -200,7 +200,7 @@ def test_fit_converts_reads_in_windows_and_leaves_out_what_does_not_fit(series, 
 def test_a_run_predicts_with_the_converters_of_its_fit_though_a_better_one_came_since(
     series, folder, monkeypatch
 ) -> None:
-    from graftwork.plugins import installed
+    from graftwork.plugins.loading import installed
 
     run = gw.fit(folder)
     before = run.predict([folder / "up" / "fast.series"])
@@ -222,10 +222,10 @@ def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads
         "8 of 8 series: more than the encoder reads at once, so cut; 60% of what they hold is not read" in w
         for w in first.record["warnings"]
     )
-    from graftwork import registry
     from graftwork.examples import Examples
     from graftwork.extraction import Extractor
     from graftwork.pipeline import Pipeline
+    from graftwork.plugins import registry
 
     data = gw.data(tmp_path / "d")
     agreement = registry.agree_on(spec(), data.observed)
@@ -256,7 +256,7 @@ def test_check_finds_what_is_wrong_and_shows_it(series, folder, tmp_path) -> Non
 
 def test_a_run_is_bound_to_how_its_encoder_prepares(series, folder, tmp_path, monkeypatch) -> None:
     gw.fit(folder, out=tmp_path / "run")
-    from graftwork.plugins import installed
+    from graftwork.plugins.loading import installed
 
     monkeypatch.setitem(installed().registered["backbones"], "series/ramp", spec(scale=99.0))
     with pytest.raises(gw.ContractMismatch) as caught:

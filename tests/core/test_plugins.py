@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from graftwork import BackboneSpec, FolderWeights, InputContract, PluginConflict, Resolver, hookimpl, registry
-from graftwork.plugins import discover
+from graftwork import BackboneSpec, FolderWeights, InputContract, PluginConflict, Resolver, hookimpl
+from graftwork.plugins import registry
+from graftwork.plugins.loading import discover
 
 
 def spec(name: str) -> BackboneSpec:

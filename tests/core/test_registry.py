@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from graftwork import DataError, UnknownName, WeightsUnavailable, registry
-from graftwork.plugins import installed
+from graftwork import DataError, UnknownName, WeightsUnavailable
+from graftwork.plugins import registry
+from graftwork.plugins.loading import installed
 from graftwork.specs.weights import PackagedWeights
 
 

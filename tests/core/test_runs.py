@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import graftwork as gw
-from graftwork import DataError, Plan, RunError, StagePlan, UnknownName, UsageError, WeightsMismatch, freeze, registry
+from graftwork import DataError, Plan, RunError, StagePlan, UnknownName, UsageError, WeightsMismatch, freeze
+from graftwork.plugins import registry
 
 KEYS = {
     "task", "backbone", "tap", "freeze", "agreement", "metrics", "n_train", "n_val", "timings", "cache", "certificate",

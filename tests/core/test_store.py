@@ -198,9 +198,9 @@ def test_one_byte_of_a_file_and_one_number_of_its_preparation_are_seen(photos, m
     assert computed(photos, name) == (11, 1)
     from dataclasses import replace
 
-    from graftwork import plugins
+    from graftwork.plugins import loading
 
-    registered = plugins.installed().registered["backbones"]
+    registered = loading.installed().registered["backbones"]
     spec = registered[name]
     numbers = {**spec.contract.preparation, "mean": (0.5, 0.5, 0.5001)}
     monkeypatch.setitem(registered, name, replace(spec, contract=replace(spec.contract, preparation=numbers)))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graftwork import HubWeights, PackagedWeights, UrlWeights, WeightsMismatch, WeightsUnavailable, registry
+from graftwork import HubWeights, PackagedWeights, UrlWeights, WeightsMismatch, WeightsUnavailable
+from graftwork.plugins import registry
 
 HUB = HubWeights("owner/name", files=("config.json", "model.safetensors|pytorch_model.bin"))
 

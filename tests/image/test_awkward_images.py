@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image, ImageFile, PngImagePlugin
 
-from graftwork import Raw, Unreadable, UsageError, registry
+from graftwork import Raw, Unreadable, UsageError
+from graftwork.plugins import registry
 from graftwork_image.convert import exif_turn, to_rgb
 from graftwork_image.demo import digits, pixels
 from graftwork_image.plugin import graftwork_modalities

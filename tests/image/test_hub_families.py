@@ -15,7 +15,8 @@ from PIL import Image
 from transformers import AutoConfig, AutoModel
 
 import graftwork as gw
-from graftwork import DataError, load_backbone, registry
+from graftwork import DataError, load_backbone
+from graftwork.plugins import registry
 from graftwork_image.families import MAPPED, WHOLE
 
 VIT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "patch_size": 8}

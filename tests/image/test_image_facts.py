@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graftwork import Raw, Unreadable, registry
+from graftwork import Raw, Unreadable
 from graftwork.pipeline import Pipeline
+from graftwork.plugins import registry
 from graftwork_image.convert import to_8_bit, to_rgb
 from graftwork_image.prepare import build
 from graftwork_image.reader import ImageReader

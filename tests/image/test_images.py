@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import graftwork as gw
-from graftwork import InputMismatch, ObservedInput, Raw, Unreadable, registry
+from graftwork import InputMismatch, ObservedInput, Raw, Unreadable
+from graftwork.plugins import registry
 from graftwork_image.convert import exif_turn, to_rgb
 from graftwork_image.plugin import MODES
 from graftwork_image.prepare import build

@@ -7,7 +7,8 @@ import torch
 from torchvision import models
 
 import graftwork as gw
-from graftwork import State, WeightsMismatch, WeightsUnavailable, registry
+from graftwork import State, WeightsMismatch, WeightsUnavailable
+from graftwork.plugins import registry
 from graftwork_image.torchvision_models import build
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from graftwork import State, UnknownName, registry
+from graftwork import State, UnknownName
+from graftwork.plugins import registry
 from graftwork_image.torchvision_models import build, built
 from graftwork_image.torchvision_stages import TAKE_APART
 

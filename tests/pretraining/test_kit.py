@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from graftwork import registry
+from graftwork.plugins import registry
 from graftwork.testing import networks
 from graftwork.testing.kit import Nonconformance, Registered
 from graftwork_text import pretraining as text

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
 
 import graftwork as gw
-from graftwork import registry
 from graftwork.objectives import Distill, OfBackbone, drawn
+from graftwork.plugins import registry
 from graftwork.stages import State, fold
 from graftwork_audio.pretraining import Contrastive, perplexity
 

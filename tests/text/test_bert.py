@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertModel
 
 import graftwork as gw
-from graftwork import DataError, PluginFault, WeightsMismatch, WeightsUnavailable, registry
+from graftwork import DataError, PluginFault, WeightsMismatch, WeightsUnavailable
+from graftwork.plugins import registry
 from graftwork_text import tokenizer
 
 TEXTS = ["where is my card", "refund", "please help i lost the order money back please"]

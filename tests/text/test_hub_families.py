@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel
 
 import graftwork as gw
-from graftwork import DataError, PluginFault, UnknownName, registry
+from graftwork import DataError, PluginFault, UnknownName
+from graftwork.plugins import registry
 from graftwork_text.families import BERT, FAMILIES, GPT2, WHOLE
 
 WORDS = ["where", "is", "my", "card", "parcel", "refund", "lost", "order", "please", "help", "money", "back", "i"]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from transformers import BertTokenizer
 
 import graftwork as gw
-from graftwork import Empty, Raw, Unreadable, load_backbone, registry
+from graftwork import Empty, Raw, Unreadable, load_backbone
+from graftwork.plugins import registry
 from graftwork_text import convert
 from graftwork_text.likeness import TextLikeness
 from graftwork_text.reader import TextReader, script

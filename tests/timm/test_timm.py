@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import graftwork as gw
-from graftwork import State, UnknownName, UsageError, WeightsMismatch, WeightsUnavailable, registry
+from graftwork import State, UnknownName, UsageError, WeightsMismatch, WeightsUnavailable
+from graftwork.plugins import registry
 from graftwork.testing import conformance
 from graftwork_timm.models import build
 from graftwork_timm.stages import TAKE_APART

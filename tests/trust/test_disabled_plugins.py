@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from graftwork import ConfigError, UsageError, config, plugins
+from graftwork import ConfigError, UsageError
+from graftwork.plugins import config, loading
 from graftwork.testing.kit import cases
 
 SOURCE = """
@@ -127,8 +128,8 @@ def test_only_a_file_that_is_named_must_exist(tmp_path, monkeypatch) -> None:
 
 
 def test_the_kit_does_not_pass_what_is_disabled(monkeypatch) -> None:
-    found = plugins.discover("text", config.Config(("text",), Path("mine.toml")))
-    monkeypatch.setattr(plugins, "_installed", found)
+    found = loading.discover("text", config.Config(("text",), Path("mine.toml")))
+    monkeypatch.setattr(loading, "_installed", found)
     with pytest.raises(
         UsageError, match="The plugin 'text' is disabled by 'mine.toml', so nothing of it can be checked"
     ):

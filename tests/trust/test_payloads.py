@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import graftwork as gw
-from graftwork import GraftworkError, Weights, WeightsMismatch, registry
+from graftwork import GraftworkError, Weights, WeightsMismatch
 from graftwork.checkpoints import Unfinished
+from graftwork.plugins import registry
 from graftwork.sklearn import TransferClassifier
 from graftwork.store import Store
 

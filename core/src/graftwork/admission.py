@@ -6,8 +6,8 @@ import contextlib
 import math
 from typing import TYPE_CHECKING
 
-from graftwork import registry
 from graftwork.errors import DataError, InputMismatch, UsageError
+from graftwork.plugins import registry
 from graftwork.reading import Data
 from graftwork.runtime.parallel import ahead
 from graftwork.specs.backbone import BackboneSpec

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from graftwork import policies, registry
+from graftwork import policies
 from graftwork.errors import UsageError
 from graftwork.examples import Augmentation, Views, check_long
 from graftwork.logs import check_tensorboard
 from graftwork.machine import resolve_device
+from graftwork.plugins import registry
 from graftwork.policies import FreezePolicy
 from graftwork.precision import check_precision
 from graftwork.reading import Data, allow_bad

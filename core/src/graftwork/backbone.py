@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from graftwork.errors import GraftworkError, PluginFault
+from graftwork.plugins.registry import preparer
 from graftwork.pretrained import hub_state
-from graftwork.registry import preparer
 from graftwork.specs import pretraining_card
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory

@@ -15,8 +15,8 @@ import pyarrow as pa
 from graftwork.errors import DataError, UsageError
 from graftwork.inside import Inside
 from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files, readable
-from graftwork.plugins import installed
-from graftwork.registry import modalities
+from graftwork.plugins.loading import installed
+from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
 
 INPUT_NAMES = (

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from graftwork import registry, solver
+from graftwork import solver
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
 from graftwork.fitting import fit
 from graftwork.metrics import classification
 from graftwork.parts import Part
-from graftwork.plugins import installed
+from graftwork.plugins import registry
+from graftwork.plugins.loading import installed
 from graftwork.reading import Data
 from graftwork.reading import data as read_data
 from graftwork.specs.demo import Demo

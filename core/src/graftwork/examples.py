@@ -15,7 +15,7 @@ from torch import Tensor
 from graftwork.backbone import Backbone
 from graftwork.errors import Unreadable, UsageError
 from graftwork.pipeline import Pipeline
-from graftwork.provenance import core, made_by
+from graftwork.plugins.code_digest import core, made_by
 from graftwork.reading import Bad
 from graftwork.runtime.parallel import ahead
 from graftwork.specs.contracts import show

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from graftwork import freeze as freezing
-from graftwork import registry
 from graftwork.asking import HEEDED, Asked, request, settle
 from graftwork.backbone import Backbone
 from graftwork.checkpoints import Unfinished, begun
@@ -22,6 +21,7 @@ from graftwork.machine import Clock, meet, memory, seed_all, versions
 from graftwork.memo import Memo, load_frozen
 from graftwork.parts import Growing
 from graftwork.pipeline import Pipeline
+from graftwork.plugins import registry
 from graftwork.reading import MOST_BAD, Data
 from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run

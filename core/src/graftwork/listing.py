@@ -10,8 +10,8 @@ from typing import Any
 
 from graftwork.errors import DataError
 from graftwork.inside import Inside
-from graftwork.plugins import installed
-from graftwork.registry import modalities
+from graftwork.plugins.loading import installed
+from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
 
 SPLITS = {

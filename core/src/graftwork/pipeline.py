@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from graftwork.errors import Unreadable
-from graftwork.provenance import made_by
-from graftwork.registry import adapter, converter
-from graftwork.registry import modality as find_modality
+from graftwork.plugins.code_digest import made_by
+from graftwork.plugins.registry import adapter, converter
+from graftwork.plugins.registry import modality as find_modality
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import InputContract, Value
 from graftwork.specs.factories import load_factory

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 from graftwork.errors import PluginFault, UsageError
-from graftwork.registry import freeze_policy
+from graftwork.plugins.registry import freeze_policy
 from graftwork.specs.factories import load_factory
 
 NORMS = "@norm"

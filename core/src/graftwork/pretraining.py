@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import torch
 from safetensors.torch import save_file
 
-from graftwork import admission, registry
+from graftwork import admission
 from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
 from graftwork.backbone import Backbone, load_backbone
@@ -30,6 +30,7 @@ from graftwork.machine import meet, memory, resolve_device, versions
 from graftwork.memo import load_frozen
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
 from graftwork.pipeline import Pipeline
+from graftwork.plugins import registry
 from graftwork.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.runs import check_free
 from graftwork.runtime import processes

@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from graftwork import freeze as freezing
-from graftwork import registry
 from graftwork.backbone import Backbone, load_backbone
 from graftwork.card import write_card, write_report
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
@@ -28,6 +27,7 @@ from graftwork.heads import Head
 from graftwork.listing import fold_label
 from graftwork.parts import Part
 from graftwork.pipeline import Pipeline
+from graftwork.plugins import registry
 from graftwork.policies import Plan, StagePlan
 from graftwork.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
 from graftwork.reading import data as read_data

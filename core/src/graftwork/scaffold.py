@@ -14,7 +14,7 @@ from string import Template
 from textwrap import indent
 
 from graftwork.errors import DataError, UsageError
-from graftwork.registry import backbone, modalities
+from graftwork.plugins.registry import backbone, modalities
 from graftwork.specs import pretraining_card
 from graftwork.specs.hub_folder import WEIGHTS, read_json
 

@@ -12,11 +12,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from graftwork import registry, runs
+from graftwork import runs
 from graftwork.errors import DataError, RunError, UsageError
 from graftwork.fitting import fit
 from graftwork.listing import Listing
 from graftwork.memo import Memo
+from graftwork.plugins import registry
 from graftwork.reading import files_among, observe
 
 CLASSES = "classes.json"

@@ -38,10 +38,10 @@ FLOOR = 1e-3
 
 def here() -> bool:
     """Whether the weights are at hand; then the teacher is registered."""
-    from graftwork import plugins
+    from graftwork.plugins import loading
 
     if moonshine.here():
-        plugins.installed().load(sys.modules[__name__], plugins.PluginReport("teacher", "tools", "0"))
+        loading.installed().load(sys.modules[__name__], loading.PluginReport("teacher", "tools", "0"))
     return moonshine.here()
 
 

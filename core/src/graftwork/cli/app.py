@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graftwork.builtin import POLICIES
 from graftwork.cli import cache, output
 from graftwork.cli.output import Json
 from graftwork.errors import ConfigError, DataError, GraftworkError, UsageError
+from graftwork.plugins.builtin import POLICIES
 from graftwork.runtime import processes
 from graftwork.specs.hub_folder import unfinished_folder
 
@@ -63,8 +63,8 @@ def plugins(
     json: Json = False,
 ) -> None:
     """Installed plugins with their versions, status and errors."""
-    from graftwork.config import file_in_use
-    from graftwork.plugins import installed, unloaded
+    from graftwork.plugins.config import file_in_use
+    from graftwork.plugins.loading import installed, unloaded
 
     try:
         found = installed()
@@ -81,7 +81,7 @@ def backbones(
     modality: Annotated[str | None, typer.Option(help="Only those that read this modality.")] = None, json: Json = False
 ) -> None:
     """Pretrained encoders and what each of them reads."""
-    from graftwork import registry
+    from graftwork.plugins import registry
 
     output.backbones([spec.as_json() for spec in registry.backbones(modality)], json)
 
@@ -214,7 +214,7 @@ def fit(
 ) -> None:
     """Train on labelled data and save the run."""
     _go_offline(offline)
-    from graftwork import registry
+    from graftwork.plugins import registry
 
     # What the data are, and whether they fit, is settled before torch is loaded.
     if adapter is not None:
@@ -344,7 +344,8 @@ def predict(
 ) -> None:
     """Labels with probabilities for new inputs."""
     _go_offline(offline)
-    from graftwork import folders, registry, runs
+    from graftwork import folders, runs
+    from graftwork.plugins import registry
 
     given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
     if not given:

@@ -15,10 +15,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from graftwork import freeze as freezing
-from graftwork import registry
 from graftwork.backbone import Backbone, load_backbone
 from graftwork.errors import GraftworkError, InputMismatch, UsageError, WeightsUnavailable
 from graftwork.pipeline import Pipeline
+from graftwork.plugins import registry
 from graftwork.policies import Plan, StagePlan
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput, show

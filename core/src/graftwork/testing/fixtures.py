@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from graftwork.plugins import Plugins
+    from graftwork.plugins.loading import Plugins
 
 
 @pytest.fixture
@@ -18,19 +18,19 @@ def graftwork_isolated() -> Iterator[Callable[..., Plugins]]:
 
     Each stands under its module's name, from a distribution `dist-NAME`. What is installed comes back afterwards.
     """
-    from graftwork import builtin, plugins
+    from graftwork.plugins import builtin, loading
 
-    def only(*modules: object) -> plugins.Plugins:
-        found = plugins.Plugins()
-        found.load(builtin, plugins.PluginReport("core", "graftwork", "0"))
+    def only(*modules: object) -> loading.Plugins:
+        found = loading.Plugins()
+        found.load(builtin, loading.PluginReport("core", "graftwork", "0"))
         for number, module in enumerate(modules):
             name = getattr(module, "__name__", f"plugin{number}")
-            found.load(module, plugins.PluginReport(name, f"dist-{name}", "1.0"))
-        plugins.use(found)
+            found.load(module, loading.PluginReport(name, f"dist-{name}", "1.0"))
+        loading.use(found)
         return found
 
     yield only
-    plugins.use(None)
+    loading.use(None)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from graftwork.errors import UsageError
-from graftwork.plugins import PluginReport, installed
+from graftwork.plugins.loading import PluginReport, installed
 
 Reference = Callable[[Any, list[Any]], Any]
 """`reference(backbone, values)`: what the library that the encoder comes from makes of decoded examples, by its own

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from graftwork import registry
 from graftwork.errors import Unreadable
+from graftwork.plugins import registry
 from graftwork.reading import data as read_data
 from graftwork.specs.contracts import Value, show
 from graftwork.specs.convert import Converter

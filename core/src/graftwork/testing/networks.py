@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from graftwork import registry
 from graftwork.backbone import load_backbone
 from graftwork.errors import UsageError
-from graftwork.plugins import installed
+from graftwork.plugins import registry
+from graftwork.plugins.loading import installed
 from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import WEIGHTS
 from graftwork.specs.pretraining import ArchitectureSpec

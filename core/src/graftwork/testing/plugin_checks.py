@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from graftwork.plugins import PluginReport, installed
+from graftwork.plugins.loading import PluginReport, installed
 from graftwork.testing.kit import Nonconformance, check
 
 HEAVY = (

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from graftwork.errors import GraftworkError
-from graftwork.registry import converters
-from graftwork.registry import modality as find_modality
+from graftwork.plugins.registry import converters
+from graftwork.plugins.registry import modality as find_modality
 from graftwork.specs.contracts import Exactly, InputContract, OneOf, Requirement, Value, Within
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from graftwork import registry
 from graftwork.errors import UnknownName, UsageError
 from graftwork.heads import Head
+from graftwork.plugins import registry
 from graftwork.policies import FreezePolicy
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import HeadSpec

@@ -11,7 +11,8 @@ from efficientnet_lite_pytorch import EfficientNet
 
 import graftwork
 import graftwork_efficientnet_lite
-from graftwork import State, load_backbone, registry
+from graftwork import State, load_backbone
+from graftwork.plugins import registry
 
 
 @pytest.fixture(scope="module")

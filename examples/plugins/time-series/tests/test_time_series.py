@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 import graftwork
 import graftwork as gw
 import graftwork_time_series
-from graftwork import registry
+from graftwork.plugins import registry
 from graftwork_time_series import demos
 from graftwork_time_series.convert import by_channel, fill, resample, windows
 from graftwork_time_series.reader import SeriesReader

@@ -18,7 +18,8 @@ from pyarrow import parquet
 
 import graftwork as gw
 import graftwork_word_vectors
-from graftwork import ContractMismatch, DataError, PluginFault, WeightsMismatch, load_backbone, registry
+from graftwork import ContractMismatch, DataError, PluginFault, WeightsMismatch, load_backbone
+from graftwork.plugins import registry
 from graftwork_word_vectors.words import known_words
 
 SMALL = "the 0 1 2\nof 3 4 5\nparcel 6 7 8\ncard 9 10 11\nlost -1 -2 -3\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import graftwork as gw
 from graftwork.demo import baseline
-from graftwork.plugins import installed
+from graftwork.plugins.loading import installed
 from graftwork.specs.factories import load_factory
 
 SEEDS = (0, 1, 2)

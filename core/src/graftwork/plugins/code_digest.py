@@ -13,16 +13,16 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
-from graftwork.plugins import installed
+from graftwork.plugins.loading import installed
 
-CORE = ("backbone", "examples", "extraction", "pipeline", "readers", "stages")
-"""The modules of the core that decide what an example becomes."""
+FOLDERS = ("specs", "data", "models", "features")
+"""The folders of the core that decide what an example becomes. A module that moves between them stays in the digest."""
 
 
 def core() -> str:
     """A digest of what the core itself does between an example and its features."""
-    folder = Path(__file__).parent
-    return _digest([folder / f"{name}.py" for name in CORE], folder)
+    root = Path(__file__).parents[1]
+    return _digest([file for folder in FOLDERS for file in (root / folder).rglob("*.py")], root)
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from graftwork.errors import DataError, UnknownName
-from graftwork.plugins import installed
+from graftwork.plugins.loading import installed
 from graftwork.specs import pretraining_card
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory

@@ -1,6 +1,6 @@
 """What the core itself brings, through the same hooks as any plugin: no modality, one task, one head, the policies."""
 
-from graftwork.hooks import API_VERSION, hookimpl
+from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.pretraining import ObjectiveSpec

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from graftwork.errors import UnknownName, UsageError, WeightsUnavailable
-from graftwork.plugins import installed
-from graftwork.resolving import resolve
+from graftwork.plugins.loading import installed
+from graftwork.plugins.resolving import resolve
 from graftwork.specs.agreement import Agreement, Step, agree
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import InputContract, ObservedInput, show

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import pluggy
 
-from graftwork import builtin, config, hooks
-from graftwork.config import Config
 from graftwork.errors import PluginConflict
-from graftwork.reports import PluginReport, watched
+from graftwork.plugins import builtin, config, hooks
+from graftwork.plugins.config import Config
+from graftwork.plugins.report import PluginReport, watched
 from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
