@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import graftwork as gw
 from graftwork import Raw, Unreadable
-from graftwork.pipeline import Pipeline
+from graftwork.data.pipeline import Pipeline
 from graftwork.plugins import registry
 from graftwork_audio.clip import Clip
 from graftwork_audio.convert import turn_down, windows

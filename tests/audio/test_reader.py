@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from graftwork import Raw, Unreadable
+from graftwork.data.reading import Raws
 from graftwork.plugins import registry
-from graftwork.reading import Raws
 from graftwork_audio.clip import Clip
 from graftwork_audio.reader import AudioReader
 

@@ -44,10 +44,10 @@ from torch import Tensor
 from graftwork import Data, GraftworkError, load_backbone, solver
 from graftwork import data as read
 from graftwork.backbone import Backbone
+from graftwork.data.pipeline import Pipeline
 from graftwork.examples import Examples
 from graftwork.extraction import Extractor, Features
 from graftwork.parts import Part
-from graftwork.pipeline import Pipeline
 from graftwork.plugins import registry
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory

@@ -54,9 +54,9 @@ def clips(folder: Path, count: int) -> Path:
 def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
     import torch
 
+    from graftwork.data.pipeline import Pipeline
     from graftwork.examples import Examples, batches
     from graftwork.extraction import Extractor
-    from graftwork.pipeline import Pipeline
     from graftwork.plugins import registry
 
     cores = torch.get_num_threads()

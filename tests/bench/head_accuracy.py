@@ -21,13 +21,13 @@ def main() -> None:
     from sklearn.linear_model import LogisticRegression
 
     from graftwork import load_backbone, solver
+    from graftwork.data.pipeline import Pipeline
+    from graftwork.data.reading import data
+    from graftwork.data.splits import stratified
     from graftwork.examples import Examples
     from graftwork.extraction import Extractor
     from graftwork.parts import Part
-    from graftwork.pipeline import Pipeline
     from graftwork.plugins import registry
-    from graftwork.reading import data
-    from graftwork.splits import stratified
 
     backbone = load_backbone(registry.backbone("text/minilm"))
     for seed in (11, 12, 13):

@@ -55,9 +55,9 @@ def compare(table: Path, ours: float) -> None:
     from sklearn.linear_model import LogisticRegression
 
     import graftwork as gw
+    from graftwork.data.pipeline import Pipeline
     from graftwork.examples import Examples
     from graftwork.extraction import Extractor
-    from graftwork.pipeline import Pipeline
     from graftwork.plugins import registry
 
     data = gw.data(table)

@@ -89,7 +89,7 @@ def make(count: int, seed: int = 0) -> list[tuple[str, str]]:
 def held(table: Path) -> list[bool]:
     """Which of its rows `graftwork fit --seed 0` holds out."""
     import graftwork as gw
-    from graftwork.splits import split
+    from graftwork.data.splits import split
 
     data = gw.data(table)
     assert data.labels is not None

@@ -222,9 +222,9 @@ def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads
         "8 of 8 series: more than the encoder reads at once, so cut; 60% of what they hold is not read" in w
         for w in first.record["warnings"]
     )
+    from graftwork.data.pipeline import Pipeline
     from graftwork.examples import Examples
     from graftwork.extraction import Extractor
-    from graftwork.pipeline import Pipeline
     from graftwork.plugins import registry
 
     data = gw.data(tmp_path / "d")

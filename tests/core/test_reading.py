@@ -9,7 +9,7 @@ import pytest
 
 import graftwork as gw
 from graftwork import DataError, UsageError
-from graftwork.reading import allow_bad
+from graftwork.data.reading import allow_bad
 
 ROWS = [("where is it", "a"), ("NA", "b"), ("007", "a"), ('say "hi", now', "b")]
 
@@ -196,7 +196,7 @@ def test_file_paths_in_a_table_are_relative_to_it_and_missing_ones_are_named(tmp
 
 
 def test_up_to_five_percent_may_be_left_out() -> None:
-    from graftwork.reading import Bad
+    from graftwork.data.reading import Bad
 
     one = [Bad("x.png", "'x.png' is not an image.")]
     assert allow_bad(one, 20, "skip") == ("Left out: 'x.png' is not an image.",)

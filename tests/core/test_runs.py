@@ -73,7 +73,7 @@ def test_a_test_split_is_judged_but_never_trained_on(tmp_path, tiny) -> None:
 
 
 def test_the_validation_part_is_carved_from_the_training_split_never_from_the_test_split(tmp_path) -> None:
-    from graftwork.splits import split
+    from graftwork.data.splits import split
 
     rows = ["text,label,split", *(f"card {n},{'ab'[n % 2]},{'train' if n < 20 else 'test'}" for n in range(60))]
     (tmp_path / "t.csv").write_text("\n".join(rows))
@@ -84,9 +84,9 @@ def test_the_validation_part_is_carved_from_the_training_split_never_from_the_te
 
 
 def test_features_come_back_in_the_order_of_the_examples(messages, tiny) -> None:
+    from graftwork.data.pipeline import Pipeline
     from graftwork.examples import Examples
     from graftwork.extraction import Extractor
-    from graftwork.pipeline import Pipeline
 
     data, spec = gw.data(messages), registry.backbone(tiny)
     backbone = gw.load_backbone(spec)

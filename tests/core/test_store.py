@@ -147,7 +147,7 @@ def change_core(folder: Path, monkeypatch) -> None:
 
 
 def change_reader(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("graftwork.pipeline.made_by", lambda factory: "another version")
+    monkeypatch.setattr("graftwork.data.pipeline.made_by", lambda factory: "another version")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_whatever_decides_a_feature_is_in_its_key(messages, tiny, monkeypatch, c
 
 
 def test_what_converts_an_example_is_in_its_key_and_in_no_others(messages, tiny, monkeypatch) -> None:
-    from graftwork import pipeline
+    from graftwork.data import pipeline
 
     with messages.open("a") as file:
         file.write("Where Is It,delivery\n")

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 import graftwork as gw
-from graftwork import DataError, InputMismatch, UsageError, parts, streaming, tables
+from graftwork import DataError, InputMismatch, UsageError, parts
+from graftwork.data import streaming, tables
 from graftwork.runtime.parallel import beside
 
 
@@ -28,7 +29,7 @@ def tiny(tiny_bert: Path) -> str:
 def small_chunks(monkeypatch) -> None:
     monkeypatch.setattr(streaming, "MOST_ROWS", 12)
     monkeypatch.setattr(tables, "PIECE", 5)
-    monkeypatch.setattr("graftwork.sources.PIECE", 5)
+    monkeypatch.setattr("graftwork.data.sources.PIECE", 5)
 
 
 def rows_of(messages: Path) -> list[dict[str, str]]:

@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from graftwork import UsageError, solver
+from graftwork.data.splits import sort_labels, stratified
 from graftwork.errors import DataError
 from graftwork.examples import batches
 from graftwork.metrics import classification
 from graftwork.parts import Part
-from graftwork.splits import sort_labels, stratified
 
 labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=60).filter(lambda ls: max(Counter(ls).values()) > 1)
 

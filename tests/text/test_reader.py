@@ -193,7 +193,7 @@ def test_signatures_tell_near_copies_from_texts_of_one_topic() -> None:
 
 
 def test_conversions_run_in_the_order_of_the_modality_whatever_the_contract_lists_first() -> None:
-    from graftwork.pipeline import Pipeline
+    from graftwork.data.pipeline import Pipeline
 
     modality, spec = registry.modality("text"), registry.backbone("text/minilm")
     raw = Raw("x", value="\ufeffÉTÉ E\u0301".encode("utf-16"))

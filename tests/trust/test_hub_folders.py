@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import graftwork as gw
-from graftwork import DataError, WeightsMismatch, sources
+from graftwork import DataError, WeightsMismatch
+from graftwork.data import sources
 from graftwork.plugins import registry
 
 MODELS = ["tiny_bert", "tiny_electra", "tiny_wav2vec2"]

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import graftwork as gw
-from graftwork import DataError, Modality, sources
+from graftwork import DataError, Modality
 from graftwork.cli import app
-from graftwork.inside import Inside
-from graftwork.listing import Listing
-from graftwork.reading import Raws
+from graftwork.data import sources
+from graftwork.data.listing import Listing
+from graftwork.data.path_guard import Inside
+from graftwork.data.reading import Raws
 
 HINT = "If you trust who wrote it, allow that: --allow-outside (in Python allow_outside=True)"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import graftwork.data  # noqa: F401  here, since its first import takes the name of the function `data`
 from graftwork.errors import (
     ConfigError,
     ContractMismatch,
@@ -62,17 +63,19 @@ from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, 
 if TYPE_CHECKING:
     from graftwork.backbone import Backbone, load_backbone
     from graftwork.checking import Checked, check
+    from graftwork.data.reading import Data, data
+    from graftwork.data.streaming import Stream, stream
     from graftwork.fitting import fit
     from graftwork.heads import Head
     from graftwork.objectives import Given, Objective
     from graftwork.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.pretraining import Pretrained, pretrain
-    from graftwork.reading import Data, data
     from graftwork.runs import Run, load
     from graftwork.shapes import ShapesOnly, pooled_dims
     from graftwork.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
-    from graftwork.streaming import Stream, stream
     from graftwork.tensors import load_tensors
+
+del data  # pyright: ignore  so that `__getattr__` finds the function
 
 # What computes, and the module that it is loaded from on first use.
 _LATER = {
@@ -90,8 +93,8 @@ _LATER = {
     "save_new": "graftwork.pretrained",
     "Pretrained": "graftwork.pretraining",
     "pretrain": "graftwork.pretraining",
-    "Data": "graftwork.reading",
-    "data": "graftwork.reading",
+    "Data": "graftwork.data.reading",
+    "data": "graftwork.data.reading",
     "Run": "graftwork.runs",
     "load": "graftwork.runs",
     "ShapesOnly": "graftwork.shapes",
@@ -102,8 +105,8 @@ _LATER = {
     "fold": "graftwork.stages",
     "masked_mean": "graftwork.stages",
     "spatial_mean": "graftwork.stages",
-    "Stream": "graftwork.streaming",
-    "stream": "graftwork.streaming",
+    "Stream": "graftwork.data.streaming",
+    "stream": "graftwork.data.streaming",
     "load_tensors": "graftwork.tensors",
 }
 

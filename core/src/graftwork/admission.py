@@ -6,9 +6,9 @@ import contextlib
 import math
 from typing import TYPE_CHECKING
 
+from graftwork.data.reading import Data
 from graftwork.errors import DataError, InputMismatch, UsageError
 from graftwork.plugins import registry
-from graftwork.reading import Data
 from graftwork.runtime.parallel import ahead
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import Exactly, ObservedInput, Within, show

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 
 from graftwork import policies
+from graftwork.data.reading import Data, allow_bad
+from graftwork.data.splits import check_fraction, check_labels, labelled, split
+from graftwork.data.streaming import Stream
 from graftwork.errors import UsageError
 from graftwork.examples import Augmentation, Views, check_long
 from graftwork.logs import check_tensorboard
@@ -16,7 +19,6 @@ from graftwork.machine import resolve_device
 from graftwork.plugins import registry
 from graftwork.policies import FreezePolicy
 from graftwork.precision import check_precision
-from graftwork.reading import Data, allow_bad
 from graftwork.runs import check_free
 from graftwork.runtime import processes
 from graftwork.specs.agreement import Agreement
@@ -25,8 +27,6 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
 from graftwork.specs.task import HeadSpec
-from graftwork.splits import check_fraction, check_labels, labelled, split
-from graftwork.streaming import Stream
 from graftwork.trainer import exact
 
 

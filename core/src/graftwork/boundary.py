@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graftwork.data.reading import Bad
 from graftwork.examples import Batch, Examples, Views, assemble, batches, pad
 from graftwork.extraction import Cache
 from graftwork.precision import rounding
-from graftwork.reading import Bad
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track
 from graftwork.sharing import share

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from graftwork import near
+from graftwork.data.listing import Listing, fold_label
+from graftwork.data.reading import MOST_BAD, Data, Raws, list_source, observe
 from graftwork.errors import InputMismatch
-from graftwork.listing import Listing, fold_label
 from graftwork.plugins import registry
-from graftwork.reading import MOST_BAD, Data, Raws, list_source, observe
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import plural, show
 from graftwork.specs.factories import load_factory

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 
 from graftwork import solver
+from graftwork.data.reading import Data
+from graftwork.data.reading import data as read_data
+from graftwork.data.splits import sort_labels, split
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
 from graftwork.fitting import fit
 from graftwork.metrics import classification
 from graftwork.parts import Part
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
-from graftwork.reading import Data
-from graftwork.reading import data as read_data
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
-from graftwork.splits import sort_labels, split
 
 SEED = 0
 HELD = 0.2

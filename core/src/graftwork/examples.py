@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from graftwork.backbone import Backbone
+from graftwork.data.pipeline import Pipeline
+from graftwork.data.reading import Bad
 from graftwork.errors import Unreadable, UsageError
-from graftwork.pipeline import Pipeline
 from graftwork.plugins.code_digest import core, made_by
-from graftwork.reading import Bad
 from graftwork.runtime.parallel import ahead
 from graftwork.specs.contracts import show
 from graftwork.specs.modality import Modality

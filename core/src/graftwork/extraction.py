@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from graftwork.backbone import Backbone
+from graftwork.data.reading import Bad
 from graftwork.errors import StoreError, Unreadable
 from graftwork.examples import Examples, Long, batches
 from graftwork.parts import matrix, release
 from graftwork.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
-from graftwork.reading import Bad
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track

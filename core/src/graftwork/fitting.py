@@ -12,27 +12,27 @@ from graftwork import freeze as freezing
 from graftwork.asking import HEEDED, Asked, request, settle
 from graftwork.backbone import Backbone
 from graftwork.checkpoints import Unfinished, begun
+from graftwork.data.fingerprint import contents, fingerprint
+from graftwork.data.pipeline import Pipeline
+from graftwork.data.reading import MOST_BAD, Data
+from graftwork.data.reading import data as read_data
+from graftwork.data.splits import check_labels, part, split
+from graftwork.data.streaming import Stream
 from graftwork.errors import GraftworkError
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
 from graftwork.gathering import Gathered, gather, survey
-from graftwork.identity import contents, fingerprint
 from graftwork.machine import Clock, meet, memory, seed_all, versions
 from graftwork.memo import Memo, load_frozen
 from graftwork.parts import Growing
-from graftwork.pipeline import Pipeline
 from graftwork.plugins import registry
-from graftwork.reading import MOST_BAD, Data
-from graftwork.reading import data as read_data
 from graftwork.runs import FORMAT, Run
 from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.settings import Options, Settings
-from graftwork.splits import check_labels, part, split
 from graftwork.store import Store, opened, temporary
-from graftwork.streaming import Stream
 from graftwork.trainer import Engine, ExactEngine, Job, Trained, judge
 
 if TYPE_CHECKING:

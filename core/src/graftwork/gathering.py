@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from graftwork.data.pipeline import Pipeline
+from graftwork.data.reading import Bad, Data, allow_bad
+from graftwork.data.splits import labelled
 from graftwork.examples import Examples, Long
 from graftwork.extraction import Extractor, Features
 from graftwork.parts import Growing
-from graftwork.pipeline import Pipeline
-from graftwork.reading import Bad, Data, allow_bad
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
-from graftwork.splits import labelled
 
 Agree = Callable[[ObservedInput], Agreement]
 

@@ -21,24 +21,24 @@ from graftwork.asking import augmentation
 from graftwork.backbone import Backbone, load_backbone
 from graftwork.checkpoints import begun, check_anew
 from graftwork.course import Course
+from graftwork.data.fingerprint import contents, fingerprint
+from graftwork.data.pipeline import Pipeline
+from graftwork.data.reading import Bad, Data, allow_bad, list_source, observe
+from graftwork.data.splits import labelled
 from graftwork.errors import DataError, RunError, UsageError
 from graftwork.examples import Changed, Examples
 from graftwork.extraction import Cache
 from graftwork.freeze import weights_digest
-from graftwork.identity import contents, fingerprint
 from graftwork.machine import meet, memory, resolve_device, versions
 from graftwork.memo import load_frozen
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
-from graftwork.pipeline import Pipeline
 from graftwork.plugins import registry
-from graftwork.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.runs import check_free
 from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import WEIGHTS
 from graftwork.specs.settings import Decided, Options, Settings, decide
-from graftwork.splits import labelled
 from graftwork.standing import Progress
 from graftwork.store import Store, opened, temporary
 

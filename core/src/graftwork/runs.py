@@ -19,25 +19,25 @@ from safetensors.torch import load_file, save_file
 from graftwork import freeze as freezing
 from graftwork.backbone import Backbone, load_backbone
 from graftwork.card import write_card, write_report
+from graftwork.data.listing import fold_label
+from graftwork.data.pipeline import Pipeline
+from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
+from graftwork.data.reading import data as read_data
+from graftwork.data.streaming import Stream
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
 from graftwork.gathering import gather
 from graftwork.heads import Head
-from graftwork.listing import fold_label
 from graftwork.parts import Part
-from graftwork.pipeline import Pipeline
 from graftwork.plugins import registry
 from graftwork.policies import Plan, StagePlan
-from graftwork.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
-from graftwork.reading import data as read_data
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
 from graftwork.store import opened
-from graftwork.streaming import Stream
 from graftwork.trainer import judge
 
 FORMAT = 3

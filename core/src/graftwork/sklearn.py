@@ -13,12 +13,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from graftwork import runs
+from graftwork.data.listing import Listing
+from graftwork.data.reading import files_among, observe
 from graftwork.errors import DataError, RunError, UsageError
 from graftwork.fitting import fit
-from graftwork.listing import Listing
 from graftwork.memo import Memo
 from graftwork.plugins import registry
-from graftwork.reading import files_among, observe
 
 CLASSES = "classes.json"
 

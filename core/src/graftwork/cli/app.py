@@ -22,8 +22,8 @@ from graftwork.runtime import processes
 from graftwork.specs.hub_folder import unfinished_folder
 
 if TYPE_CHECKING:
-    from graftwork.reading import Data
-    from graftwork.streaming import Stream
+    from graftwork.data.reading import Data
+    from graftwork.data.streaming import Stream
 
 app = typer.Typer(
     name="graftwork",
@@ -344,7 +344,8 @@ def predict(
 ) -> None:
     """Labels with probabilities for new inputs."""
     _go_offline(offline)
-    from graftwork import folders, runs
+    from graftwork import runs
+    from graftwork.data import folders
     from graftwork.plugins import registry
 
     given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
@@ -401,8 +402,8 @@ def demo(offline: Offline = False, json: Json = False) -> None:
 
 
 def _read(source: str, input: str | None, label: str | None, streaming: bool, allow_outside: bool) -> Data | Stream:
-    from graftwork.reading import data
-    from graftwork.streaming import stream
+    from graftwork.data.reading import data
+    from graftwork.data.streaming import stream
 
     return (stream if streaming else data)(source, input=input, label=label, allow_outside=allow_outside)
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from graftwork import freeze as freezing
 from graftwork.backbone import Backbone, load_backbone
+from graftwork.data.pipeline import Pipeline
 from graftwork.errors import GraftworkError, InputMismatch, UsageError, WeightsUnavailable
-from graftwork.pipeline import Pipeline
 from graftwork.plugins import registry
 from graftwork.policies import Plan, StagePlan
 from graftwork.specs.backbone import BackboneSpec

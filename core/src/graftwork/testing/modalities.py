@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from graftwork.data.reading import data as read_data
 from graftwork.errors import Unreadable
 from graftwork.plugins import registry
-from graftwork.reading import data as read_data
 from graftwork.specs.contracts import Value, show
 from graftwork.specs.convert import Converter
 from graftwork.specs.factories import load_factory

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
+from graftwork.data.listing import Listing, readable
+from graftwork.data.path_guard import Inside
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
-from graftwork.inside import Inside
-from graftwork.listing import Listing, readable
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track
 from graftwork.specs.agreement import Agreement
@@ -109,8 +109,8 @@ def list_source(
     allow_outside: bool = False,
 ) -> Listing:
     """What `source` holds, nothing of it read yet; labelled=None takes labels where they are plain."""
-    from graftwork import folders, sources
-    from graftwork.columns import list_tables
+    from graftwork.data import folders, sources
+    from graftwork.data.columns import list_tables
 
     found = sources.open_source(source, allow_outside=allow_outside)
     if not isinstance(found, Path):

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.path_guard import Inside
+from graftwork.data.tables import PIECE, SUFFIXES, read_pieces, read_table
 from graftwork.errors import DataError
-from graftwork.inside import Inside
 from graftwork.specs.weights import hub_unreachable, offline
-from graftwork.tables import PIECE, SUFFIXES, read_pieces, read_table
 
 
 class Tables(ABC):

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from graftwork import folders
-from graftwork.columns import Columns, known_splits, no_rows
-from graftwork.listing import Listing
-from graftwork.reading import Data, check_no_columns, observe
+from graftwork.data import folders
+from graftwork.data.columns import Columns, known_splits, no_rows
+from graftwork.data.listing import Listing
+from graftwork.data.reading import Data, check_no_columns, observe
+from graftwork.data.sources import Tables, open_source
 from graftwork.runtime.parallel import beside
-from graftwork.sources import Tables, open_source
 from graftwork.specs.modality import Modality
 
 MOST_ROWS, MOST_BYTES = 4096, 64 * 2**20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from graftwork.data.listing import SPLITS, Listing, modality_of_files
 from graftwork.errors import DataError
-from graftwork.listing import SPLITS, Listing, modality_of_files
 
 
 def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.columns import TEXT_AS_BYTES
+from graftwork.data.columns import TEXT_AS_BYTES
 from graftwork.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")

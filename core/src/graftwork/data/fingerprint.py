@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from graftwork.reading import Data
+from graftwork.data.reading import Data
 from graftwork.runtime.parallel import ahead
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory

@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, readable
+from graftwork.data.path_guard import Inside
 from graftwork.errors import DataError, UsageError
-from graftwork.inside import Inside
-from graftwork.listing import SPLITS, Listing, by_extension, modality_of_files, readable
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
