@@ -305,7 +305,7 @@ def test_bf16_is_not_tried_where_the_machine_is_slow_at_it(messages, tiny, monke
     [("AVX512", True, True), ("AVX512", False, False), ("AVX2", True, False), ("DEFAULT", True, False)],
 )
 def test_processors_with_amx_are_fast_at_bf16_where_torch_may_use_it(monkeypatch, instructions, amx, fast) -> None:
-    from graftwork.precision import fast_bf16
+    from graftwork.models.precision import fast_bf16
 
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: instructions)
     monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
 
 import graftwork as gw
+from graftwork.models.stages import State, fold
 from graftwork.objectives import Distill, OfBackbone, drawn
 from graftwork.plugins import registry
-from graftwork.stages import State, fold
 from graftwork_audio.pretraining import Contrastive, perplexity
 
 from .conftest import FIELDS, MODALITY, melodies, tones

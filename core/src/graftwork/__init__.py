@@ -61,53 +61,53 @@ from graftwork.specs.task import HeadSpec, TaskSpec
 from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
 if TYPE_CHECKING:
-    from graftwork.backbone import Backbone, load_backbone
     from graftwork.checking import Checked, check
     from graftwork.data.reading import Data, data
     from graftwork.data.streaming import Stream, stream
     from graftwork.fitting import fit
     from graftwork.heads import Head
+    from graftwork.models.backbone import Backbone, load_backbone
+    from graftwork.models.meta_init import ShapesOnly, pooled_dims
+    from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
+    from graftwork.models.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
+    from graftwork.models.weight_files import load_tensors
     from graftwork.objectives import Given, Objective
-    from graftwork.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.pretraining import Pretrained, pretrain
     from graftwork.runs import Run, load
-    from graftwork.shapes import ShapesOnly, pooled_dims
-    from graftwork.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
-    from graftwork.tensors import load_tensors
 
 del data  # pyright: ignore  so that `__getattr__` finds the function
 
 # What computes, and the module that it is loaded from on first use.
 _LATER = {
-    "Backbone": "graftwork.backbone",
-    "load_backbone": "graftwork.backbone",
+    "Backbone": "graftwork.models.backbone",
+    "load_backbone": "graftwork.models.backbone",
     "Checked": "graftwork.checking",
     "check": "graftwork.checking",
     "fit": "graftwork.fitting",
     "Head": "graftwork.heads",
     "Given": "graftwork.objectives",
     "Objective": "graftwork.objectives",
-    "hub_state": "graftwork.pretrained",
-    "load_pretrained": "graftwork.pretrained",
-    "new_model": "graftwork.pretrained",
-    "save_new": "graftwork.pretrained",
+    "hub_state": "graftwork.models.pretrained",
+    "load_pretrained": "graftwork.models.pretrained",
+    "new_model": "graftwork.models.pretrained",
+    "save_new": "graftwork.models.pretrained",
     "Pretrained": "graftwork.pretraining",
     "pretrain": "graftwork.pretraining",
     "Data": "graftwork.data.reading",
     "data": "graftwork.data.reading",
     "Run": "graftwork.runs",
     "load": "graftwork.runs",
-    "ShapesOnly": "graftwork.shapes",
-    "pooled_dims": "graftwork.shapes",
-    "Apply": "graftwork.stages",
-    "Stage": "graftwork.stages",
-    "State": "graftwork.stages",
-    "fold": "graftwork.stages",
-    "masked_mean": "graftwork.stages",
-    "spatial_mean": "graftwork.stages",
+    "ShapesOnly": "graftwork.models.meta_init",
+    "pooled_dims": "graftwork.models.meta_init",
+    "Apply": "graftwork.models.stages",
+    "Stage": "graftwork.models.stages",
+    "State": "graftwork.models.stages",
+    "fold": "graftwork.models.stages",
+    "masked_mean": "graftwork.models.stages",
+    "spatial_mean": "graftwork.models.stages",
     "Stream": "graftwork.data.streaming",
     "stream": "graftwork.data.streaming",
-    "load_tensors": "graftwork.tensors",
+    "load_tensors": "graftwork.models.weight_files",
 }
 
 

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 
 from graftwork.errors import UsageError
-from graftwork.precision import fast_bf16
+from graftwork.models.precision import fast_bf16
 
 WHOLE = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 """The ways of working with several processes in which each of them holds all weights."""

@@ -15,10 +15,10 @@ from graftwork.data.streaming import Stream
 from graftwork.errors import UsageError
 from graftwork.examples import Augmentation, Views, check_long
 from graftwork.logs import check_tensorboard
-from graftwork.machine import resolve_device
+from graftwork.models.machine import resolve_device
+from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
 from graftwork.policies import FreezePolicy
-from graftwork.precision import check_precision
 from graftwork.runs import check_free
 from graftwork.runtime import processes
 from graftwork.specs.agreement import Agreement

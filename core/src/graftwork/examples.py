@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork.backbone import Backbone
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad
 from graftwork.errors import Unreadable, UsageError
+from graftwork.models.backbone import Backbone
+from graftwork.models.stages import State
 from graftwork.plugins.code_digest import core, made_by
 from graftwork.runtime.parallel import ahead
 from graftwork.specs.contracts import show
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw, Window
-from graftwork.stages import State
 
 MOST_ROWS = 512
 CHUNK = 64

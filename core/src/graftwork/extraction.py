@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork.backbone import Backbone
 from graftwork.data.reading import Bad
 from graftwork.errors import StoreError, Unreadable
 from graftwork.examples import Examples, Long, batches
+from graftwork.models.backbone import Backbone
+from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
+from graftwork.models.stages import Stage, State
 from graftwork.parts import matrix, release
-from graftwork.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track
 from graftwork.sharing import share
 from graftwork.specs.readers import Window
-from graftwork.stages import Stage, State
 from graftwork.store import Row, Space, Store
 
 ON_GPU = 16

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from graftwork import freeze as freezing
 from graftwork.asking import HEEDED, Asked, request, settle
-from graftwork.backbone import Backbone
 from graftwork.checkpoints import Unfinished, begun
 from graftwork.data.fingerprint import contents, fingerprint
 from graftwork.data.pipeline import Pipeline
@@ -22,8 +21,9 @@ from graftwork.errors import GraftworkError
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
 from graftwork.gathering import Gathered, gather, survey
-from graftwork.machine import Clock, meet, memory, seed_all, versions
 from graftwork.memo import Memo, load_frozen
+from graftwork.models.backbone import Backbone
+from graftwork.models.machine import Clock, meet, memory, seed_all, versions
 from graftwork.parts import Growing
 from graftwork.plugins import registry
 from graftwork.runs import FORMAT, Run

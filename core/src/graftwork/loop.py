@@ -31,13 +31,13 @@ from graftwork.heads import Head
 from graftwork.logs import Log
 from graftwork.metrics import classification
 from graftwork.model import Grafted
+from graftwork.models.stages import State
 from graftwork.policies import Plan
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import ahead
 from graftwork.sampling import Part, divide, example_weights, order
 from graftwork.specs.factories import load_factory
 from graftwork.specs.settings import Settings, decide, factor
-from graftwork.stages import State
 from graftwork.standing import Progress, Standing
 from graftwork.steps import groups, out_of_memory, seed_step
 from graftwork.store import temporary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from graftwork import freeze
-from graftwork.backbone import Backbone, load_backbone
+from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.specs.backbone import BackboneSpec
 
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from graftwork import freeze
-from graftwork.backbone import Backbone
 from graftwork.examples import Batch
 from graftwork.heads import Head
+from graftwork.models.backbone import Backbone
+from graftwork.models.stages import Stage, State
 from graftwork.policies import Plan
-from graftwork.stages import Stage, State
 
 
 class Grafted(nn.Module):

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graftwork.backbone import Backbone
 from graftwork.boundary import Boundary
 from graftwork.errors import DataError, UsageError
 from graftwork.examples import Batch, Examples
 from graftwork.extraction import Cache, Extractor
+from graftwork.models.backbone import Backbone
+from graftwork.models.stages import State, fold
 from graftwork.specs.modality import Modality
-from graftwork.stages import State, fold
 
 MET = 512
 """How many examples a teacher's scale is taken from."""

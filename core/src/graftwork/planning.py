@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from graftwork import freeze, policies
-from graftwork.backbone import load_backbone
+from graftwork.models.backbone import load_backbone
 from graftwork.plugins import registry
 from graftwork.policies import Plan
 from graftwork.specs.settings import Settings, decide

@@ -18,7 +18,6 @@ from safetensors.torch import save_file
 from graftwork import admission
 from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
-from graftwork.backbone import Backbone, load_backbone
 from graftwork.checkpoints import begun, check_anew
 from graftwork.course import Course
 from graftwork.data.fingerprint import contents, fingerprint
@@ -29,8 +28,9 @@ from graftwork.errors import DataError, RunError, UsageError
 from graftwork.examples import Changed, Examples
 from graftwork.extraction import Cache
 from graftwork.freeze import weights_digest
-from graftwork.machine import meet, memory, resolve_device, versions
 from graftwork.memo import load_frozen
+from graftwork.models.backbone import Backbone, load_backbone
+from graftwork.models.machine import meet, memory, resolve_device, versions
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
 from graftwork.plugins import registry
 from graftwork.runs import check_free

@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from graftwork import freeze as freezing
-from graftwork.backbone import Backbone, load_backbone
 from graftwork.card import write_card, write_report
 from graftwork.data.listing import fold_label
 from graftwork.data.pipeline import Pipeline
@@ -29,6 +28,7 @@ from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
 from graftwork.gathering import gather
 from graftwork.heads import Head
+from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.parts import Part
 from graftwork.plugins import registry
 from graftwork.policies import Plan, StagePlan

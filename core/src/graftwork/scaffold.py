@@ -224,7 +224,7 @@ def publish(name: str, model: Path, folder: Path) -> Path:
     Raises `UsageError` for a name that no package can have and a folder that is there, `DataError` for a model without
     a card, and `WeightsMismatch` for one that is not what its card says.
     """
-    from graftwork.backbone import load_backbone
+    from graftwork.models.backbone import load_backbone
 
     place = _free(name, folder)
     spec = backbone(f"local:{model}")

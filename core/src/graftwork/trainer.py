@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from graftwork import solver
-from graftwork.backbone import Backbone
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Features
 from graftwork.heads import Head
 from graftwork.metrics import classification
+from graftwork.models.backbone import Backbone
 from graftwork.parts import Part
 from graftwork.policies import FreezePolicy, Plan
 from graftwork.sampling import example_weights

@@ -15,9 +15,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from graftwork import freeze as freezing
-from graftwork.backbone import Backbone, load_backbone
 from graftwork.data.pipeline import Pipeline
 from graftwork.errors import GraftworkError, InputMismatch, UsageError, WeightsUnavailable
+from graftwork.models.backbone import Backbone, load_backbone
+from graftwork.models.stages import State, fold
 from graftwork.plugins import registry
 from graftwork.policies import Plan, StagePlan
 from graftwork.specs.backbone import BackboneSpec
@@ -25,7 +26,6 @@ from graftwork.specs.contracts import ObservedInput, show
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Raw, Reader
 from graftwork.specs.weights import FolderWeights
-from graftwork.stages import State, fold
 from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, violations
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from graftwork.backbone import load_backbone
 from graftwork.errors import UsageError
+from graftwork.models.backbone import load_backbone
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
 from graftwork.specs.factories import load_factory

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision import models
 
 from graftwork import Backbone, BackboneSpec, ShapesOnly, UnknownName, UrlWeights, WeightsMismatch, pooled_dims
-from graftwork.tensors import reason
+from graftwork.models.weight_files import reason
 from graftwork_image.plugin import CONVOLUTIONAL, IMAGENET, TRANSFORMER, reads
 from graftwork_image.torchvision_stages import TAKE_APART
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from graftwork.errors import UsageError, WeightsMismatch
+from graftwork.models.weight_files import reason
 from graftwork.specs.hub_folder import WEIGHTS
-from graftwork.tensors import reason
 
 Model = TypeVar("Model")
 

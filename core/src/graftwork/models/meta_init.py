@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from graftwork.backbone import Backbone
-from graftwork.stages import State
+from graftwork.models.backbone import Backbone
+from graftwork.models.stages import State
 
 
 class ShapesOnly(TorchFunctionMode):

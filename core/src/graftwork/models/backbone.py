@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from graftwork.errors import GraftworkError, PluginFault
+from graftwork.models.pretrained import hub_state
+from graftwork.models.stages import Stage, State, fold
+from graftwork.models.weight_files import reason
 from graftwork.plugins.registry import preparer
-from graftwork.pretrained import hub_state
 from graftwork.specs import pretraining_card
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Window
-from graftwork.stages import Stage, State, fold
-from graftwork.tensors import reason
 
 
 class Backbone(nn.Module, ABC):
