@@ -115,7 +115,7 @@ def one(modality: str, table: str, policy: str, seed: int) -> None:
 
 
 def gw_name(name: str) -> str:
-    from graftwork.freeze import plain
+    from graftwork.freeze.freezing import plain
 
     return plain(name)
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import graftwork as gw
-from graftwork import Apply, Plan, StagePlan, State, UnknownName, UsageError, freeze, policies
+from graftwork import Apply, Plan, StagePlan, State, UnknownName, UsageError
+from graftwork.freeze import freezing, policies
 
 NAMES = ("stem", "block1", "block2", "norm")
 
@@ -81,8 +82,8 @@ def stages(count: int = 4) -> list[gw.Stage]:
 def test_any_policy_parts_the_parameters_into_trained_and_frozen_ones(words, epoch) -> None:
     made = stages()
     plan = policies.parse("+".join(words)).plan(NAMES, epoch)
-    chosen = freeze.trained(plan, made)
-    freeze.apply(plan, made)
+    chosen = freezing.trained(plan, made)
+    freezing.apply(plan, made)
     for stage in made:
         for name, parameter in stage.named_parameters():
             assert parameter.requires_grad == (name in chosen[stage.name])
@@ -93,7 +94,7 @@ def test_any_policy_parts_the_parameters_into_trained_and_frozen_ones(words, epo
 def test_the_order_of_a_combination_does_not_matter_to_what_trains(one, other, epoch) -> None:
     made = stages()
     first, second = (
-        freeze.trained(policies.parse(w).plan(NAMES, epoch), made) for w in (f"{one}+{other}", f"{other}+{one}")
+        freezing.trained(policies.parse(w).plan(NAMES, epoch), made) for w in (f"{one}+{other}", f"{other}+{one}")
     )
     assert {s: set(names) for s, names in first.items()} == {s: set(names) for s, names in second.items()}
 
@@ -102,7 +103,7 @@ def test_bitfit_trains_biases_norm_trains_normalisation_layers_and_a_glob_what_i
     made = stages(1)
 
     def trained(words: str) -> set[str]:
-        return set(freeze.trained(policies.parse(words).plan(NAMES[:1], 0), made)["stem"])
+        return set(freezing.trained(policies.parse(words).plan(NAMES[:1], 0), made)["stem"])
 
     everything = {name for name, _ in made[0].named_parameters()}
     assert trained("bitfit") == {name for name in everything if name.endswith("bias")}
@@ -141,12 +142,12 @@ def test_a_pattern_that_matches_nothing_names_the_nearest_parameter() -> None:
         "No parameter matches 'block1.body.0.linaer.weight'; the nearest of the 24 is 'block1.body.0.linear.weight'"
     )
     with pytest.raises(UsageError, match=sentence):
-        freeze.trained(plan, stages())
+        freezing.trained(plan, stages())
 
 
 def test_norm_on_an_encoder_without_norms_is_refused() -> None:
     with pytest.raises(UsageError, match="The encoder has no normalisation layer to train"):
-        freeze.trained(policies.parse("norm").plan(["stem"], 0), [Apply("stem", nn.Linear(2, 2))])
+        freezing.trained(policies.parse("norm").plan(["stem"], 0), [Apply("stem", nn.Linear(2, 2))])
 
 
 def test_a_third_party_adds_a_policy_by_hook_and_it_combines(plugins, messages, tiny_bert) -> None:
@@ -209,11 +210,11 @@ def test_frozen_stages_keep_their_statistics_and_have_no_dropout_whatever_train_
     model.backbone.train()
     model.train()
     made = model.stages
-    before = freeze.stage_digests(made)
+    before = freezing.stage_digests(made)
     from graftwork.examples import Batch
 
     model(Batch([0, 1], State(torch.randn(8, 3))))
-    after = freeze.stage_digests(made)
+    after = freezing.stage_digests(made)
     assert before == after
     assert [stage.training for stage in made] == [False, False, False, True]
     first, second = (made[0](State(torch.ones(2, 3))).hidden for _ in range(2))
@@ -224,25 +225,25 @@ def test_frozen_stages_keep_their_statistics_and_have_no_dropout_whatever_train_
 def test_statistics_of_pretraining_are_kept_in_stages_that_train_too_so_that_batches_do_not_matter(words) -> None:
     made = stages(1)
     plan = policies.parse(words).plan(NAMES[:1], 0)
-    freeze.apply(plan, made)
+    freezing.apply(plan, made)
     made[0].body[1].eval()
-    before, batch = freeze.digests(made[0]), torch.randn(8, 3)
+    before, batch = freezing.digests(made[0]), torch.randn(8, 3)
     together = made[0](State(batch)).hidden
     assert torch.allclose(together[:1], made[0](State(batch[:1])).hidden, atol=1e-6)
-    assert freeze.digests(made[0]) == before
-    assert "body.0.batch.running_mean" not in freeze.may_move(freeze.trained(plan, made)["stem"])
+    assert freezing.digests(made[0]) == before
+    assert "body.0.batch.running_mean" not in freezing.may_move(freezing.trained(plan, made)["stem"])
 
 
 def test_the_certificate_fails_when_a_frozen_tensor_moves_even_in_a_buffer() -> None:
     made = stages(1)
-    before = freeze.stage_digests(made)
-    assert freeze.certificate({}, before, freeze.stage_digests(made))["ok"]
+    before = freezing.stage_digests(made)
+    assert freezing.certificate({}, before, freezing.stage_digests(made))["ok"]
     made[0].train()
     made[0](State(torch.randn(4, 3)))
-    moved = freeze.certificate({}, before, freeze.stage_digests(made))
+    moved = freezing.certificate({}, before, freezing.stage_digests(made))
     assert (moved["ok"], moved["moved"]) == (False, ["stem"])
     assert moved["leaked"] == [f"stem.body.0.batch.{n}" for n in ("running_mean", "running_var", "num_batches_tracked")]
-    assert freeze.certificate({"stem": set(before["stem"])}, before, freeze.stage_digests(made))["ok"]
+    assert freezing.certificate({"stem": set(before["stem"])}, before, freezing.stage_digests(made))["ok"]
 
 
 # LoRA, through peft.
@@ -263,15 +264,15 @@ def test_low_rank_updates_start_as_no_change_train_alone_and_keep_the_names_of_w
     torch.manual_seed(0)
     stage, x = Attention(), torch.randn(2, 5, 8)
     plan = policies.parse("lora:r=2").plan(["block1"], 0)
-    before, names = stage(State(x)).hidden, set(freeze.digests(stage))
-    freeze.adapt(plan, [stage])
-    freeze.adapt(plan, [stage])
+    before, names = stage(State(x)).hidden, set(freezing.digests(stage))
+    freezing.adapt(plan, [stage])
+    freezing.adapt(plan, [stage])
     assert torch.allclose(stage(State(x)).hidden, before, atol=1e-6)
-    assert names < set(freeze.digests(stage))
-    chosen = freeze.trained(plan, [stage])["block1"]
+    assert names < set(freezing.digests(stage))
+    chosen = freezing.trained(plan, [stage])["block1"]
     assert chosen
     assert all(".lora_" in name for name in chosen)
-    freeze.apply(plan, [stage])
+    freezing.apply(plan, [stage])
     stage(State(x)).hidden.sum().backward()
     assert all((p.grad is not None) == (".lora_" in name) for name, p in stage.named_parameters())
 
@@ -279,7 +280,7 @@ def test_low_rank_updates_start_as_no_change_train_alone_and_keep_the_names_of_w
 def test_lora_on_stages_without_linear_layers_is_refused() -> None:
     made = [Apply("stem", nn.Conv2d(3, 4, 3)), Apply("block1", nn.Conv2d(4, 4, 3))]
     with pytest.raises(UsageError) as raised:
-        freeze.adapt(policies.parse("lora:r=4").plan(["stem", "block1"], 0), made)
+        freezing.adapt(policies.parse("lora:r=4").plan(["stem", "block1"], 0), made)
     assert str(raised.value).startswith(
         "The freeze policy lora:r=4 adapts linear layers, and the stages stem, block1 have none."
     )
@@ -290,4 +291,4 @@ def test_lora_without_peft_says_what_to_install(monkeypatch) -> None:
     with pytest.raises(
         UsageError, match="needs the package peft, which is not installed. Install it: pip install 'graft"
     ):
-        freeze.adapt(policies.parse("lora:r=4").plan(["stem"], 0), stages(1))
+        freezing.adapt(policies.parse("lora:r=4").plan(["stem"], 0), stages(1))

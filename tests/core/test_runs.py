@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import graftwork as gw
-from graftwork import DataError, Plan, RunError, StagePlan, UnknownName, UsageError, WeightsMismatch, freeze
+from graftwork import DataError, Plan, RunError, StagePlan, UnknownName, UsageError, WeightsMismatch
+from graftwork.freeze import freezing
 from graftwork.plugins import registry
 
 KEYS = {
@@ -278,7 +279,7 @@ def test_frozen_stages_are_in_evaluation_mode_and_hold_no_gradient(messages, tin
     assert not any(module.training for stage in backbone.stages() for module in stage.modules())
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
     plan = Plan(tuple(StagePlan(name, trains=name == "block2") for name in backbone.spec.stages))
-    freeze.apply(plan, backbone.stages())
+    freezing.apply(plan, backbone.stages())
     assert [stage.training for stage in backbone.stages()] == [False, False, True]
 
 

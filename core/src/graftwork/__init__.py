@@ -28,9 +28,9 @@ from graftwork.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
+from graftwork.freeze.policies import FreezePolicy, Plan, StagePlan
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.plugins.registry import preparer
-from graftwork.policies import FreezePolicy, Plan, StagePlan
 from graftwork.specs.agreement import Agreement, Step, agree
 from graftwork.specs.backbone import BackboneSpec, Recipe, Resolver
 from graftwork.specs.contracts import (

@@ -8,17 +8,17 @@ from typing import Any
 
 import torch
 
-from graftwork import policies
 from graftwork.data.reading import Data, allow_bad
 from graftwork.data.splits import check_fraction, check_labels, labelled, split
 from graftwork.data.streaming import Stream
 from graftwork.errors import UsageError
 from graftwork.examples import Augmentation, Views, check_long
+from graftwork.freeze import policies
+from graftwork.freeze.policies import FreezePolicy
 from graftwork.logs import check_tensorboard
 from graftwork.models.machine import resolve_device
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
-from graftwork.policies import FreezePolicy
 from graftwork.runs import check_free
 from graftwork.runtime import processes
 from graftwork.specs.agreement import Agreement

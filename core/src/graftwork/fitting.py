@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from graftwork import freeze as freezing
 from graftwork.asking import HEEDED, Asked, request, settle
 from graftwork.checkpoints import Unfinished, begun
 from graftwork.data.fingerprint import contents, fingerprint
@@ -20,6 +19,7 @@ from graftwork.data.streaming import Stream
 from graftwork.errors import GraftworkError
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
+from graftwork.freeze import freezing
 from graftwork.gathering import Gathered, gather, survey
 from graftwork.memo import Memo, load_frozen
 from graftwork.models.backbone import Backbone

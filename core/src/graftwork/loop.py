@@ -20,19 +20,20 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from graftwork import freeze, solver
+from graftwork import solver
 from graftwork.accelerating import accelerated, training_precision
 from graftwork.boundary import Boundary
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import Diverged, OutOfMemory, StoreError
 from graftwork.examples import Augmentation, Batch, Changed, Examples, Views, batches
 from graftwork.extraction import Cache, Extractor
+from graftwork.freeze import freezing
+from graftwork.freeze.policies import Plan
 from graftwork.heads import Head
 from graftwork.logs import Log
 from graftwork.metrics import classification
 from graftwork.model import Grafted
 from graftwork.models.stages import State
-from graftwork.policies import Plan
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import ahead
 from graftwork.sampling import Part, divide, example_weights, order
@@ -221,7 +222,7 @@ class _Fit:
         """Follow a plan, and add the tensors that it moves to `moving`."""
         chosen = self.model.follow(plan)
         for stage in self.model.stages:
-            self.moving.setdefault(stage.name, set()).update(freeze.may_move(chosen[stage.name]))
+            self.moving.setdefault(stage.name, set()).update(freezing.may_move(chosen[stage.name]))
         return chosen
 
     def _follow(self, epoch: int) -> None:
@@ -390,7 +391,7 @@ class _Fit:
             f"{stage.name}.{name}": tensor
             for stage in self.model.stages
             for name, tensor in stage.state_dict(keep_vars=True).items()
-            if freeze.plain(name) in self.ever[stage.name]
+            if freezing.plain(name) in self.ever[stage.name]
         }
         return found | {f"head.{name}": t for name, t in self.model.head.state_dict(keep_vars=True).items()}
 

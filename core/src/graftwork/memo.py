@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from graftwork import freeze
+from graftwork.freeze import freezing
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.specs.backbone import BackboneSpec
 
@@ -19,7 +19,7 @@ class Loaded(NamedTuple):
 def load_frozen(spec: BackboneSpec) -> Loaded:
     """Load an encoder with all of it frozen."""
     model = load_backbone(spec).requires_grad_(False)
-    return Loaded(model, freeze.stage_digests(model.stages()))
+    return Loaded(model, freezing.stage_digests(model.stages()))
 
 
 class Memo:

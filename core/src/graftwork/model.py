@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from graftwork import freeze
 from graftwork.examples import Batch
+from graftwork.freeze import freezing
+from graftwork.freeze.policies import Plan
 from graftwork.heads import Head
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import Stage, State
-from graftwork.policies import Plan
 
 
 class Grafted(nn.Module):
@@ -45,15 +45,15 @@ class Grafted(nn.Module):
 
         Raises `UsageError` when a part of the plan matches nothing.
         """
-        freeze.adapt(plan, self.stages)
+        freezing.adapt(plan, self.stages)
         self._plan = plan
         self.train(self.training)
-        return freeze.trained(plan, self.stages)
+        return freezing.trained(plan, self.stages)
 
     def train(self, mode: bool = True) -> Grafted:
         super().train(mode)
         if self._plan is not None:
-            freeze.apply(self._plan, self.backbone.stages(), mode)
+            freezing.apply(self._plan, self.backbone.stages(), mode)
         return self
 
     def features(self, batch: Batch) -> Tensor:

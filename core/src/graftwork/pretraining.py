@@ -27,7 +27,7 @@ from graftwork.data.splits import labelled
 from graftwork.errors import DataError, RunError, UsageError
 from graftwork.examples import Changed, Examples
 from graftwork.extraction import Cache
-from graftwork.freeze import weights_digest
+from graftwork.freeze.freezing import weights_digest
 from graftwork.memo import load_frozen
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.machine import meet, memory, resolve_device, versions

@@ -16,7 +16,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from graftwork import freeze as freezing
 from graftwork.card import write_card, write_report
 from graftwork.data.listing import fold_label
 from graftwork.data.pipeline import Pipeline
@@ -26,12 +25,13 @@ from graftwork.data.streaming import Stream
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
 from graftwork.examples import Examples
 from graftwork.extraction import Cache, Extractor
+from graftwork.freeze import freezing
+from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.gathering import gather
 from graftwork.heads import Head
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.parts import Part
 from graftwork.plugins import registry
-from graftwork.policies import Plan, StagePlan
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput

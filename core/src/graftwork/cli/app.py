@@ -132,7 +132,7 @@ def freeze(
 ) -> None:
     """What a freeze policy trains of an encoder: stages, parameters and rates, epoch by epoch."""
     _go_offline(offline)
-    from graftwork import planning
+    from graftwork.freeze import planning
 
     with output.steady():
         found = planning.explain(backbone, policy, tap=tap, epochs=epochs, lr=lr)

@@ -37,7 +37,7 @@ def graftwork_heads():
 @hookimpl
 def graftwork_freeze_policies():
     for name, summary in POLICIES.items():
-        yield FreezePolicySpec(name, factory=f"graftwork.policies:build_{name}", summary=summary)
+        yield FreezePolicySpec(name, factory=f"graftwork.freeze.policies:build_{name}", summary=summary)
 
 
 @hookimpl

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from graftwork import freeze as freezing
 from graftwork.data.pipeline import Pipeline
 from graftwork.errors import GraftworkError, InputMismatch, UsageError, WeightsUnavailable
+from graftwork.freeze import freezing
+from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.stages import State, fold
 from graftwork.plugins import registry
-from graftwork.policies import Plan, StagePlan
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput, show
 from graftwork.specs.factories import load_factory

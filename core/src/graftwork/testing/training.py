@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from graftwork.errors import UnknownName, UsageError
+from graftwork.freeze.policies import FreezePolicy
 from graftwork.heads import Head
 from graftwork.plugins import registry
-from graftwork.policies import FreezePolicy
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import HeadSpec
 from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject

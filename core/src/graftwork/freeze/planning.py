@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from graftwork import freeze, policies
+from graftwork.freeze import freezing, policies
+from graftwork.freeze.policies import Plan
 from graftwork.models.backbone import load_backbone
 from graftwork.plugins import registry
-from graftwork.policies import Plan
 from graftwork.specs.settings import Settings, decide
 
 
@@ -59,7 +59,7 @@ def explain(backbone: str, words: str, *, tap: str = "last", **settings: Any) ->
     with torch.device("meta"):
         stages = load_backbone(spec, pretrained=False).stages()[: len(names)]
         for plan in plans:
-            freeze.adapt(plan, stages)
+            freezing.adapt(plan, stages)
     phases: list[Phase] = []
     for epoch, plan in enumerate(plans):
         if phases and plan == plans[epoch - 1]:
@@ -72,7 +72,7 @@ def explain(backbone: str, words: str, *, tap: str = "last", **settings: Any) ->
 
 
 def _rows(plan: Plan, stages: list[Any], lr: float) -> list[dict[str, Any]]:
-    chosen = freeze.trained(plan, stages)
+    chosen = freezing.trained(plan, stages)
     rows = []
     for entry, stage in zip(plan.stages, stages, strict=True):
         trained = sum(parameter.numel() for parameter in chosen[entry.stage].values())

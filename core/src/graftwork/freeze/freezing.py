@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from graftwork.errors import UsageError
+from graftwork.freeze.policies import NORMS, Plan, StagePlan
 from graftwork.models.stages import Stage
-from graftwork.policies import NORMS, Plan, StagePlan
 
 
 def trained(plan: Plan, stages: Sequence[Stage]) -> dict[str, dict[str, nn.Parameter]]:
