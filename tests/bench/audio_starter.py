@@ -44,10 +44,10 @@ from torch import Tensor
 from graftwork import Data, GraftworkError, load_backbone, solver
 from graftwork import data as read
 from graftwork.data.pipeline import Pipeline
-from graftwork.examples import Examples
-from graftwork.extraction import Extractor, Features
+from graftwork.features.dataset import Part
+from graftwork.features.examples import Examples
+from graftwork.features.extraction import Extractor, Features
 from graftwork.models.backbone import Backbone
-from graftwork.parts import Part
 from graftwork.plugins import registry
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory

@@ -55,8 +55,8 @@ def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
     import torch
 
     from graftwork.data.pipeline import Pipeline
-    from graftwork.examples import Examples, batches
-    from graftwork.extraction import Extractor
+    from graftwork.features.examples import Examples, batches
+    from graftwork.features.extraction import Extractor
     from graftwork.plugins import registry
 
     cores = torch.get_num_threads()

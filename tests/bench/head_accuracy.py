@@ -24,9 +24,9 @@ def main() -> None:
     from graftwork.data.pipeline import Pipeline
     from graftwork.data.reading import data
     from graftwork.data.splits import stratified
-    from graftwork.examples import Examples
-    from graftwork.extraction import Extractor
-    from graftwork.parts import Part
+    from graftwork.features.dataset import Part
+    from graftwork.features.examples import Examples
+    from graftwork.features.extraction import Extractor
     from graftwork.plugins import registry
 
     backbone = load_backbone(registry.backbone("text/minilm"))

@@ -25,7 +25,7 @@ print(gw.fit(sys.argv[1], "image/efficientnet-lite0").record["cache"]["misses"])
 def main() -> None:
     from extraction_bound import photographs
 
-    from graftwork.store import Store
+    from graftwork.features.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
         data = photographs(Path(folder) / "photographs", COUNT)

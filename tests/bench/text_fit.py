@@ -56,8 +56,8 @@ def compare(table: Path, ours: float) -> None:
 
     import graftwork as gw
     from graftwork.data.pipeline import Pipeline
-    from graftwork.examples import Examples
-    from graftwork.extraction import Extractor
+    from graftwork.features.examples import Examples
+    from graftwork.features.extraction import Extractor
     from graftwork.plugins import registry
 
     data = gw.data(table)

@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 import graftwork as gw
-from graftwork.store import Store
+from graftwork.features.store import Store
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graftwork as gw
-from graftwork import UsageError, boundary, loop
-from graftwork.boundary import _packed, _unpacked, halved
-from graftwork.store import Store
+from graftwork import UsageError, loop
+from graftwork.features import activation_cache
+from graftwork.features.activation_cache import _packed, _unpacked, halved
+from graftwork.features.store import Store
 
 FAST: dict[str, Any] = {
     "epochs": 3, "batch_size": 8, "patience": 0, "freeze": "last:1", "dropout": 0.0, "lr": 1e-3, "precision": "fp32",
@@ -66,7 +67,7 @@ def test_what_is_frozen_runs_once_ever_and_the_curve_is_that_of_running_it_alway
     assert losses(again) == losses(kept)
     assert sum(count_passes) == 8  # the final judgement of the validation part, by the weights that were trained
     count_passes.clear()
-    monkeypatch.setattr(boundary.Boundary, "hold", lambda self, train, others: "There is no room")
+    monkeypatch.setattr(activation_cache.Boundary, "hold", lambda self, train, others: "There is no room")
     always = gw.fit(messages, still, **FAST)
     assert not always.record["training"]["states_kept"]
     assert "There is no room" in always.record["warnings"]
@@ -96,7 +97,7 @@ def test_states_that_would_not_fit_are_computed_each_time_and_the_run_says_so(me
         "The states before 'block2' would take 0 MB and the feature store holds at most 0 MB, so what"
     )
     monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", "20GB")
-    monkeypatch.setattr(boundary, "SPARE", 10**18)
+    monkeypatch.setattr(activation_cache, "SPARE", 10**18)
     run = gw.fit(messages, still, **FAST)
     assert any("the disk has room for 0 MB" in words for words in run.record["warnings"])
 
@@ -119,7 +120,7 @@ def test_states_that_are_lost_or_damaged_meanwhile_are_computed_again(messages, 
 
 def test_augmented_examples_are_kept_in_views_that_epochs_take_in_turn(messages, still, monkeypatch) -> None:
     shown: list[dict[int, Any]] = []
-    original = boundary.Boundary.batch
+    original = activation_cache.Boundary.batch
 
     def spy(self, numbers, epoch=None):
         found = original(self, numbers, epoch)
@@ -131,7 +132,7 @@ def test_augmented_examples_are_kept_in_views_that_epochs_take_in_turn(messages,
                 shown[epoch][number] = hidden if found.state.mask is None else hidden[found.state.mask[row]]
         return found
 
-    monkeypatch.setattr(boundary.Boundary, "batch", spy)
+    monkeypatch.setattr(activation_cache.Boundary, "batch", spy)
     options = {**FAST, "augment": True, "views": 2}
     run = gw.fit(messages, still, **options)
     states = run.record["training"]["states"]
@@ -153,7 +154,7 @@ def test_windows_of_long_examples_are_kept_too(tmp_path, still, monkeypatch) -> 
     kept = gw.fit(tmp_path / "long.csv", still, long="windows", **FAST)
     assert kept.record["long"]["windows"] > 24
     assert kept.record["training"]["states_kept"]
-    monkeypatch.setattr(boundary.Boundary, "hold", lambda self, train, others: "no")
+    monkeypatch.setattr(activation_cache.Boundary, "hold", lambda self, train, others: "no")
     always = gw.fit(tmp_path / "long.csv", still, long="windows", **FAST)
     assert losses(always) == pytest.approx(losses(kept), abs=1e-3)
 
@@ -162,7 +163,7 @@ def test_maps_of_images_are_kept(photos, monkeypatch) -> None:
     options = {"freeze": "last:1", "epochs": 2, "precision": "fp32", "dropout": 0.0, "patience": 0}
     kept = gw.fit(photos, "image/efficientnet-lite0", **options)
     assert kept.record["training"]["states_kept"]
-    monkeypatch.setattr(boundary.Boundary, "hold", lambda self, train, others: "no")
+    monkeypatch.setattr(activation_cache.Boundary, "hold", lambda self, train, others: "no")
     always = gw.fit(photos, "image/efficientnet-lite0", **options)
     assert losses(always) == pytest.approx(losses(kept), abs=1e-2)
 

@@ -223,8 +223,8 @@ def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads
         for w in first.record["warnings"]
     )
     from graftwork.data.pipeline import Pipeline
-    from graftwork.examples import Examples
-    from graftwork.extraction import Extractor
+    from graftwork.features.examples import Examples
+    from graftwork.features.extraction import Extractor
     from graftwork.plugins import registry
 
     data = gw.data(tmp_path / "d")

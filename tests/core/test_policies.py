@@ -211,7 +211,7 @@ def test_frozen_stages_keep_their_statistics_and_have_no_dropout_whatever_train_
     model.train()
     made = model.stages
     before = freezing.stage_digests(made)
-    from graftwork.examples import Batch
+    from graftwork.features.examples import Batch
 
     model(Batch([0, 1], State(torch.randn(8, 3))))
     after = freezing.stage_digests(made)

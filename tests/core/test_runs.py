@@ -86,8 +86,8 @@ def test_the_validation_part_is_carved_from_the_training_split_never_from_the_te
 
 def test_features_come_back_in_the_order_of_the_examples(messages, tiny) -> None:
     from graftwork.data.pipeline import Pipeline
-    from graftwork.examples import Examples
-    from graftwork.extraction import Extractor
+    from graftwork.features.examples import Examples
+    from graftwork.features.extraction import Extractor
 
     data, spec = gw.data(messages), registry.backbone(tiny)
     backbone = gw.load_backbone(spec)
@@ -258,7 +258,7 @@ def test_unknown_words_are_answered_before_anything_is_loaded(messages, monkeypa
 
 
 def test_a_frozen_stage_that_moves_fails_the_run(messages, tiny, monkeypatch) -> None:
-    from graftwork.extraction import Extractor
+    from graftwork.features.extraction import Extractor
 
     original = Extractor.__call__
 
@@ -285,7 +285,7 @@ def test_frozen_stages_are_in_evaluation_mode_and_hold_no_gradient(messages, tin
 
 @pytest.mark.parametrize(("cosine", "used"), [(0.9995, "bf16"), (0.99, "fp32")])
 def test_bf16_is_used_only_when_its_features_agree_and_is_recorded(messages, tiny, monkeypatch, cosine, used) -> None:
-    from graftwork import extraction
+    from graftwork.features import extraction
 
     monkeypatch.setattr(extraction, "fast_bf16", lambda device: True)
     monkeypatch.setattr(extraction, "least_cosine", lambda exact, other: cosine)
@@ -293,7 +293,7 @@ def test_bf16_is_used_only_when_its_features_agree_and_is_recorded(messages, tin
 
 
 def test_bf16_is_not_tried_where_the_machine_is_slow_at_it(messages, tiny, monkeypatch) -> None:
-    from graftwork import extraction
+    from graftwork.features import extraction
 
     monkeypatch.setattr(extraction, "fast_bf16", lambda device: False)
     assert gw.fit(messages, tiny).record["precision"] == {"used": "fp32", "asked": "auto", "cosine": None}

@@ -14,8 +14,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks
 
 import graftwork as gw
+from graftwork.features.store import Store
 from graftwork.sklearn import TransferClassifier
-from graftwork.store import Store
 
 X = [f"where is my parcel please {n}" for n in ["where", "is", "the", "card"] * 5]
 X += [f"i lost my card help {n}" for n in ["money", "back", "order", "refund"] * 5]

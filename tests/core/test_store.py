@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import graftwork as gw
-from graftwork import UsageError, shards, store
-from graftwork.shards import Row
-from graftwork.store import Store
+from graftwork import UsageError
+from graftwork.features import shards, store
+from graftwork.features.shards import Row
+from graftwork.features.store import Store
 
 ABOUT = {"backbone": "b", "kind": "features", "precision": "fp32", "weights": "w"}
 
@@ -139,11 +140,11 @@ def change_kernels(folder: Path, monkeypatch) -> None:
 
 
 def change_code(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("graftwork.examples.made_by", lambda factory: "another version")
+    monkeypatch.setattr("graftwork.features.examples.made_by", lambda factory: "another version")
 
 
 def change_core(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("graftwork.examples.core", lambda: "another version")
+    monkeypatch.setattr("graftwork.features.examples.core", lambda: "another version")
 
 
 def change_reader(folder: Path, monkeypatch) -> None:
@@ -411,7 +412,9 @@ def test_unreadable_examples_are_named_each_time_and_hold_nobody_up(tmp_path, ti
             (tmp_path / "texts" / label / f"{number}.txt").write_text(f"where is {label} {number}")
     data = gw.data(tmp_path / "texts")
     (tmp_path / "texts" / "a" / "3.txt").write_bytes(b"\x00\x01")
-    monkeypatch.setattr("graftwork.extraction.fast_bf16", lambda device: True)  # also with nothing left to compare
+    monkeypatch.setattr(
+        "graftwork.features.extraction.fast_bf16", lambda device: True
+    )  # also with nothing left to compare
     for hits, misses in ((0, 23), (23, 0)):
         run = gw.fit(data, f"local:{tiny_bert}")
         assert run.record["cache"] == {"hits": hits, "misses": misses}

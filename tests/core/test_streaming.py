@@ -15,8 +15,9 @@ import pytest
 import torch
 
 import graftwork as gw
-from graftwork import DataError, InputMismatch, UsageError, parts
+from graftwork import DataError, InputMismatch, UsageError
 from graftwork.data import streaming, tables
+from graftwork.features import dataset
 from graftwork.runtime.parallel import beside
 
 
@@ -212,7 +213,7 @@ def test_a_stream_that_breaks_off_is_gone_on_with(messages, tiny) -> None:
 
 
 def test_the_precision_of_the_first_chunk_is_that_of_all(messages, tiny, monkeypatch) -> None:
-    from graftwork import extraction
+    from graftwork.features import extraction
 
     tried = []
     monkeypatch.setattr(extraction, "fast_bf16", lambda device: True)
@@ -225,8 +226,8 @@ def test_the_precision_of_the_first_chunk_is_that_of_all(messages, tiny, monkeyp
 def test_rows_that_are_added_to_a_matrix_are_its_rows_wherever_they_lie(monkeypatch) -> None:
     blocks = [torch.randn(rows, 3) for rows in (5, 0, 7, 2)]
     for room in (0, 100, 10**6):
-        monkeypatch.setattr(parts, "IN_MEMORY", room)
-        growing = parts.Growing()
+        monkeypatch.setattr(dataset, "IN_MEMORY", room)
+        growing = dataset.Growing()
         for block in blocks:
             growing.add(block)
         assert torch.equal(growing.done(), torch.cat(blocks))

@@ -15,9 +15,9 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from graftwork import UsageError, solver
 from graftwork.data.splits import sort_labels, stratified
 from graftwork.errors import DataError
-from graftwork.examples import batches
+from graftwork.features.dataset import Part
+from graftwork.features.examples import batches
 from graftwork.metrics import classification
-from graftwork.parts import Part
 
 labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=60).filter(lambda ls: max(Counter(ls).values()) > 1)
 
@@ -122,12 +122,12 @@ def test_weights_are_scikit_learns_and_a_weight_of_two_is_an_example_twice() -> 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_problem_in_chunks_is_the_whole_problem(monkeypatch, kept) -> None:
-    from graftwork import parts
+    from graftwork.features import dataset
 
     x, y = blobs(500, 4, 12, 2.0)
     rows = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:400]
     whole = solver.solve(Part(x[rows], y[rows]), 4, 1e-3)
-    monkeypatch.setattr(parts, "CHUNK", 12 * 30)
+    monkeypatch.setattr(dataset, "CHUNK", 12 * 30)
     monkeypatch.setattr(solver, "KEPT", 10**9 if kept else 0)
     chunked = solver.solve(Part(x, y[rows], rows), 4, 1e-3)
     assert torch.allclose(whole.logits(x), chunked.logits(x), atol=1e-4)
@@ -191,15 +191,15 @@ def test_batches_hold_every_example_once_within_the_budget(sizes, budget) -> Non
 
 
 def test_large_features_lie_in_a_file_and_come_back_after_they_were_released(monkeypatch) -> None:
-    from graftwork import parts
+    from graftwork.features import dataset
 
-    monkeypatch.setattr(parts, "IN_MEMORY", 0)
-    monkeypatch.setattr(parts, "CHUNK", 100)
+    monkeypatch.setattr(dataset, "IN_MEMORY", 0)
+    monkeypatch.setattr(dataset, "CHUNK", 100)
     x, y = blobs(300, 3, 8, 1.0)
-    far = parts.matrix(300, 8)
+    far = dataset.matrix(300, 8)
     assert far.mapped.size() == 300 * 8 * 4
     far.copy_(x)
-    parts.release(far)
+    dataset.release(far)
     assert torch.equal(far, x)
     ours, theirs = solver.solve(Part(far, y), 3, 1e-3), solver.solve(Part(x, y), 3, 1e-3)
     assert torch.equal(ours.weight, theirs.weight)

@@ -187,16 +187,16 @@ def teacher(small) -> str:
 
 
 def test_a_student_says_what_its_teacher_says_and_asks_it_once(small, teacher, monkeypatch) -> None:
-    from graftwork import boundary
+    from graftwork.features import activation_cache
 
     computed = []
-    original = boundary.Boundary._compute
+    original = activation_cache.Boundary._compute
 
     def counted(self, groups, count):
         computed.append(count)
         return original(self, groups, count)
 
-    monkeypatch.setattr(boundary.Boundary, "_compute", counted)
+    monkeypatch.setattr(activation_cache.Boundary, "_compute", counted)
     options = {"teacher": teacher, "taps": ("block1", "last"), "lr": 1e-2, "epochs": 20}
     history = small("wav2vec2", "distill", **options).card["figures"]["history"]
     assert history[-1]["explained"] > 0.3 > history[0]["explained"]

@@ -13,9 +13,9 @@ import torch
 import graftwork as gw
 from graftwork import GraftworkError, Weights, WeightsMismatch
 from graftwork.checkpoints import Unfinished
+from graftwork.features.store import Store
 from graftwork.plugins import registry
 from graftwork.sklearn import TransferClassifier
-from graftwork.store import Store
 
 
 @dataclasses.dataclass(frozen=True)

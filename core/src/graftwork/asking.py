@@ -12,7 +12,7 @@ from graftwork.data.reading import Data, allow_bad
 from graftwork.data.splits import check_fraction, check_labels, labelled, split
 from graftwork.data.streaming import Stream
 from graftwork.errors import UsageError
-from graftwork.examples import Augmentation, Views, check_long
+from graftwork.features.examples import Augmentation, Views, check_long
 from graftwork.freeze import policies
 from graftwork.freeze.policies import FreezePolicy
 from graftwork.logs import check_tensorboard

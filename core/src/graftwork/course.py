@@ -14,7 +14,7 @@ from torch import Tensor
 from graftwork.accelerating import accelerated
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import Diverged
-from graftwork.examples import batches
+from graftwork.features.examples import batches
 from graftwork.logs import Log
 from graftwork.objectives import Given, Objective
 from graftwork.runtime.parallel import ahead

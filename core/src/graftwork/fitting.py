@@ -17,14 +17,15 @@ from graftwork.data.reading import data as read_data
 from graftwork.data.splits import check_labels, part, split
 from graftwork.data.streaming import Stream
 from graftwork.errors import GraftworkError
-from graftwork.examples import Examples
-from graftwork.extraction import Cache, Extractor
+from graftwork.features.dataset import Growing
+from graftwork.features.examples import Examples
+from graftwork.features.extract_dataset import Gathered, gather, survey
+from graftwork.features.extraction import Cache, Extractor
+from graftwork.features.store import Store, opened, temporary
 from graftwork.freeze import freezing
-from graftwork.gathering import Gathered, gather, survey
 from graftwork.memo import Memo, load_frozen
 from graftwork.models.backbone import Backbone
 from graftwork.models.machine import Clock, meet, memory, seed_all, versions
-from graftwork.parts import Growing
 from graftwork.plugins import registry
 from graftwork.runs import FORMAT, Run
 from graftwork.runtime import processes
@@ -32,7 +33,6 @@ from graftwork.specs import pretraining_card
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.settings import Options, Settings
-from graftwork.store import Store, opened, temporary
 from graftwork.trainer import Engine, ExactEngine, Job, Trained, judge
 
 if TYPE_CHECKING:

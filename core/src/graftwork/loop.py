@@ -22,11 +22,12 @@ from torch import Tensor, nn
 
 from graftwork import solver
 from graftwork.accelerating import accelerated, training_precision
-from graftwork.boundary import Boundary
 from graftwork.checkpoints import Unfinished
 from graftwork.errors import Diverged, OutOfMemory, StoreError
-from graftwork.examples import Augmentation, Batch, Changed, Examples, Views, batches
-from graftwork.extraction import Cache, Extractor
+from graftwork.features.activation_cache import Boundary
+from graftwork.features.examples import Augmentation, Batch, Changed, Examples, Views, batches
+from graftwork.features.extraction import Cache, Extractor
+from graftwork.features.store import temporary
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan
 from graftwork.heads import Head
@@ -41,7 +42,6 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.settings import Settings, decide, factor
 from graftwork.standing import Progress, Standing
 from graftwork.steps import groups, out_of_memory, seed_step
-from graftwork.store import temporary
 from graftwork.trainer import Engine, Job, Trained, solved
 
 MET = 512

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from graftwork.examples import Batch
+from graftwork.features.examples import Batch
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan
 from graftwork.heads import Head

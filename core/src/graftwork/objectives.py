@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graftwork.boundary import Boundary
 from graftwork.errors import DataError, UsageError
-from graftwork.examples import Batch, Examples
-from graftwork.extraction import Cache, Extractor
+from graftwork.features.activation_cache import Boundary
+from graftwork.features.examples import Batch, Examples
+from graftwork.features.extraction import Cache, Extractor
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import State, fold
 from graftwork.specs.modality import Modality

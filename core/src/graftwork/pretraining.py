@@ -25,8 +25,9 @@ from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.data.splits import labelled
 from graftwork.errors import DataError, RunError, UsageError
-from graftwork.examples import Changed, Examples
-from graftwork.extraction import Cache
+from graftwork.features.examples import Changed, Examples
+from graftwork.features.extraction import Cache
+from graftwork.features.store import Store, opened, temporary
 from graftwork.freeze.freezing import weights_digest
 from graftwork.memo import load_frozen
 from graftwork.models.backbone import Backbone, load_backbone
@@ -40,7 +41,6 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import WEIGHTS
 from graftwork.specs.settings import Decided, Options, Settings, decide
 from graftwork.standing import Progress
-from graftwork.store import Store, opened, temporary
 
 HELD, MOST_HELD = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""

@@ -23,21 +23,21 @@ from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_a
 from graftwork.data.reading import data as read_data
 from graftwork.data.streaming import Stream
 from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
-from graftwork.examples import Examples
-from graftwork.extraction import Cache, Extractor
+from graftwork.features.dataset import Part
+from graftwork.features.examples import Examples
+from graftwork.features.extract_dataset import gather
+from graftwork.features.extraction import Cache, Extractor
+from graftwork.features.store import opened
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan, StagePlan
-from graftwork.gathering import gather
 from graftwork.heads import Head
 from graftwork.models.backbone import Backbone, load_backbone
-from graftwork.parts import Part
 from graftwork.plugins import registry
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
-from graftwork.store import opened
 from graftwork.trainer import judge
 
 FORMAT = 3

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
-from graftwork.parts import Part
+from graftwork.features.dataset import Part
 
 STRENGTHS = tuple(float(s) for s in np.logspace(-1, -7, 13))
 """Half-decades from strongly to weakly penalised, for features scaled to a mean squared norm of 1."""

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from graftwork import solver
-from graftwork.examples import Examples
-from graftwork.extraction import Cache, Features
+from graftwork.features.dataset import Part
+from graftwork.features.examples import Examples
+from graftwork.features.extraction import Cache, Features
 from graftwork.freeze.policies import FreezePolicy, Plan
 from graftwork.heads import Head
 from graftwork.metrics import classification
 from graftwork.models.backbone import Backbone
-from graftwork.parts import Part
 from graftwork.sampling import example_weights
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import HeadSpec

@@ -10,7 +10,7 @@ from graftwork.cli import output
 from graftwork.cli.output import Json
 
 if TYPE_CHECKING:
-    from graftwork.store import Store
+    from graftwork.features.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="The feature store: what frozen stages made of examples, kept on disk.")
 
@@ -44,6 +44,6 @@ def clear(json: Json = False) -> None:
 
 
 def _store() -> Store:
-    from graftwork.store import Store
+    from graftwork.features.store import Store
 
     return Store()

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from graftwork.data.reading import Bad
-from graftwork.examples import Batch, Examples, Views, assemble, batches, pad
-from graftwork.extraction import Cache
+from graftwork.features.examples import Batch, Examples, Views, assemble, batches, pad
+from graftwork.features.extraction import Cache
+from graftwork.features.leases import share
+from graftwork.features.store import Row, Space
 from graftwork.models.precision import rounding
 from graftwork.models.stages import State
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track
-from graftwork.sharing import share
-from graftwork.store import Row, Space
 
 KINDS = {torch.float16: 0, torch.bfloat16: 1}
 SPARE = 10**9

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad, Data, allow_bad
 from graftwork.data.splits import labelled
-from graftwork.examples import Examples, Long
-from graftwork.extraction import Extractor, Features
-from graftwork.parts import Growing
+from graftwork.features.dataset import Growing
+from graftwork.features.examples import Examples, Long
+from graftwork.features.extraction import Extractor, Features
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
 

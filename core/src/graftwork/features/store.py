@@ -1,7 +1,7 @@
 """The feature store: what frozen stages made of an example, kept on disk and found again by any process.
 
 A *space* holds all that decides a result besides the example: weights, contract, rounding, code. In it a *row* belongs
-to the digest of an example. Rows lie in *shards* (see `graftwork.shards`); SQLite in WAL mode says where.
+to the digest of an example. Rows lie in *shards* (see `graftwork.features.shards`); SQLite in WAL mode says where.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from graftwork.errors import StoreError, UsageError
+from graftwork.features.shards import PLACE, Row, Writer, pack, unpack
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
-from graftwork.shards import PLACE, Row, Writer, pack, unpack
 
 FORMAT = 1
 LIMIT = 20 * 10**9

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from graftwork.store import Space
+from graftwork.features.store import Space
 
 T = TypeVar("T", bound=Hashable)
 

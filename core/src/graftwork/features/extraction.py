@@ -17,17 +17,17 @@ from torch import Tensor
 
 from graftwork.data.reading import Bad
 from graftwork.errors import StoreError, Unreadable
-from graftwork.examples import Examples, Long, batches
+from graftwork.features.dataset import matrix, release
+from graftwork.features.examples import Examples, Long, batches
+from graftwork.features.leases import share
+from graftwork.features.store import Row, Space, Store
 from graftwork.models.backbone import Backbone
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.models.stages import Stage, State
-from graftwork.parts import matrix, release
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import ahead
 from graftwork.runtime.progress import track
-from graftwork.sharing import share
 from graftwork.specs.readers import Window
-from graftwork.store import Row, Space, Store
 
 ON_GPU = 16
 """How many times as much a batch holds on a GPU as on a processor, whose caches it should not outgrow."""
