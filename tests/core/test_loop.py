@@ -374,7 +374,7 @@ def test_the_start_of_lpft_is_the_solved_head(messages, tiny) -> None:
 
 
 def test_a_head_starts_from_features_of_any_place_and_size() -> None:
-    from graftwork.heads import LinearHead
+    from graftwork.tasks.heads import LinearHead
 
     torch.manual_seed(0)
     features = 1000 + 0.01 * torch.randn(50, 4)
@@ -389,7 +389,7 @@ def test_a_head_starts_from_features_of_any_place_and_size() -> None:
 
 
 def test_a_head_that_is_declared_convex_and_cannot_be_solved_is_a_fault_of_its_plugin() -> None:
-    from graftwork.heads import Head, LinearHead
+    from graftwork.tasks.heads import Head, LinearHead
 
     class Odd(LinearHead):
         become = Head.become

@@ -17,7 +17,7 @@ from graftwork.data.splits import sort_labels, stratified
 from graftwork.errors import DataError
 from graftwork.features.dataset import Part
 from graftwork.features.examples import batches
-from graftwork.metrics import classification
+from graftwork.tasks.metrics import classification
 
 labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=60).filter(lambda ls: max(Counter(ls).values()) > 1)
 

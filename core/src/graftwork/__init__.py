@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     from graftwork.data.reading import Data, data
     from graftwork.data.streaming import Stream, stream
     from graftwork.fitting import fit
-    from graftwork.heads import Head
     from graftwork.models.backbone import Backbone, load_backbone
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from graftwork.objectives import Given, Objective
     from graftwork.pretraining import Pretrained, pretrain
     from graftwork.runs import Run, load
+    from graftwork.tasks.heads import Head
 
 del data  # pyright: ignore  so that `__getattr__` finds the function
 
@@ -84,7 +84,7 @@ _LATER = {
     "Checked": "graftwork.checking",
     "check": "graftwork.checking",
     "fit": "graftwork.fitting",
-    "Head": "graftwork.heads",
+    "Head": "graftwork.tasks.heads",
     "Given": "graftwork.objectives",
     "Objective": "graftwork.objectives",
     "hub_state": "graftwork.models.pretrained",

@@ -16,11 +16,11 @@ from graftwork.data.splits import sort_labels, split
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
 from graftwork.features.dataset import Part
 from graftwork.fitting import fit
-from graftwork.metrics import classification
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
+from graftwork.tasks.metrics import classification
 
 SEED = 0
 HELD = 0.2

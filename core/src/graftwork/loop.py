@@ -30,9 +30,7 @@ from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import temporary
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan
-from graftwork.heads import Head
 from graftwork.logs import Log
-from graftwork.metrics import classification
 from graftwork.model import Grafted
 from graftwork.models.stages import State
 from graftwork.runtime import processes
@@ -42,6 +40,8 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.settings import Settings, decide, factor
 from graftwork.standing import Progress, Standing
 from graftwork.steps import groups, out_of_memory, seed_step
+from graftwork.tasks.heads import Head
+from graftwork.tasks.metrics import classification
 from graftwork.trainer import Engine, Job, Trained, solved
 
 MET = 512

@@ -12,9 +12,9 @@ from torch.utils.checkpoint import checkpoint
 from graftwork.features.examples import Batch
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan
-from graftwork.heads import Head
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import Stage, State
+from graftwork.tasks.heads import Head
 
 
 class Grafted(nn.Module):

@@ -30,7 +30,6 @@ from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import opened
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan, StagePlan
-from graftwork.heads import Head
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.plugins import registry
 from graftwork.specs.agreement import Agreement, words
@@ -38,6 +37,7 @@ from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
+from graftwork.tasks.heads import Head
 from graftwork.trainer import judge
 
 FORMAT = 3

@@ -20,12 +20,12 @@ from graftwork.features.dataset import Part
 from graftwork.features.examples import Examples
 from graftwork.features.extraction import Cache, Features
 from graftwork.freeze.policies import FreezePolicy, Plan
-from graftwork.heads import Head
-from graftwork.metrics import classification
 from graftwork.models.backbone import Backbone
 from graftwork.sampling import example_weights
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import HeadSpec
+from graftwork.tasks.heads import Head
+from graftwork.tasks.metrics import classification
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def graftwork_tasks():
 
 @hookimpl
 def graftwork_heads():
-    yield HeadSpec("linear", factory="graftwork.heads:LinearHead", convex=True)
+    yield HeadSpec("linear", factory="graftwork.tasks.heads:LinearHead", convex=True)
 
 
 @hookimpl

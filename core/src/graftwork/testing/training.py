@@ -6,10 +6,10 @@ import torch
 
 from graftwork.errors import UnknownName, UsageError
 from graftwork.freeze.policies import FreezePolicy
-from graftwork.heads import Head
 from graftwork.plugins import registry
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import HeadSpec
+from graftwork.tasks.heads import Head
 from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
 
 ARGUMENTS = ("", "1", "2", "0.9", "r=2", "*")
