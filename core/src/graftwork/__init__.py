@@ -61,7 +61,7 @@ from graftwork.specs.task import HeadSpec, TaskSpec
 from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
 if TYPE_CHECKING:
-    from graftwork.checking import Checked, check
+    from graftwork.checks.checking import Checked, check
     from graftwork.data.reading import Data, data
     from graftwork.data.streaming import Stream, stream
     from graftwork.fitting import fit
@@ -81,8 +81,8 @@ del data  # pyright: ignore  so that `__getattr__` finds the function
 _LATER = {
     "Backbone": "graftwork.models.backbone",
     "load_backbone": "graftwork.models.backbone",
-    "Checked": "graftwork.checking",
-    "check": "graftwork.checking",
+    "Checked": "graftwork.checks.checking",
+    "check": "graftwork.checks.checking",
     "fit": "graftwork.fitting",
     "Head": "graftwork.tasks.heads",
     "Given": "graftwork.objectives",

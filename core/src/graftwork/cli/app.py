@@ -101,7 +101,8 @@ def check(
 ) -> None:
     """What the data are, what is wrong with them, and whether they fit an encoder; exit 2 when they do not."""
     _go_offline(offline)
-    from graftwork import checking, pages
+    from graftwork import pages
+    from graftwork.checks import checking
 
     with output.steady():
         found = checking.check(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graftwork import near
+from graftwork.checks import near_duplicates
 from graftwork.data.listing import Listing, fold_label
 from graftwork.data.reading import MOST_BAD, Data, Raws, list_source, observe
 from graftwork.errors import InputMismatch
@@ -238,7 +238,7 @@ def _labels(data: Data) -> Iterable[Problem]:
 def _copies(data: Data, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
     """Duplicates, exact and near, the same example under two labels, and what stands in two splits."""
     numbers = np.asarray(data.raws.numbers)
-    exact = near.equal(np.unique(prints.digests[numbers], return_inverse=True)[1])
+    exact = near_duplicates.equal(np.unique(prints.digests[numbers], return_inverse=True)[1])
     items = data.observed.items
     if exact:
         count = sum(len(group) for group in exact)
@@ -252,7 +252,7 @@ def _copies(data: Data, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
         same = {int(member) for group in exact for member in group[1:]}
         able = np.array([i for i in np.flatnonzero(prints.signed[numbers]) if int(i) not in same], dtype=np.int64)
         if len(able):
-            found = near.groups(prints.signatures[numbers[able]], prints.likeness)
+            found = near_duplicates.groups(prints.signatures[numbers[able]], prints.likeness)
             alike = [able[np.array(group)] for group in found]
     if alike:
         count = sum(len(group) for group in alike)
