@@ -41,7 +41,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork import Data, GraftworkError, load_backbone, solver
+from graftwork import Data, GraftworkError, load_backbone
 from graftwork import data as read
 from graftwork.data.pipeline import Pipeline
 from graftwork.features.dataset import Part
@@ -51,6 +51,7 @@ from graftwork.models.backbone import Backbone
 from graftwork.plugins import registry
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
+from graftwork.training import solver
 
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))

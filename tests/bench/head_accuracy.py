@@ -20,7 +20,7 @@ def main() -> None:
     import texts
     from sklearn.linear_model import LogisticRegression
 
-    from graftwork import load_backbone, solver
+    from graftwork import load_backbone
     from graftwork.data.pipeline import Pipeline
     from graftwork.data.reading import data
     from graftwork.data.splits import stratified
@@ -28,6 +28,7 @@ def main() -> None:
     from graftwork.features.examples import Examples
     from graftwork.features.extraction import Extractor
     from graftwork.plugins import registry
+    from graftwork.training import solver
 
     backbone = load_backbone(registry.backbone("text/minilm"))
     for seed in (11, 12, 13):

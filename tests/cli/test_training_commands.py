@@ -75,7 +75,7 @@ def test_what_is_meant_for_steps_is_refused_for_a_head_that_is_solved(shell, mes
 
 def test_a_terminal_sees_a_live_line_with_loss_metric_rate_speed_and_time_left(monkeypatch) -> None:
     from graftwork.cli import output
-    from graftwork.standing import Progress
+    from graftwork.training.state import Progress
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

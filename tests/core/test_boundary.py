@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graftwork as gw
-from graftwork import UsageError, loop
+from graftwork import UsageError
 from graftwork.features import activation_cache
 from graftwork.features.activation_cache import _packed, _unpacked, halved
 from graftwork.features.store import Store
+from graftwork.training import loop
 
 FAST: dict[str, Any] = {
     "epochs": 3, "batch_size": 8, "patience": 0, "freeze": "last:1", "dropout": 0.0, "lr": 1e-3, "precision": "fp32",

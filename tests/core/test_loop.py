@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import graftwork as gw
-from graftwork import RunError, UsageError, accelerating, loop, sampling
+from graftwork import RunError, UsageError
 from graftwork.runtime import processes
 from graftwork.specs.settings import Settings, decide, factor
-from graftwork.standing import Progress
+from graftwork.training import accelerator, loop, sampling
+from graftwork.training.state import Progress
 
 FAST: dict[str, Any] = {"epochs": 3, "batch_size": 8, "checkpoint_every": 0.0, "patience": 0}
 
@@ -184,7 +185,7 @@ def test_a_loss_that_diverges_stops_with_the_step_the_batch_and_a_remedy(message
 
 
 def test_out_of_memory_says_which_batch_would_fit(messages, tiny, monkeypatch) -> None:
-    from graftwork.model import Grafted
+    from graftwork.training.model import Grafted
 
     original = Grafted.forward
 
@@ -233,7 +234,7 @@ def test_options_that_cannot_be_met_are_answered_before_anything_is_loaded(
 def test_a_launcher_that_divides_the_weights_is_refused(messages, tiny, monkeypatch) -> None:
     from accelerate.utils import DistributedType
 
-    monkeypatch.setattr(accelerating.Accelerator, "distributed_type", DistributedType.FSDP)
+    monkeypatch.setattr(accelerator.Accelerator, "distributed_type", DistributedType.FSDP)
     with pytest.raises(UsageError, match="The launcher is configured for FSDP, which divides the weights; here each"):
         gw.fit(messages, tiny, freeze="all", **FAST)
 
@@ -543,7 +544,7 @@ def test_a_fit_that_was_stopped_is_not_overwritten_in_silence(messages, tiny, tm
 def test_a_full_disk_stops_cleanly_and_what_was_saved_serves(messages, tiny, tmp_path, monkeypatch) -> None:
     from safetensors import SafetensorError
 
-    from graftwork import checkpoints
+    from graftwork.training import checkpoints
 
     gw.fit(messages, tiny, freeze="all", out=tmp_path / "whole", **FAST)
     original, calls = checkpoints.save_file, []

@@ -194,8 +194,8 @@ def test_a_policy_that_narrows_by_parameters_is_a_fault_of_its_plugin() -> None:
 
 
 def test_frozen_stages_keep_their_statistics_and_have_no_dropout_whatever_train_is_called() -> None:
-    from graftwork.model import Grafted
     from graftwork.tasks.heads import LinearHead
+    from graftwork.training.model import Grafted
 
     class Encoder(gw.Backbone):
         def pool(self, state: State) -> torch.Tensor:

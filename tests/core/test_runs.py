@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_another_split(mes
 
 
 def test_refit_uses_the_validation_part_and_no_refit_keeps_it_apart(messages, tiny, monkeypatch) -> None:
-    from graftwork import trainer
+    from graftwork.training import trainer
 
     seen = []
     original = trainer.solver.solve

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from graftwork import UsageError, solver
+from graftwork import UsageError
 from graftwork.data.splits import sort_labels, stratified
 from graftwork.errors import DataError
 from graftwork.features.dataset import Part
 from graftwork.features.examples import batches
 from graftwork.tasks.metrics import classification
+from graftwork.training import solver
 
 labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=60).filter(lambda ls: max(Counter(ls).values()) > 1)
 

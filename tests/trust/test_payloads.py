@@ -12,10 +12,10 @@ import torch
 
 import graftwork as gw
 from graftwork import GraftworkError, Weights, WeightsMismatch
-from graftwork.checkpoints import Unfinished
 from graftwork.features.store import Store
 from graftwork.plugins import registry
 from graftwork.sklearn import TransferClassifier
+from graftwork.training.checkpoints import Unfinished
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,6 @@ from graftwork.errors import UsageError
 from graftwork.features.examples import Augmentation, Views, check_long
 from graftwork.freeze import policies
 from graftwork.freeze.policies import FreezePolicy
-from graftwork.logs import check_tensorboard
 from graftwork.models.machine import resolve_device
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
@@ -27,7 +26,8 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
 from graftwork.specs.task import HeadSpec
-from graftwork.trainer import exact
+from graftwork.training.logs import check_tensorboard
+from graftwork.training.trainer import exact
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def settle(asked: Asked, data: Data | Stream) -> Settled:
     if exactly:
         check_precision(asked.precision)
     else:
-        from graftwork.accelerating import training_precision
+        from graftwork.training.accelerator import training_precision
 
         training_precision(asked.precision, device)
     return Settled(spec, agreement, head_spec, policy, tap, every, exactly, long, device, change, views)

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graftwork.accelerating import accelerated
-from graftwork.checkpoints import Unfinished
 from graftwork.errors import Diverged
 from graftwork.features.examples import batches
-from graftwork.logs import Log
 from graftwork.objectives import Given, Objective
 from graftwork.runtime.parallel import ahead
-from graftwork.sampling import order
 from graftwork.specs.settings import Decided, Settings, factor
-from graftwork.standing import Progress
-from graftwork.steps import groups, seed_step
+from graftwork.training.accelerator import accelerated
+from graftwork.training.checkpoints import Unfinished
+from graftwork.training.logs import Log
+from graftwork.training.sampling import order
+from graftwork.training.state import Progress
+from graftwork.training.steps import groups, seed_step
 
 COLUMNS = ["step", "epoch", "loss", "lr", "grad_norm", "examples_per_s", "held_loss"]
 

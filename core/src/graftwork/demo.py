@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from graftwork import solver
 from graftwork.data.reading import Data
 from graftwork.data.reading import data as read_data
 from graftwork.data.splits import sort_labels, split
@@ -21,6 +20,7 @@ from graftwork.plugins.loading import installed
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
 from graftwork.tasks.metrics import classification
+from graftwork.training import solver
 
 SEED = 0
 HELD = 0.2

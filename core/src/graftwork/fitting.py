@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from graftwork.asking import HEEDED, Asked, request, settle
-from graftwork.checkpoints import Unfinished, begun
 from graftwork.data.fingerprint import contents, fingerprint
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Data
@@ -33,10 +32,11 @@ from graftwork.specs import pretraining_card
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.settings import Options, Settings
-from graftwork.trainer import Engine, ExactEngine, Job, Trained, judge
+from graftwork.training.checkpoints import Unfinished, begun
+from graftwork.training.trainer import Engine, ExactEngine, Job, Trained, judge
 
 if TYPE_CHECKING:
-    from graftwork.standing import Progress
+    from graftwork.training.state import Progress
 
 
 def fit(
@@ -196,7 +196,7 @@ class _Fitting:
     # Where stages train.
 
     def _train(self) -> Trained:
-        from graftwork.loop import LoopEngine
+        from graftwork.training.loop import LoopEngine
 
         asked, settled, data = self.asked, self.settled, self.data
         assert isinstance(data, Data), "a stream is not trained on by steps"

@@ -16,9 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from graftwork import admission
-from graftwork.accelerating import training_precision
 from graftwork.asking import augmentation
-from graftwork.checkpoints import begun, check_anew
 from graftwork.course import Course
 from graftwork.data.fingerprint import contents, fingerprint
 from graftwork.data.pipeline import Pipeline
@@ -40,7 +38,9 @@ from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import WEIGHTS
 from graftwork.specs.settings import Decided, Options, Settings, decide
-from graftwork.standing import Progress
+from graftwork.training.accelerator import training_precision
+from graftwork.training.checkpoints import begun, check_anew
+from graftwork.training.state import Progress
 
 HELD, MOST_HELD = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""

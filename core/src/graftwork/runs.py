@@ -38,7 +38,7 @@ from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
 from graftwork.tasks.heads import Head
-from graftwork.trainer import judge
+from graftwork.training.trainer import judge
 
 FORMAT = 3
 STREAM = 4096

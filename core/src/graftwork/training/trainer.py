@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork import solver
 from graftwork.features.dataset import Part
 from graftwork.features.examples import Examples
 from graftwork.features.extraction import Cache, Features
 from graftwork.freeze.policies import FreezePolicy, Plan
 from graftwork.models.backbone import Backbone
-from graftwork.sampling import example_weights
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import HeadSpec
 from graftwork.tasks.heads import Head
 from graftwork.tasks.metrics import classification
+from graftwork.training import solver
+from graftwork.training.sampling import example_weights
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Engine(ABC):
 
 
 class ExactEngine(Engine):
-    """Solves a convex head (see `graftwork.solver`).
+    """Solves a convex head (see `graftwork.training.solver`).
 
     Its strength is chosen by held-out loss, or given as scikit-learn's `c`. refit: solve again on all but the test
     part with the strength that was chosen. balance: "weights" makes every class weigh the same.

@@ -20,9 +20,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from graftwork import solver
-from graftwork.accelerating import accelerated, training_precision
-from graftwork.checkpoints import Unfinished
 from graftwork.errors import Diverged, OutOfMemory, StoreError
 from graftwork.features.activation_cache import Boundary
 from graftwork.features.examples import Augmentation, Batch, Changed, Examples, Views, batches
@@ -30,19 +27,22 @@ from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import temporary
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan
-from graftwork.logs import Log
-from graftwork.model import Grafted
 from graftwork.models.stages import State
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import ahead
-from graftwork.sampling import Part, divide, example_weights, order
 from graftwork.specs.factories import load_factory
 from graftwork.specs.settings import Settings, decide, factor
-from graftwork.standing import Progress, Standing
-from graftwork.steps import groups, out_of_memory, seed_step
 from graftwork.tasks.heads import Head
 from graftwork.tasks.metrics import classification
-from graftwork.trainer import Engine, Job, Trained, solved
+from graftwork.training import solver
+from graftwork.training.accelerator import accelerated, training_precision
+from graftwork.training.checkpoints import Unfinished
+from graftwork.training.logs import Log
+from graftwork.training.model import Grafted
+from graftwork.training.sampling import Part, divide, example_weights, order
+from graftwork.training.state import Progress, Standing
+from graftwork.training.steps import groups, out_of_memory, seed_step
+from graftwork.training.trainer import Engine, Job, Trained, solved
 
 MET = 512
 """How many training examples a fresh head meets before it trains."""
