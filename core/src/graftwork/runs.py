@@ -16,7 +16,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from graftwork.card import write_card, write_report
 from graftwork.data.listing import fold_label
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
@@ -32,6 +31,7 @@ from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.plugins import registry
+from graftwork.reports.card import write_card, write_report
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput

@@ -101,8 +101,8 @@ def check(
 ) -> None:
     """What the data are, what is wrong with them, and whether they fit an encoder; exit 2 when they do not."""
     _go_offline(offline)
-    from graftwork import pages
     from graftwork.checks import checking
+    from graftwork.reports import html_page
 
     with output.steady():
         found = checking.check(
@@ -115,7 +115,7 @@ def check(
             allow_outside=allow_outside,
         )
         if html is not None:
-            pages.write_check(found, html)
+            html_page.write_check(found, html)
     output.checked(found, html, json)
     if found.mismatch is not None:
         raise typer.Exit(found.mismatch.exit_code)

@@ -6,7 +6,7 @@ import html
 from pathlib import Path
 from typing import Any
 
-from graftwork.pages import page, rows
+from graftwork.reports.html_page import page, rows
 
 
 def write_card(record: dict[str, Any], path: Path) -> None:
