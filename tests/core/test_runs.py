@@ -146,7 +146,7 @@ def test_a_run_is_never_written_over_something_nor_left_half_written(messages, t
     run = gw.fit(messages, tiny, out=tmp_path / "run")
     with pytest.raises(RunError, match="'.*run' already holds something"):
         run.save(tmp_path / "run")
-    from graftwork import runs
+    from graftwork.runs import run as runs
 
     for error in (OSError(28, "No space left on device"), SafetensorError("No space left on device")):
 
@@ -160,7 +160,7 @@ def test_a_run_is_never_written_over_something_nor_left_half_written(messages, t
 
 
 def test_a_place_that_is_taken_is_refused_before_anything_is_computed(messages, tiny, tmp_path, monkeypatch) -> None:
-    from graftwork import fitting
+    from graftwork.runs import fitting
 
     monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
     with pytest.raises(RunError, match="already holds something"):
@@ -246,7 +246,7 @@ def test_data_without_a_training_split_are_refused(tmp_path, tiny) -> None:
 
 
 def test_unknown_words_are_answered_before_anything_is_loaded(messages, monkeypatch) -> None:
-    from graftwork import fitting
+    from graftwork.runs import fitting
 
     monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
     with pytest.raises(UnknownName, match="No task is called 'segment'; the nearest is classify"):
@@ -334,7 +334,7 @@ def test_weights_that_are_damaged_are_named(messages, tiny_bert, tmp_path) -> No
 
 
 def test_inputs_that_come_one_by_one_get_the_answers_of_all_together(messages, tiny, monkeypatch) -> None:
-    from graftwork import runs
+    from graftwork.runs import run as runs
 
     monkeypatch.setattr(runs, "STREAM", 4)
     run = gw.fit(messages, tiny)

@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from graftwork.checks.checking import Checked, check
     from graftwork.data.reading import Data, data
     from graftwork.data.streaming import Stream, stream
-    from graftwork.fitting import fit
     from graftwork.models.backbone import Backbone, load_backbone
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
@@ -72,7 +71,8 @@ if TYPE_CHECKING:
     from graftwork.models.weight_files import load_tensors
     from graftwork.objectives import Given, Objective
     from graftwork.pretraining import Pretrained, pretrain
-    from graftwork.runs import Run, load
+    from graftwork.runs.fitting import fit
+    from graftwork.runs.run import Run, load
     from graftwork.tasks.heads import Head
 
 del data  # pyright: ignore  so that `__getattr__` finds the function
@@ -83,7 +83,7 @@ _LATER = {
     "load_backbone": "graftwork.models.backbone",
     "Checked": "graftwork.checks.checking",
     "check": "graftwork.checks.checking",
-    "fit": "graftwork.fitting",
+    "fit": "graftwork.runs.fitting",
     "Head": "graftwork.tasks.heads",
     "Given": "graftwork.objectives",
     "Objective": "graftwork.objectives",
@@ -95,8 +95,8 @@ _LATER = {
     "pretrain": "graftwork.pretraining",
     "Data": "graftwork.data.reading",
     "data": "graftwork.data.reading",
-    "Run": "graftwork.runs",
-    "load": "graftwork.runs",
+    "Run": "graftwork.runs.run",
+    "load": "graftwork.runs.run",
     "ShapesOnly": "graftwork.models.meta_init",
     "pooled_dims": "graftwork.models.meta_init",
     "Apply": "graftwork.models.stages",

@@ -14,9 +14,9 @@ from graftwork.data.reading import data as read_data
 from graftwork.data.splits import sort_labels, split
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
 from graftwork.features.dataset import Part
-from graftwork.fitting import fit
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
+from graftwork.runs.fitting import fit
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
 from graftwork.tasks.metrics import classification

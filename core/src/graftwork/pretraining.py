@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import save_file
 
 from graftwork import admission
-from graftwork.asking import augmentation
 from graftwork.course import Course
 from graftwork.data.fingerprint import contents, fingerprint
 from graftwork.data.pipeline import Pipeline
@@ -27,12 +26,13 @@ from graftwork.features.examples import Changed, Examples
 from graftwork.features.extraction import Cache
 from graftwork.features.store import Store, opened, temporary
 from graftwork.freeze.freezing import weights_digest
-from graftwork.memo import load_frozen
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.machine import meet, memory, resolve_device, versions
 from graftwork.objectives import Given, Objective, OfBackbone, Teacher
 from graftwork.plugins import registry
-from graftwork.runs import check_free
+from graftwork.runs.backbone_cache import load_frozen
+from graftwork.runs.planning import augmentation
+from graftwork.runs.run import check_free
 from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory

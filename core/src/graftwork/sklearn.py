@@ -12,13 +12,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from graftwork import runs
 from graftwork.data.listing import Listing
 from graftwork.data.reading import files_among, observe
 from graftwork.errors import DataError, RunError, UsageError
-from graftwork.fitting import fit
-from graftwork.memo import Memo
 from graftwork.plugins import registry
+from graftwork.runs import run as runs
+from graftwork.runs.backbone_cache import Memo
+from graftwork.runs.fitting import fit
 
 CLASSES = "classes.json"
 

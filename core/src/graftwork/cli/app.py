@@ -234,7 +234,7 @@ def fit(
     registry.agree_on(registry.backbone(backbone), head, adapter or "", may_leave_out=spare)
     out = out or _new_run(found.name, backbone, resume)
 
-    from graftwork import fitting
+    from graftwork.runs import fitting
 
     with output.steady(), output.watching() as watch:
         run = fitting.fit(
@@ -321,7 +321,7 @@ def evaluate(
 ) -> None:
     """Metrics of a saved run on labelled data."""
     _go_offline(offline)
-    from graftwork import runs
+    from graftwork.runs import run as runs
 
     loaded = runs.load(run)
     with output.steady():
@@ -345,9 +345,9 @@ def predict(
 ) -> None:
     """Labels with probabilities for new inputs."""
     _go_offline(offline)
-    from graftwork import runs
     from graftwork.data import folders
     from graftwork.plugins import registry
+    from graftwork.runs import run as runs
 
     given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
     if not given:

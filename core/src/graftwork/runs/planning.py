@@ -18,7 +18,7 @@ from graftwork.freeze.policies import FreezePolicy
 from graftwork.models.machine import resolve_device
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
-from graftwork.runs import check_free
+from graftwork.runs.run import check_free
 from graftwork.runtime import processes
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.backbone import BackboneSpec

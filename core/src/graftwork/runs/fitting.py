@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from graftwork.asking import HEEDED, Asked, request, settle
 from graftwork.data.fingerprint import contents, fingerprint
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Data
@@ -22,11 +21,12 @@ from graftwork.features.extract_dataset import Gathered, gather, survey
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import Store, opened, temporary
 from graftwork.freeze import freezing
-from graftwork.memo import Memo, load_frozen
 from graftwork.models.backbone import Backbone
 from graftwork.models.machine import Clock, meet, memory, seed_all, versions
 from graftwork.plugins import registry
-from graftwork.runs import FORMAT, Run
+from graftwork.runs.backbone_cache import Memo, load_frozen
+from graftwork.runs.planning import HEEDED, Asked, request, settle
+from graftwork.runs.run import FORMAT, Run
 from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.agreement import Agreement
