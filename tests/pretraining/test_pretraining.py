@@ -14,8 +14,8 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQ
 
 import graftwork as gw
 from graftwork.models.stages import State, fold
-from graftwork.objectives import Distill, OfBackbone, drawn
 from graftwork.plugins import registry
+from graftwork.pretraining.objectives import Distill, OfBackbone, drawn
 from graftwork_audio.pretraining import Contrastive, perplexity
 
 from .conftest import FIELDS, MODALITY, melodies, tones
@@ -101,7 +101,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, architecture, objective
         small(architecture, objective, "killed", checkpoint_every=0.0, watch=kill)
     assert not (tmp_path / "killed").exists()
     with monkeypatch.context() as patch:
-        patch.setattr("graftwork.admission.amount", None)  # said before anything is read
+        patch.setattr("graftwork.pretraining.checks.amount", None)  # said before anything is read
         with pytest.raises(gw.RunError, match="A pretrain to '.*killed' was stopped before its end"):
             small(architecture, objective, "killed")
     with pytest.raises(gw.RunError, match="cannot go on: its seed was 0; now it is 1"):

@@ -69,8 +69,8 @@ if TYPE_CHECKING:
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.models.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
     from graftwork.models.weight_files import load_tensors
-    from graftwork.objectives import Given, Objective
-    from graftwork.pretraining import Pretrained, pretrain
+    from graftwork.pretraining.objectives import Given, Objective
+    from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
     from graftwork.runs.run import Run, load
     from graftwork.tasks.heads import Head
@@ -85,14 +85,14 @@ _LATER = {
     "check": "graftwork.checks.checking",
     "fit": "graftwork.runs.fitting",
     "Head": "graftwork.tasks.heads",
-    "Given": "graftwork.objectives",
-    "Objective": "graftwork.objectives",
+    "Given": "graftwork.pretraining.objectives",
+    "Objective": "graftwork.pretraining.objectives",
     "hub_state": "graftwork.models.pretrained",
     "load_pretrained": "graftwork.models.pretrained",
     "new_model": "graftwork.models.pretrained",
     "save_new": "graftwork.models.pretrained",
-    "Pretrained": "graftwork.pretraining",
-    "pretrain": "graftwork.pretraining",
+    "Pretrained": "graftwork.pretraining.pretrain",
+    "pretrain": "graftwork.pretraining.pretrain",
     "Data": "graftwork.data.reading",
     "data": "graftwork.data.reading",
     "Run": "graftwork.runs.run",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
 from graftwork import API_VERSION, Backbone, BackboneSpec, FolderWeights, Stage, State, hookimpl, masked_mean
-from graftwork.objectives import drawn
+from graftwork.pretraining.objectives import drawn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests" / "bench"))
 

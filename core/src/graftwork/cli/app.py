@@ -289,10 +289,10 @@ def pretrain(
 ) -> None:
     """Train a source model of your own from nothing, in hub layout, for fit --backbone local:FOLDER."""
     _go_offline(offline)
-    from graftwork import pretraining
+    from graftwork.pretraining import pretrain
 
     with output.steady(), output.watching() as watch:
-        made = pretraining.pretrain(
+        made = pretrain.pretrain(
             data, architecture, objective, out, fields=_fields(set or []), teacher=teacher,
             taps=tuple(teacher_tap or ["last"]), license=license, allow_little=allow_little, half=half, seed=seed,
             long=long, on_bad=on_bad, precision=precision, device=device, cache=not no_cache, resume=resume,

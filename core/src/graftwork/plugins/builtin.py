@@ -45,7 +45,7 @@ def graftwork_objectives():
     few = {"image": 200.0, "text": 200.0, "audio": 600.0}
     yield ObjectiveSpec(
         "supervised",
-        factory="graftwork.objectives:Supervised",
+        factory="graftwork.pretraining.objectives:Supervised",
         summary="learn the labels of a source task",
         least=few,
         labels=True,
@@ -53,7 +53,7 @@ def graftwork_objectives():
     )
     yield ObjectiveSpec(
         "distill",
-        factory="graftwork.objectives:Distill",
+        factory="graftwork.pretraining.objectives:Distill",
         summary="say what another encoder says; no labels",
         least=few,
         teacher=True,

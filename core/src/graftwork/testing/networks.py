@@ -82,7 +82,7 @@ def a_field_that_it_has_not_is_refused(one: Registered) -> None:
 @contextmanager
 def _pretrained(one: Registered) -> Iterator[list[Path]]:
     """Two folders of one pretraining by an objective, of one step."""
-    from graftwork.pretraining import pretrain
+    from graftwork.pretraining.pretrain import pretrain
 
     known = installed().registered["architectures"].values()
     fitting = [a for a in known if not one.spec.architectures or a.name in one.spec.architectures]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from graftwork.errors import Diverged
 from graftwork.features.examples import batches
-from graftwork.objectives import Given, Objective
+from graftwork.pretraining.objectives import Given, Objective
 from graftwork.runtime.parallel import ahead
 from graftwork.specs.settings import Decided, Settings, factor
 from graftwork.training.accelerator import accelerated

@@ -15,8 +15,6 @@ from typing import Any, Unpack
 import torch
 from safetensors.torch import save_file
 
-from graftwork import admission
-from graftwork.course import Course
 from graftwork.data.fingerprint import contents, fingerprint
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad, Data, allow_bad, list_source, observe
@@ -28,8 +26,10 @@ from graftwork.features.store import Store, opened, temporary
 from graftwork.freeze.freezing import weights_digest
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.machine import meet, memory, resolve_device, versions
-from graftwork.objectives import Given, Objective, OfBackbone, Teacher
 from graftwork.plugins import registry
+from graftwork.pretraining import checks
+from graftwork.pretraining.course import Course
+from graftwork.pretraining.objectives import Given, Objective, OfBackbone, Teacher
 from graftwork.runs.backbone_cache import load_frozen
 from graftwork.runs.planning import augmentation
 from graftwork.runs.run import check_free
@@ -154,19 +154,19 @@ class _Pretraining:
         check_free(asked.out)
         if not asked.resume:
             check_anew(asked.out, "pretrain")
-        self.architecture, self.size = admission.sized(asked.architecture)
+        self.architecture, self.size = checks.sized(asked.architecture)
         self.objective = registry.objective(asked.objective)
-        admission.check_objective(self.objective, self.architecture, asked.teacher)
+        checks.check_objective(self.objective, self.architecture, asked.teacher)
         self.device = resolve_device(asked.device)
         meet(self.device)
         self.precision = training_precision(asked.precision, self.device)
         wants = True if self.objective.labels else None
         self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
-        admission.check_modality(self.architecture, self.data)
+        checks.check_modality(self.architecture, self.data)
         labels = labelled(self.data.labels) if self.objective.labels else None
         self.classes = sorted(set(labels or ()))
         self.targets = {n: self.classes.index(label) for n, label in enumerate(labels or ())}
-        self.amount = admission.amount(self.data, self.objective, asked.allow_little)
+        self.amount = checks.amount(self.data, self.objective, asked.allow_little)
         self.teacher = registry.backbone(asked.teacher) if asked.teacher else None
         self.teacher_weights = ""
         self.fingerprint = fingerprint(self.data)
@@ -257,7 +257,7 @@ class _Pretraining:
         if self.teacher is None:
             return None
         spec = self.teacher
-        admission.check_same(self.spec, spec, self.data.observed)
+        checks.check_same(self.spec, spec, self.data.observed)
         agreement = registry.agree_on(spec, self.data.observed, may_leave_out=1.0)
         model, before = load_frozen(spec)
         self.teacher_weights = weights_digest(before)
