@@ -45,7 +45,7 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
 def local(name: str, identifier: str) -> ModelFolder:
     """A folder of the user's own.
 
-    Raises `DataError` when it holds no config.json, and what `pretraining_card.read` raises where it was pretrained here.
+    Raises `DataError` when it holds no config.json, and what `pretraining_card.read` raises.
     """
     folder = Path(identifier).expanduser()
     if not (folder / "config.json").is_file():
