@@ -52,7 +52,7 @@ from graftwork.specs.contracts import (
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
-from graftwork.specs.hub_folder import ModelFolder
+from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder, read_json
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.readers import Likeness, Raw, Reader, Window
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.models.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
-    from graftwork.models.weight_files import load_tensors
+    from graftwork.models.weight_files import failure_reason, load_tensors
     from graftwork.pretraining.objectives import Given, Objective
     from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
@@ -107,6 +107,7 @@ _LATER = {
     "spatial_mean": "graftwork.models.stages",
     "Stream": "graftwork.data.streaming",
     "stream": "graftwork.data.streaming",
+    "failure_reason": "graftwork.models.weight_files",
     "load_tensors": "graftwork.models.weight_files",
 }
 
@@ -124,7 +125,9 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ANY_HUB_WEIGHTS",
     "API_VERSION",
+    "HUB_WEIGHTS",
     "Adapter",
     "Agreement",
     "Anything",
@@ -199,6 +202,7 @@ __all__ = [
     "agree",
     "check",
     "data",
+    "failure_reason",
     "fit",
     "fold",
     "hookimpl",
@@ -212,6 +216,7 @@ __all__ = [
     "pooled_dims",
     "preparer",
     "pretrain",
+    "read_json",
     "save_new",
     "show",
     "spatial_mean",

@@ -16,7 +16,7 @@ from textwrap import indent
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.registry import backbone, modalities
 from graftwork.specs import pretraining_card
-from graftwork.specs.hub_folder import WEIGHTS, read_json
+from graftwork.specs.hub_folder import HUB_WEIGHTS, read_json
 
 NAMES = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -243,7 +243,7 @@ def publish(name: str, model: Path, folder: Path) -> Path:
         "contract": indent(contract, " " * 8).lstrip(),
         "recipe": indent(recipe, " " * 8).lstrip(), "factory": spec.factory, "stages": repr(spec.stages),
         "feature_dim": str(spec.feature_dim), "parameters": f"{card['parameters']:_}",
-        "size": f"{(model / WEIGHTS).stat().st_size:_}", "license": card["license"],
+        "size": f"{(model / HUB_WEIGHTS).stat().st_size:_}", "license": card["license"],
         "pretrained_on": spec.pretrained_on, "architecture": card["architecture"],
     }  # fmt: skip
     for target, template in (

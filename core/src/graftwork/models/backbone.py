@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from graftwork.errors import GraftworkError, PluginFault
 from graftwork.models.pretrained import hub_state
 from graftwork.models.stages import Stage, State, fold
-from graftwork.models.weight_files import reason
+from graftwork.models.weight_files import failure_reason
 from graftwork.plugins.registry import preparer
 from graftwork.specs import pretraining_card
 from graftwork.specs.backbone import BackboneSpec
@@ -126,7 +126,7 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
         raise
     except Exception as error:  # whatever a library makes of weights that are damaged or another model's
         raise PluginFault(
-            f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {reason(error)}.",
+            f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {failure_reason(error)}.",
             "If the weights are damaged, delete them so that they are fetched again; else update the plugin.",
         ) from error
     if not isinstance(backbone, Backbone):

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from graftwork.errors import UsageError, WeightsMismatch
-from graftwork.models.weight_files import reason
-from graftwork.specs.hub_folder import WEIGHTS
+from graftwork.models.weight_files import failure_reason
+from graftwork.specs.hub_folder import HUB_WEIGHTS
 
 Model = TypeVar("Model")
 
@@ -64,7 +64,7 @@ def load_pretrained(
             )
         except Exception as error:  # every file format raises its own family
             raise WeightsMismatch(
-                f"The weights in '{folder}' cannot be loaded as a {kind.__name__}: {reason(error)}.",
+                f"The weights in '{folder}' cannot be loaded as a {kind.__name__}: {failure_reason(error)}.",
                 "Save or fetch them again.",
             ) from error
     missing = sorted(name for name in report["missing_keys"] if name not in unused)
@@ -95,7 +95,8 @@ def new_model(kind: Any, fields: Mapping[str, Any], **options: Any) -> Any:
             return kind._from_config(kind.config_class(**fields), attn_implementation=_attention(kind), **options)
     except Exception as error:  # the library raises whatever a shape that cannot be leads to
         raise UsageError(
-            f"A '{kind.config_class.model_type}' cannot be made of these fields: {reason(error)}.", "Change them: --set"
+            f"A '{kind.config_class.model_type}' cannot be made of these fields: {failure_reason(error)}.",
+            "Change them: --set",
         ) from error
 
 
@@ -109,7 +110,7 @@ def hub_state(model: Any) -> dict[str, Tensor]:
     """The weights of a model of transformers by their names in hub layout, which are not always those of its parts."""
     with tempfile.TemporaryDirectory() as scratch:
         save_new(model, Path(scratch))
-        return load_file(Path(scratch) / WEIGHTS)
+        return load_file(Path(scratch) / HUB_WEIGHTS)
 
 
 def _attention(kind: Any) -> str:

@@ -24,12 +24,12 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
         return found
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise WeightsMismatch(
-            f"'{file}' cannot be read as weights: {reason(error)}.",
+            f"'{file}' cannot be read as weights: {failure_reason(error)}.",
             "Delete it so that it is fetched again, or get it from whom it comes as safetensors.",
         ) from error
 
 
-def reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """Why weights could not be read, in one line. What torch advises, to run what the file holds, is not passed on."""
     if isinstance(error, pickle.UnpicklingError):
         named = re.search(r"GLOBAL (\S+)", str(error))

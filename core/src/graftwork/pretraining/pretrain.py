@@ -36,7 +36,7 @@ from graftwork.runs.run import check_free
 from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
-from graftwork.specs.hub_folder import WEIGHTS
+from graftwork.specs.hub_folder import HUB_WEIGHTS
 from graftwork.specs.settings import Decided, Options, Settings, decide
 from graftwork.training.accelerator import training_precision
 from graftwork.training.checkpoints import begun, check_anew
@@ -289,7 +289,7 @@ class _Pretraining:
                         f"'{name}' has numbers beyond the largest of float16.",
                         "Write it in float32, from the last checkpoint: --resume, and no --half",
                     )
-        save_file(state, self.folder / WEIGHTS, metadata={"format": "pt"})
+        save_file(state, self.folder / HUB_WEIGHTS, metadata={"format": "pt"})
         parameters = sum(p.numel() for p in given.backbone.parameters())
         amount, unit = self.amount
         about = {

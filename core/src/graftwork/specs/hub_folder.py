@@ -15,9 +15,9 @@ from typing import Any
 from graftwork.errors import DataError
 from graftwork.specs.weights import FolderWeights, HubWeights, Weights
 
-WEIGHTS = "model.safetensors"
-ANY_WEIGHTS = (WEIGHTS, "pytorch_model.bin")
-"""What transformers saves weights in, now and once."""
+HUB_WEIGHTS = "model.safetensors"
+ANY_HUB_WEIGHTS = (HUB_WEIGHTS, "pytorch_model.bin")
+"""The files that transformers saves weights in, now and in the past."""
 MOST_HEADER = 100_000_000
 """Bytes of a header that the safetensors library reads, so that no file can ask for any amount of memory."""
 UNSTATED = "as its owner states"
@@ -85,7 +85,7 @@ class ModelFolder:
 
     def parameters(self, belongs: Callable[[str], bool] = lambda name: True) -> int:
         """Numbers in the tensors whose names belong to the encoder; 0 where model.safetensors is not here."""
-        return count_parameters(self.folder, belongs) if (self.folder / WEIGHTS).is_file() else 0
+        return count_parameters(self.folder, belongs) if (self.folder / HUB_WEIGHTS).is_file() else 0
 
     def _size(self, files: tuple[str, ...]) -> int:
         found = (self.folder / file for file in files)
@@ -116,7 +116,7 @@ def count_parameters(folder: Path, belongs: Callable[[str], bool]) -> int:
     Format: 8 bytes of header length, little-endian, then JSON (safetensors' own description of it).
     Raises `DataError` for a file that is none.
     """
-    path = folder / WEIGHTS
+    path = folder / HUB_WEIGHTS
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))

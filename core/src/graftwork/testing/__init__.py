@@ -5,7 +5,8 @@
 `pip install graftwork[testing]` brings pytest. `KIT_VERSION` changes when a plugin that passed may fail.
 """
 
-from graftwork.testing.kit import CHECKS, Case, Nonconformance, NotChecked, Reference, cases, conformance
+from graftwork.testing.cases import CHECKS, Case, Nonconformance, NotChecked, Reference
+from graftwork.testing.kit import cases, conformance
 from graftwork.testing.samples import examples, write_data
 
 KIT_VERSION = 1

@@ -26,7 +26,7 @@ from graftwork.specs.contracts import ObservedInput, show
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Raw, Reader
 from graftwork.specs.weights import FolderWeights
-from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
+from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, violations
 
 CLOSE = 1e-4

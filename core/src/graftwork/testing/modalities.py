@@ -18,7 +18,7 @@ from graftwork.specs.contracts import Value, show
 from graftwork.specs.convert import Converter
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Likeness, Raw, Reader
-from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
+from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, outside, sample
 
 

@@ -16,10 +16,10 @@ from graftwork.models.backbone import load_backbone
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
 from graftwork.specs.factories import load_factory
-from graftwork.specs.hub_folder import WEIGHTS
+from graftwork.specs.hub_folder import HUB_WEIGHTS
 from graftwork.specs.pretraining import ArchitectureSpec
 from graftwork.specs.readers import Reader
-from graftwork.testing.kit import Nonconformance, NotChecked, Registered, check
+from graftwork.testing.cases import Nonconformance, NotChecked, Registered, check
 from graftwork.testing.samples import examples, write_data
 
 
@@ -43,7 +43,7 @@ def every_size_is_a_model_in_hub_layout(one: Registered) -> None:
                     f"The architecture '{one.name}' is of {one.spec.modality}; what it makes reads {spec.modality}.",
                     "Say the modality of what it makes.",
                 )
-            held, named = load_file(folder / WEIGHTS), load_backbone(spec).hub_state()
+            held, named = load_file(folder / HUB_WEIGHTS), load_backbone(spec).hub_state()
             wrong = [name for name, tensor in named.items() if name not in held or not torch.equal(tensor, held[name])]
             if wrong:
                 raise Nonconformance(
@@ -103,7 +103,7 @@ def _pretrained(one: Registered) -> Iterator[list[Path]]:
 @check("objectives")
 def it_trains_the_same_from_the_same_seed(one: Registered) -> None:
     with _pretrained(one) as folders:
-        first, second = (load_file(folder / WEIGHTS) for folder in folders)
+        first, second = (load_file(folder / HUB_WEIGHTS) for folder in folders)
         moved = [name for name in first if not torch.equal(first[name], second[name])]
         if moved:
             raise Nonconformance(

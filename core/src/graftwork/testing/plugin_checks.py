@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from graftwork.plugins.loading import PluginReport, installed
-from graftwork.testing.kit import Nonconformance, check
+from graftwork.testing.cases import Nonconformance, check
 
 HEAVY = (
     "torch",

@@ -14,7 +14,7 @@ from graftwork.specs.contracts import Exactly, InputContract, OneOf, Requirement
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw, Reader
-from graftwork.testing.kit import NotChecked
+from graftwork.testing.cases import NotChecked
 
 
 def sample(modality: Modality, number: int, facts: Mapping[str, Value] | None = None) -> Raw:

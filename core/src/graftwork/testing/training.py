@@ -10,7 +10,7 @@ from graftwork.plugins import registry
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import HeadSpec
 from graftwork.tasks.heads import Head
-from graftwork.testing.kit import Given, Nonconformance, NotChecked, Registered, check, subject
+from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
 
 ARGUMENTS = ("", "1", "2", "0.9", "r=2", "*")
 """What a policy may take after its colon; the first that it accepts is tried."""

@@ -14,8 +14,8 @@ from graftwork import (
     Recipe,
     Within,
     hookimpl,
+    read_json,
 )
-from graftwork.specs.hub_folder import read_json
 
 api_version = API_VERSION
 

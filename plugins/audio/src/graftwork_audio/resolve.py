@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from graftwork import BackboneSpec, DataError, InputContract, ModelFolder
-from graftwork.specs.hub_folder import ANY_WEIGHTS
+from graftwork import ANY_HUB_WEIGHTS, BackboneSpec, DataError, InputContract, ModelFolder
 from graftwork_audio.families import WHOLE
 from graftwork_audio.plugin import RECIPE, reads
 
@@ -97,7 +96,7 @@ def _spec(
         name=model.name,
         contract=contract,
         factory=factory,
-        weights=model.weights(*ANY_WEIGHTS),
+        weights=model.weights(*ANY_HUB_WEIGHTS),
         stages=stages,
         feature_dim=width,
         parameters=model.parameters(_is_encoder),

@@ -10,8 +10,7 @@ from typing import Any
 from torch import Tensor
 from transformers import ResNetModel, ViTMAEConfig, ViTMAEForPreTraining, ViTModel
 
-from graftwork import Given, Objective, hub_state, new_model, save_new
-from graftwork.specs.hub_folder import read_json
+from graftwork import Given, Objective, hub_state, new_model, read_json, save_new
 
 DECODER = {"decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4, "decoder_hidden_size": 128,
            "decoder_intermediate_size": 512, "norm_pix_loss": True}  # fmt: skip

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graftwork import BackboneSpec, DataError, ModelFolder
-from graftwork.specs.hub_folder import ANY_WEIGHTS
+from graftwork import ANY_HUB_WEIGHTS, BackboneSpec, DataError, ModelFolder
 from graftwork_image.families import MAPPED, WHOLE
 from graftwork_image.plugin import CONVOLUTIONAL, TRANSFORMER, reads
 
@@ -58,7 +57,7 @@ def _spec(model: ModelFolder, *, factory: str, stages: tuple[str, ...], width: i
         name=model.name,
         contract=reads(**preparation(model)),
         factory=factory,
-        weights=model.weights(*ANY_WEIGHTS),
+        weights=model.weights(*ANY_HUB_WEIGHTS),
         stages=stages,
         feature_dim=width,
         parameters=model.parameters(_is_encoder),

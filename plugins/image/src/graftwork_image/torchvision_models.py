@@ -15,8 +15,16 @@ import torch
 from torch import nn
 from torchvision import models
 
-from graftwork import Backbone, BackboneSpec, ShapesOnly, UnknownName, UrlWeights, WeightsMismatch, pooled_dims
-from graftwork.models.weight_files import reason
+from graftwork import (
+    Backbone,
+    BackboneSpec,
+    ShapesOnly,
+    UnknownName,
+    UrlWeights,
+    WeightsMismatch,
+    failure_reason,
+    pooled_dims,
+)
 from graftwork_image.plugin import CONVOLUTIONAL, IMAGENET, TRANSFORMER, reads
 from graftwork_image.torchvision_stages import TAKE_APART
 
@@ -41,7 +49,7 @@ def build(spec: BackboneSpec, weights: Path | None) -> Backbone:
             model.load_state_dict(_renamed(states) if isinstance(model, models.DenseNet) else states, assign=True)
         except (RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
             raise WeightsMismatch(
-                f"'{weights}' does not hold the weights of '{spec.name}': {reason(error)}.",
+                f"'{weights}' does not hold the weights of '{spec.name}': {failure_reason(error)}.",
                 f"Delete it, so that it is fetched again from {spec.weights.describe()}.",
             ) from error
     kind, take_apart = TAKE_APART[type(model)]

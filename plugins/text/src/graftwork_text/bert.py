@@ -13,8 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from graftwork import BackboneSpec, PluginFault, Stage, State
-from graftwork.specs.hub_folder import read_json
+from graftwork import BackboneSpec, PluginFault, Stage, State, read_json
 from graftwork_text.families import FAMILIES, Family
 from graftwork_text.filling import filled
 from graftwork_text.tokens import TextEncoder, bound

@@ -9,8 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from graftwork import WeightsMismatch
-from graftwork.specs.hub_folder import WEIGHTS
+from graftwork import HUB_WEIGHTS, WeightsMismatch
 from graftwork_text.tokens import TextEncoder
 
 LEGACY = {"gamma": "weight", "beta": "bias"}
@@ -33,7 +32,7 @@ def filled(
 
     Raises `WeightsMismatch` when it does not hold them.
     """
-    file = folder / WEIGHTS
+    file = folder / HUB_WEIGHTS
     try:
         found = {_short(name, prefix): tensor for name, tensor in load_file(file).items()}
         called = []

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from graftwork import Apply, BackboneSpec, PluginFault, Stage, State
-from graftwork.specs.hub_folder import read_json
+from graftwork import Apply, BackboneSpec, PluginFault, Stage, State, read_json
 from graftwork_text.bert import ACTIVATIONS, draw, table
 from graftwork_text.families import GPT2
 from graftwork_text.filling import filled

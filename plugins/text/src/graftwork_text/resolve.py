@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from graftwork import BackboneSpec, DataError, ModelFolder
-from graftwork.specs.hub_folder import ANY_WEIGHTS, WEIGHTS
+from graftwork import ANY_HUB_WEIGHTS, HUB_WEIGHTS, BackboneSpec, DataError, ModelFolder
 from graftwork_text.families import FAMILIES, GPT2, WHOLE
 from graftwork_text.plugin import reads, recipe, stages
 from graftwork_text.tokenizer import digest, lowers
@@ -31,7 +30,7 @@ def bert(model: ModelFolder) -> BackboneSpec:
     return _spec(
         model,
         factory="graftwork_text.bert:build",
-        files=(WEIGHTS,),
+        files=(HUB_WEIGHTS,),
         stages=stages(config["num_hidden_layers"]),
         width=config["hidden_size"],
         longest=config["max_position_embeddings"] - family.first_position(config),
@@ -47,7 +46,7 @@ def gpt2(model: ModelFolder) -> BackboneSpec:
     return _spec(
         model,
         factory="graftwork_text.gpt2:build",
-        files=(WEIGHTS,),
+        files=(HUB_WEIGHTS,),
         stages=(*stages(config["n_layer"]), "norm"),
         width=config["n_embd"],
         longest=config["n_positions"],
@@ -71,7 +70,7 @@ def whole(model: ModelFolder) -> BackboneSpec:
     return _spec(
         model,
         factory="graftwork_text.whole:build",
-        files=ANY_WEIGHTS,
+        files=ANY_HUB_WEIGHTS,
         stages=("model",),
         width=width,
         longest=longest,

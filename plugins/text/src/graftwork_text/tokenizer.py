@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftwork import DataError
-from graftwork.specs.hub_folder import read_json
+from graftwork import DataError, read_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
