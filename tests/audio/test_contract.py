@@ -35,7 +35,7 @@ def test_windows_hold_every_sample_and_each_is_as_long_as_allowed(frames: int, r
     parts = windows(clip, frames / rate, limit)
     length = int(limit * rate)
     assert {int(x) for part in parts for x in part.value.samples[0]} == set(range(frames))
-    assert sum(part.share for part in parts) == pytest.approx(1)
+    assert sum(part.weight for part in parts) == pytest.approx(1)
     assert all(part.value.samples.shape[1] == min(length, frames) for part in parts)
     assert parts[0].value.samples[0, 0] == 0
 

@@ -46,13 +46,15 @@ def main() -> None:
         with table.open("w", newline="") as file:
             csv.writer(file).writerows([("text", "label"), *((text, label.split("_")[0]) for text, label in made)])
         os.environ["GRAFTWORK_CACHE"] = str(work / "cache")
-        hold = activation_cache.Boundary.hold
+        hold = activation_cache.ActivationCache.precompute
         for size in (16, 64):
             ratios = []
             for number in range(ROUNDS):
                 epochs, history, error = {}, {}, 0.0
                 for way in ("kept", "computed"):
-                    activation_cache.Boundary.hold = hold if way == "kept" else lambda self, train, others: "computed"
+                    activation_cache.ActivationCache.precompute = (
+                        hold if way == "kept" else lambda self, train, others: "computed"
+                    )
                     out = work / f"{way}{size}-{number}"
                     run = gw.fit(
                         table, f"local:{work / 'bert'}", freeze="last:2", epochs=4, patience=0, dropout=0.0,

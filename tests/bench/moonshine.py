@@ -56,7 +56,7 @@ def graftwork_backbones():
         license="MIT",
         source="Useful Sensors, Moonshine tiny, the encoder",
         pretrained_on="200 000 hours of English speech with transcripts",
-        recipe=Recipe(rate=1e-4, batch_size=32, epochs=5, source="measured here on a validation part"),
+        recipe=Recipe(learning_rate=1e-4, batch_size=32, epochs=5, source="measured here on a validation part"),
     )
 
 

@@ -201,7 +201,7 @@ def test_large_photographs_are_decoded_in_part_and_their_features_agree() -> Non
 
     backbone = gw.load_backbone(registry.backbone("image/efficientnet-lite0"))
     aimed = ImageReader()
-    aimed.aim(backbone.spec.preparation)
+    aimed.prepare_decode(backbone.spec.preparation)
     for pixels in sklearn.datasets.load_sample_images().images:
         photograph = Image.fromarray(pixels)
         for size, divided in (

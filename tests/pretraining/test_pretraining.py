@@ -15,7 +15,7 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQ
 import graftwork as gw
 from graftwork.models.stages import State, fold
 from graftwork.plugins import registry
-from graftwork.pretraining.objectives import Distill, OfBackbone, drawn
+from graftwork.pretraining.objectives import Distill, OfBackbone, resample_to
 from graftwork_audio.pretraining import Contrastive, perplexity
 
 from .conftest import FIELDS, MODALITY, melodies, tones
@@ -190,13 +190,13 @@ def test_a_student_says_what_its_teacher_says_and_asks_it_once(small, teacher, m
     from graftwork.features import activation_cache
 
     computed = []
-    original = activation_cache.Boundary._compute
+    original = activation_cache.ActivationCache._compute
 
     def counted(self, groups, count):
         computed.append(count)
         return original(self, groups, count)
 
-    monkeypatch.setattr(activation_cache.Boundary, "_compute", counted)
+    monkeypatch.setattr(activation_cache.ActivationCache, "_compute", counted)
     options = {"teacher": teacher, "taps": ("block1", "last"), "lr": 1e-2, "epochs": 20}
     history = small("wav2vec2", "distill", **options).card["figures"]["history"]
     assert history[-1]["explained"] > 0.3 > history[0]["explained"]
@@ -277,9 +277,9 @@ def test_states_drawn_to_other_frames(both, seed) -> None:
     mask = torch.arange(longest)[None] < torch.tensor(theirs)[:, None]
     hidden = torch.randn(len(theirs), longest, 3, generator=generator)
     to = State(torch.zeros(len(theirs), frames, 2), torch.arange(frames)[None] < torch.tensor(ours)[:, None])
-    found = drawn(State(hidden, mask), to).hidden
+    found = resample_to(State(hidden, mask), to).hidden
     # Padding is never looked at, and each row is as torch draws it alone.
-    other = drawn(State(hidden.masked_fill(~mask[..., None], 1e9), mask), to).hidden
+    other = resample_to(State(hidden.masked_fill(~mask[..., None], 1e9), mask), to).hidden
     assert torch.equal(found, other)
     for row, (length, wanted) in enumerate(both):
         alone = torch.nn.functional.interpolate(hidden[row : row + 1, :length].transpose(1, 2), wanted, mode="linear")

@@ -121,7 +121,7 @@ def test_windows_hold_the_whole_text_and_each_fits(word) -> None:
     windows = backbone.windows(text)
     assert len(windows) > 1
     assert "".join(window.value for window in windows) == text
-    assert sum(window.share for window in windows) == pytest.approx(1)
+    assert sum(window.weight for window in windows) == pytest.approx(1)
     for window in windows:
         assert len(backbone.tokenizer.encode(window.value).ids) <= 256
     assert [w.value for w in backbone.windows("a short one")] == ["a short one"]
@@ -148,7 +148,7 @@ def test_a_long_text_is_cut_with_a_count_or_read_in_windows_as_the_user_says(tmp
         "Read all of it: --long windows"
     ) in cut.record["warnings"]
     whole = gw.fit(path, "text/minilm", val=0.5, long="windows")
-    assert whole.record["long"] == {"mode": "windows", "examples": 12, "windows": 24, "unread": 0.0}
+    assert whole.record["long"] == {"mode": "windows", "examples": 12, "windows": 24, "truncated": 0.0}
     assert (
         "12 of 12 rows: more than the encoder reads at once, so read in 24 windows whose features are averaged"
         in (whole.record["warnings"])
@@ -187,8 +187,8 @@ def test_signatures_tell_near_copies_from_texts_of_one_topic() -> None:
         "I lost my phone on the train yesterday and would like to block the number",
     )
     signature, close, other = (likeness.signature(Raw("x", value=t)) for t in (text.upper(), near, far))
-    assert likeness.alike(signature[None], close[None])[0] >= likeness.least
-    assert likeness.alike(signature[None], other[None])[0] < 0.5
+    assert likeness.similarity(signature[None], close[None])[0] >= likeness.threshold
+    assert likeness.similarity(signature[None], other[None])[0] < 0.5
     assert likeness.signature(Raw("x", value="too short")) is None
 
 

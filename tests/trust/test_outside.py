@@ -19,7 +19,7 @@ from graftwork import DataError, Modality
 from graftwork.cli import app
 from graftwork.data import sources
 from graftwork.data.listing import Listing
-from graftwork.data.path_guard import Inside
+from graftwork.data.path_guard import PathGuard
 from graftwork.data.reading import Raws
 
 HINT = "If you trust who wrote it, allow that: --allow-outside (in Python allow_outside=True)"
@@ -133,7 +133,7 @@ def test_no_path_whatever_its_segments_reads_what_lies_outside(place, monkeypatc
     monkeypatch.setenv("HOME", str(place.parent / "out"))
     said = "/".join(segments).format(tmp=place.parent)
     modality = Modality("leaf", "leaves", "x:y", extensions=(".txt",))
-    raws = Raws.of(Listing("t", "column 'file'", modality, [said], None, None, place, inside=Inside("t", place)))
+    raws = Raws.of(Listing("t", "column 'file'", modality, [said], None, None, place, inside=PathGuard("t", place)))
     try:
         content = raws[0].content()
     except (DataError, OSError, ValueError):  # refused, or there is no such file

@@ -17,12 +17,12 @@ from graftwork.data.reading import files_among, observe
 from graftwork.errors import DataError, RunError, UsageError
 from graftwork.plugins import registry
 from graftwork.runs import run as runs
-from graftwork.runs.backbone_cache import Memo
+from graftwork.runs.backbone_cache import BackboneCache
 from graftwork.runs.fitting import fit
 
 CLASSES = "classes.json"
 
-MEMO = Memo()
+BACKBONE_CACHE = BackboneCache()
 """The encoder that the classifiers of this process share."""
 
 
@@ -96,7 +96,12 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         modality = registry.modality(registry.backbone(self.backbone).modality)
         words = [str(number) for number in numbers]
         listing = Listing("examples", "X", modality, files_among(inputs, modality), words, None, Path())
-        options: dict[str, Any] = {**(self.training or {}), "c": self.C, "seed": self.random_state or 0, "memo": MEMO}
+        options: dict[str, Any] = {
+            **(self.training or {}),
+            "c": self.C,
+            "seed": self.random_state or 0,
+            "backbone_cache": BACKBONE_CACHE,
+        }
         for name in ("freeze", "tap", "val", "on_bad", "long", "precision", "device", "cache"):
             options[name] = getattr(self, name)
         self.run_ = fit(observe(listing), self.backbone, **options)

@@ -252,7 +252,7 @@ def _copies(data: Data, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
         same = {int(member) for group in exact for member in group[1:]}
         able = np.array([i for i in np.flatnonzero(prints.signed[numbers]) if int(i) not in same], dtype=np.int64)
         if len(able):
-            found = near_duplicates.groups(prints.signatures[numbers[able]], prints.likeness)
+            found = near_duplicates.near_duplicates(prints.signatures[numbers[able]], prints.likeness)
             alike = [able[np.array(group)] for group in found]
     if alike:
         count = sum(len(group) for group in alike)

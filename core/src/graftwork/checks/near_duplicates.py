@@ -20,7 +20,7 @@ ROWS = 1 << 16
 """Pairs compared at a time."""
 
 
-def groups(signatures: Any, likeness: Likeness) -> list[list[int]]:
+def near_duplicates(signatures: Any, likeness: Likeness) -> list[list[int]]:
     """The rows of `signatures` `(N, S)` that are alike, directly or by way of others, in groups of two or more."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -30,7 +30,7 @@ def groups(signatures: Any, likeness: Likeness) -> list[list[int]]:
     for one, other in _candidates(unique, likeness.bands):
         for start in range(0, len(one), ROWS):
             a, b = one[start : start + ROWS], other[start : start + ROWS]
-            alike = likeness.alike(unique[a], unique[b]) >= likeness.least
+            alike = likeness.similarity(unique[a], unique[b]) >= likeness.threshold
             found.append((a[alike], b[alike]))
     rows, columns = (np.concatenate(part) for part in zip(*found, strict=True))
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(unique), len(unique)))

@@ -230,8 +230,8 @@ def fit(
             f"{output.upper(head.place)} holds {found.modality.noun}; taking {backbone}. "
             "Choose another: --backbone NAME"
         )
-    spare = found.spare if on_bad == "skip" else 0.0
-    registry.agree_on(registry.backbone(backbone), head, adapter or "", may_leave_out=spare)
+    max_left_out = found.max_left_out if on_bad == "skip" else 0.0
+    registry.agree_on(registry.backbone(backbone), head, adapter or "", may_leave_out=max_left_out)
     out = out or _new_run(found.name, backbone, resume)
 
     from graftwork.runs import fitting
@@ -245,7 +245,7 @@ def fit(
             balance=balance, patience=patience, augment=augment, views=views, recompute=recompute,
             checkpoint_every=checkpoint_every, tensorboard=tensorboard, cache=not no_cache, compile=compile,
         )  # fmt: skip
-    if processes.first():
+    if processes.is_main_process():
         output.fitted(run.as_json(), json)
 
 

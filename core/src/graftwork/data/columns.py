@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, readable
-from graftwork.data.path_guard import Inside
+from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
@@ -35,7 +35,7 @@ def list_tables(
     tables: Mapping[str, pa.Table],
     name: str,
     base: Path,
-    inside: Inside | None,
+    path_guard: PathGuard | None,
     input_column: str | None,
     label_column: str | None,
     labelled: bool | None,
@@ -53,7 +53,7 @@ def list_tables(
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
     columns = Columns.of(next(iter(tables.values())), name, input_column, label_column, labelled)
-    return columns.list(tables, name, base, inside, tuple(notes))
+    return columns.list(tables, name, base, path_guard, tuple(notes))
 
 
 def known_splits(splits: Iterable[str], name: str) -> list[str]:
@@ -103,10 +103,10 @@ class Columns:
         tables: Mapping[str, pa.Table],
         name: str,
         base: Path,
-        inside: Inside | None,
+        path_guard: PathGuard | None,
         notes: tuple[str, ...],
     ) -> Listing:
-        """The rows of tables that have these columns, keyed by split; base, inside: see `Listing`."""
+        """The rows of tables that have these columns, keyed by split; base, path_guard: see `Listing`."""
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
         if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
             inputs = [_text(cell) for cell in inputs]
@@ -121,7 +121,16 @@ class Columns:
                 splits += _split_words(table, self.split, name)
         known = labels if self.label is not None else None
         return Listing(
-            name, self.place, self.modality, inputs, known, splits or None, base, notes, rows=True, inside=inside
+            name,
+            self.place,
+            self.modality,
+            inputs,
+            known,
+            splits or None,
+            base,
+            notes,
+            rows=True,
+            path_guard=path_guard,
         )
 
 

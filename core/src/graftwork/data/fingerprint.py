@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from graftwork.data.reading import Data
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
 
@@ -15,7 +15,7 @@ def contents(data: Data, numbers: Sequence[int] | None = None) -> Iterator[bytes
     """A digest of the content of every example, or of those with these numbers: of a file's bytes, or a value."""
     reader = load_factory(data.modality.reader)()
     raws = data.raws if numbers is None else (data.raws[number] for number in numbers)
-    return ahead(lambda raw: pretraining_card.digest(raw.content() if raw.path else reader.digest(raw)), raws)
+    return prefetch_map(lambda raw: pretraining_card.digest(raw.content() if raw.path else reader.digest(raw)), raws)
 
 
 def fingerprint(data: Data) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graftwork.data.path_guard import Inside
+from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
@@ -32,8 +32,8 @@ class Listing:
     """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits where the source has them.
 
     base: the folder that relative paths start from. notes: what a user should know of what is not listed. rows: whether
-    the inputs are the rows of a table. begin: the number of the first of them, where others came before. inside: where
-    paths among the inputs may lead; None where it is the user who named them.
+    the inputs are the rows of a table. begin: the number of the first of them, where others came before. path_guard:
+    where paths among the inputs may lead; None where it is the user who named them.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     rows: bool = False
     begin: int = 0
-    inside: Inside | None = None
+    path_guard: PathGuard | None = None
 
 
 def fold_label(label: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from graftwork.errors import DataError
 
 
-class Inside:
+class PathGuard:
     """The folders that hold every file that a source may name. name: what the source is called."""
 
     def __init__(self, name: str, *folders: Path) -> None:

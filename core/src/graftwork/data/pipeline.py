@@ -33,7 +33,7 @@ class Pipeline:
     def __init__(self, contract: InputContract, agreement: Agreement, modality: Modality) -> None:
         self.reader: Reader = load_factory(modality.reader)()
         if not agreement.adapter:
-            self.reader.aim(contract.preparation)
+            self.reader.prepare_decode(contract.preparation)
         self._reads = modality.reader
         self._adapts = ""
         self._adapter: Callable[[Any], Any] | None = None
@@ -60,7 +60,7 @@ class Pipeline:
 
         Raises `Unreadable`.
         """
-        sha = hashlib.blake2b(self.reader.exact(raw), digest_size=16)
+        sha = hashlib.blake2b(self.reader.identity_digest(raw), digest_size=16)
         if self._steps:
             facts = self.reader.facts(raw)
             for fact, wanted in self._facts:
@@ -107,12 +107,12 @@ class Pipeline:
             if (fact, seen) not in self._steps:
                 raise Unreadable(f"'{self.reader.show(raw)}' changed while it was used: its {fact} is now {seen}.")
             convert, to, splits, _ = self._steps[fact, seen]
-            made = [(convert(window.value, seen, to), window.share) for window in windows]
+            made = [(convert(window.value, seen, to), window.weight) for window in windows]
             if splits:
-                windows = [Window(part.value, part.share * share) for parts, share in made for part in parts]
+                windows = [Window(part.value, part.weight * share) for parts, share in made for part in parts]
             else:
                 windows = [Window(value, share) for value, share in made]
         if self._adapter is None or self._after is None:
             return windows
-        adapted = [(self._after(Raw(raw.name, value=self._adapter(w.value))), w.share) for w in windows]
-        return [Window(part.value, part.share * share) for parts, share in adapted for part in parts]
+        adapted = [(self._after(Raw(raw.name, value=self._adapter(w.value))), w.weight) for w in windows]
+        return [Window(part.value, part.weight * share) for parts, share in adapted for part in parts]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar, overload
 
 from graftwork.data.listing import Listing, readable
-from graftwork.data.path_guard import Inside
+from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput, Value
@@ -66,7 +66,7 @@ class Data:
         labels = None if self.labels is None else [self.labels[i] for i in chosen]
         return replace(self, raws=self.raws.at(numbers), labels=labels, splits=[split] * len(chosen))
 
-    spare: ClassVar[float] = MOST_BAD
+    max_left_out: ClassVar[float] = MOST_BAD
     """The part of `head` that may not fit an encoder."""
 
     @property
@@ -114,7 +114,9 @@ def list_source(
 
     found = sources.open_source(source, allow_outside=allow_outside)
     if not isinstance(found, Path):
-        return list_tables(found.whole(), found.name, found.base, found.inside, input_column, label_column, labelled)
+        return list_tables(
+            found.whole(), found.name, found.base, found.path_guard, input_column, label_column, labelled
+        )
     check_no_columns(found, input_column, label_column)
     return folders.list_folder(found, labelled=labelled)
 
@@ -128,8 +130,8 @@ def check_no_columns(folder: Path, *columns: str | None) -> None:
 class Raws(Sequence[Raw]):
     """The examples of a listing, each made when it is asked for, so that a large table costs no object per row.
 
-    numbers: where each of them stands in the listing; begin: how many came before that. inside: where paths among the
-    inputs may lead, see `Listing`; asked each time that one becomes a file.
+    numbers: where each of them stands in the listing; begin: how many came before that. path_guard: where paths among
+    the inputs may lead, see `Listing`; asked each time that one becomes a file.
     """
 
     def __init__(
@@ -139,22 +141,28 @@ class Raws(Sequence[Raw]):
         base: Path,
         numbers: Sequence[int] | None = None,
         begin: int = 0,
-        inside: Inside | None = None,
+        path_guard: PathGuard | None = None,
     ) -> None:
-        self._inputs, self._modality, self._base, self._begin, self._inside = inputs, modality, base, begin, inside
+        self._inputs, self._modality, self._base, self._begin, self._path_guard = (
+            inputs,
+            modality,
+            base,
+            begin,
+            path_guard,
+        )
         self.numbers: Sequence[int] = range(len(inputs)) if numbers is None else numbers
 
     @classmethod
     def of(cls, listing: Listing, numbers: Sequence[int] | None = None) -> Raws:
         """What is listed, or what of it stands at these places."""
-        return cls(listing.inputs, listing.modality, listing.base, numbers, listing.begin, listing.inside)
+        return cls(listing.inputs, listing.modality, listing.base, numbers, listing.begin, listing.path_guard)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def at(self, numbers: Sequence[int]) -> Raws:
         """Those that stand at these places of the listing."""
-        return Raws(self._inputs, self._modality, self._base, numbers, self._begin, self._inside)
+        return Raws(self._inputs, self._modality, self._base, numbers, self._begin, self._path_guard)
 
     @overload
     def __getitem__(self, index: int) -> Raw: ...
@@ -164,7 +172,7 @@ class Raws(Sequence[Raw]):
         if isinstance(index, slice):
             return self.at(self.numbers[index])
         number = self.numbers[index]
-        return as_raw(self._begin + number, self._inputs[number], self._modality, self._base, self._inside)
+        return as_raw(self._begin + number, self._inputs[number], self._modality, self._base, self._path_guard)
 
 
 def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *, chunk: bool = False) -> Data:
@@ -198,7 +206,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     def usable() -> Iterator[tuple[str, Mapping[str, Value]]]:
         chunks = (range(start, min(start + CHUNK, len(raws))) for start in range(0, len(raws), CHUNK))
         # Files are waited for in threads; what is in memory already would only wait for its turn there.
-        run = map if listing.modality.inline and listing.rows else ahead
+        run = map if listing.modality.inline and listing.rows else prefetch_map
         found = (item for chunk in run(lambda numbers: [one(n) for n in numbers], chunks) for item in chunk)
         for number, item in enumerate(found if chunk else track(found, "Reading", len(raws))):
             if isinstance(item, Bad):
@@ -226,7 +234,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     )
 
 
-def as_raw(number: int, item: Any, modality: Modality, base: Path, inside: Inside | None) -> Raw:
+def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: PathGuard | None) -> Raw:
     """Name an input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object.
 
     Raises `DataError` for a path that leads outside of where it may.
@@ -234,8 +242,8 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, inside: Insid
 
     def file(said: str) -> Path:
         path = base / os.path.expanduser(said)  # noqa: PTH111  pathlib's raises for a user that is not known
-        if inside is not None:
-            inside.check(path, f"Row {number + 1}", said)
+        if path_guard is not None:
+            path_guard.check(path, f"Row {number + 1}", said)
         return path
 
     if isinstance(item, Raw):

@@ -13,19 +13,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.path_guard import Inside
+from graftwork.data.path_guard import PathGuard
 from graftwork.data.tables import PIECE, SUFFIXES, read_pieces, read_table
 from graftwork.errors import DataError
 from graftwork.specs.weights import hub_unreachable, offline
 
 
 class Tables(ABC):
-    """Tables of like columns, one for each split. base: the folder that relative paths in them start from; inside:
+    """Tables of like columns, one for each split. base: the folder that relative paths in them start from; path_guard:
     where any path in them may lead, None for anywhere."""
 
     name: str
     base: Path
-    inside: Inside | None
+    path_guard: PathGuard | None
     splits: tuple[str, ...] = ("",)
     """Their names; the empty one where the table is not divided."""
 
@@ -39,8 +39,8 @@ class Tables(ABC):
 
 
 class File(Tables):
-    def __init__(self, path: Path, inside: Inside | None) -> None:
-        self.path, self.name, self.base, self.inside = path, path.stem, path.parent, inside
+    def __init__(self, path: Path, path_guard: PathGuard | None) -> None:
+        self.path, self.name, self.base, self.path_guard = path, path.stem, path.parent, path_guard
 
     def whole(self) -> dict[str, pa.Table]:
         return {"": read_table(self.path)}
@@ -52,10 +52,10 @@ class File(Tables):
 class DataSet(Tables):
     """What `datasets` has loaded: one set or one for each split, at hand (`Dataset`) or not (`IterableDataset`)."""
 
-    def __init__(self, loaded: Any, name: str, base: Path = Path(), inside: Inside | None = None) -> None:
+    def __init__(self, loaded: Any, name: str, base: Path = Path(), path_guard: PathGuard | None = None) -> None:
         parts = loaded if isinstance(loaded, Mapping) else {"": loaded}
         self._parts = {str(split): part for split, part in parts.items()}
-        self.name, self.base, self.inside, self.splits = name, base, inside, tuple(self._parts)
+        self.name, self.base, self.path_guard, self.splits = name, base, path_guard, tuple(self._parts)
 
     def whole(self) -> dict[str, pa.Table]:
         for part in self._parts.values():
@@ -96,7 +96,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
                 "Save it to disk first.",
             )
         loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
-        return DataSet(loaded, words, kept[0], None if allow_outside else Inside(words, *kept))
+        return DataSet(loaded, words, kept[0], None if allow_outside else PathGuard(words, *kept))
     path = Path(words).expanduser()
     if not path.exists():
         raise DataError(
@@ -108,20 +108,20 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
                 f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
                 "Give a table, or a folder of class folders.",
             )
-        return File(path, None if allow_outside else Inside(path.stem, path.parent))
+        return File(path, None if allow_outside else PathGuard(path.stem, path.parent))
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
-        return _saved(path, None if allow_outside else Inside(path.name, path))
+        return _saved(path, None if allow_outside else PathGuard(path.name, path))
     return path
 
 
-def _saved(path: Path, inside: Inside | None) -> DataSet:
+def _saved(path: Path, path_guard: PathGuard | None) -> DataSet:
     """A `datasets` folder, whose JSON files name those that hold its rows."""
     loaded = _loaded(str(path), hub=False)
     parts = loaded.values() if isinstance(loaded, Mapping) else [loaded]
-    if inside is not None:
+    if path_guard is not None:
         for name in (file["filename"] for part in parts for file in part.cache_files):
-            inside.check(Path(name), "state.json", name)
-    return DataSet(loaded, path.name, path, inside)
+            path_guard.check(Path(name), "state.json", name)
+    return DataSet(loaded, path.name, path, path_guard)
 
 
 def _kept() -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ from graftwork.data.columns import Columns, known_splits, no_rows
 from graftwork.data.listing import Listing
 from graftwork.data.reading import Data, check_no_columns, observe
 from graftwork.data.sources import Tables, open_source
-from graftwork.runtime.parallel import beside
+from graftwork.runtime.parallel import prefetch
 from graftwork.specs.modality import Modality
 
 MOST_ROWS, MOST_BYTES = 4096, 64 * 2**20
@@ -27,7 +27,7 @@ class Stream:
     head: the first chunk. Iterating anew reads anew.
     """
 
-    spare: ClassVar[float] = 0.5
+    max_left_out: ClassVar[float] = 0.5
     """The part of `head` that may not fit an encoder; of the whole it is as of data at hand, and known at the end."""
 
     def __init__(self, name: str, listings: Callable[[], Iterator[Listing]]) -> None:
@@ -51,7 +51,7 @@ class Stream:
                 yield observe(replace(listing, begin=begin), chunk=True)
                 begin += len(listing.inputs)
 
-        return beside(observed())
+        return prefetch(observed())
 
 
 def stream(
@@ -83,7 +83,7 @@ def stream(
             for table in _chunks(found, split):
                 if not columns:
                     columns.append(Columns.of(table, found.name, input, label, labelled))
-                yield columns[0].list({split: table}, found.name, found.base, found.inside, notes)
+                yield columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
 
     return Stream(found.name, listings)
 

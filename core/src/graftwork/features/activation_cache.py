@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from graftwork.data.reading import Bad
-from graftwork.features.examples import Batch, Examples, Views, assemble, batches, pad
+from graftwork.features.examples import Batch, CachedAugmentations, Examples, assemble, batches, pad
 from graftwork.features.extraction import Cache
-from graftwork.features.leases import share
+from graftwork.features.leases import compute_missing
 from graftwork.features.store import Row, Space
 from graftwork.models.precision import rounding
 from graftwork.models.stages import State
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 
 KINDS = {torch.float16: 0, torch.bfloat16: 1}
@@ -47,11 +47,11 @@ class Kept:
 
 
 @dataclass
-class Boundary:
+class ActivationCache:
     """States before stage `begin`, or after the last stage where it is the count of them. run: computes them of a
     prepared batch; precision: in what. what: a word for the states where these are others.
 
-    `hold` raises `StoreError` where the store cannot be written.
+    `precompute` raises `StoreError` where the store cannot be written.
     """
 
     cache: Cache
@@ -60,7 +60,7 @@ class Boundary:
     run: Run
     precision: str
     device: torch.device
-    views: Views | None = None
+    views: CachedAugmentations | None = None
     what: str = ""
     kept: Kept = field(default_factory=Kept)
 
@@ -82,7 +82,7 @@ class Boundary:
     def _place(self) -> str:
         return [*self.examples.backbone.spec.stages, "the end"][self.begin]
 
-    def hold(self, train: Sequence[int], others: Sequence[int]) -> str:
+    def precompute(self, train: Sequence[int], others: Sequence[int]) -> str:
         """Have the states of these examples, those to train on in every view. Returns the empty string, or why they are
         not kept: a sentence."""
         views = range(1, self.views.count + 1) if self.views else range(1)
@@ -94,7 +94,7 @@ class Boundary:
         if missing:
             if why := self._too_large(list(wanted.values())):
                 return why
-            share(self.space, wanted, self._groups, self._compute, lambda item: False)
+            compute_missing(self.space, wanted, self._groups, self._compute, lambda item: False)
             self._find(items)
         self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
         self.kept.error = self.space.note.get("error", self.kept.error)
@@ -138,7 +138,7 @@ class Boundary:
         return items, self._views[view].batch([number for number, _ in items])
 
     def _compute(self, groups: Iterable[list[Item]], count: int) -> None:
-        for items, batch in track(ahead(self._prepared, groups), "Computing what is frozen", count):
+        for items, batch in track(prefetch_map(self._prepared, groups), "Computing what is frozen", count):
             rows = self._rows(items, batch)
             self.space.write(rows)
         if self.kept.error > self.space.note.get("error", 0.0):
@@ -147,10 +147,10 @@ class Boundary:
     def _rows(self, items: list[Item], batch: Batch) -> list[Row]:
         state = self.run(batch)
         lengths = [len(row) for row in state.hidden] if state.mask is None else state.mask.sum(1).tolist()
-        owners = range(len(state.hidden)) if batch.owners is None else batch.owners.tolist()
-        shares = [1.0] * len(state.hidden) if batch.shares is None else batch.shares.tolist()
+        example_index = range(len(state.hidden)) if batch.example_index is None else batch.example_index.tolist()
+        window_weight = [1.0] * len(state.hidden) if batch.window_weight is None else batch.window_weight.tolist()
         segments: dict[int, list[bytes]] = {}
-        for row, (owner, length, share_) in enumerate(zip(owners, lengths, shares, strict=True)):
+        for row, (owner, length, share_) in enumerate(zip(example_index, lengths, window_weight, strict=True)):
             half, error = halved(state.hidden[row, :length])
             self.kept.error = max(self.kept.error, error)
             segments.setdefault(owner, []).append(_packed(half, share_))

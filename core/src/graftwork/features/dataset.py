@@ -38,7 +38,7 @@ def _mapped(file: IO[bytes], columns: int) -> Tensor:
     return made
 
 
-class Growing:
+class RowBuffer:
     """A matrix whose rows come some at a time, as many as there may be: in a file once they are large."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Part:
             yield here, self.values[here] if self.rows is None else self.values[self.rows[here]]
             release(self.values)
 
-    def become(self, here: slice) -> Tensor:
+    def targets_at(self, here: slice) -> Tensor:
         """The targets of some of the examples."""
         if self.targets.layout == torch.strided:
             return self.targets[here]

@@ -18,7 +18,7 @@ from graftwork.errors import Unreadable, UsageError
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import State
 from graftwork.plugins.code_digest import core, made_by
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.contracts import show
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw, Window
@@ -34,15 +34,15 @@ Augmentation = Callable[[Any, random.Random], Any]
 class Batch:
     """Examples by number, and the state of their rows before stage `begin`.
 
-    A row is an example, or a window of one: then `owners` `(R,)` are the places in `examples` that rows belong to and
-    `shares` `(R,)` their weights; else both are None.
+    A row is an example, or a window of one: then `example_index` `(R,)` are the places in `examples` that rows belong
+    to and `window_weight` `(R,)` their weights; else both are None.
     """
 
     examples: list[int]
     state: State
     begin: int = 0
-    owners: Tensor | None = None
-    shares: Tensor | None = None
+    example_index: Tensor | None = None
+    window_weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -54,49 +54,52 @@ class Batch:
             hidden = hidden.float()
         if hidden.ndim == 4:
             hidden = hidden.to(memory_format=layout)
-        moved = [None if t is None else t.to(device, non_blocking=True) for t in (self.owners, self.shares)]
+        moved = [
+            None if t is None else t.to(device, non_blocking=True) for t in (self.example_index, self.window_weight)
+        ]
         return Batch(self.examples, State(hidden, self.state.mask).to(device), self.begin, *moved)
 
 
 @dataclass(frozen=True)
 class Example:
-    """The parts of an example that are read, with their shares, and how much of it is not read (0 to 1)."""
+    """The parts of an example that are read, with their window_weight, and how much of it is not read (0 to 1)."""
 
     parts: list[Window]
-    unread: float
+    truncated: float
 
 
 @dataclass(frozen=True)
-class Long:
+class LongInputs:
     """What became of the examples that are too long for the encoder: cut ("truncate") or read in windows ("windows").
 
-    examples: how many they are; windows: in how many parts they were read; unread: the mean part of them that was not.
+    examples: how many they are; windows: in how many parts they were read; truncated: the mean part of them that was
+    not.
     """
 
     mode: str
     examples: int = 0
     windows: int = 0
-    unread: float = 0.0
+    truncated: float = 0.0
 
     @classmethod
-    def of(cls, mode: str, seen: Sequence[tuple[int, float]]) -> Long:
+    def of(cls, mode: str, seen: Sequence[tuple[int, float]]) -> LongInputs:
         """From the number of parts, and the part that was not read, of each example."""
-        long_ones = [(parts, unread) for parts, unread in seen if unread > 0 or parts > 1]
+        long_ones = [(parts, truncated) for parts, truncated in seen if truncated > 0 or parts > 1]
         count = len(long_ones)
-        lost = sum(unread for _, unread in long_ones)
+        lost = sum(truncated for _, truncated in long_ones)
         return cls(mode, count, sum(parts for parts, _ in long_ones), round(lost / count, 4) if count else 0.0)
 
-    def __add__(self, other: Long) -> Long:
+    def __add__(self, other: LongInputs) -> LongInputs:
         count = self.examples + other.examples
-        lost = self.examples * self.unread + other.examples * other.unread
-        return Long(self.mode, count, self.windows + other.windows, round(lost / count, 4) if count else 0.0)
+        lost = self.examples * self.truncated + other.examples * other.truncated
+        return LongInputs(self.mode, count, self.windows + other.windows, round(lost / count, 4) if count else 0.0)
 
     def warnings(self, total: int, items: str) -> tuple[str, ...]:
         if not self.examples:
             return ()
         which = f"{show(self.examples)} of {show(total)} {items}: more than the encoder reads at once, so "
         if self.mode == "truncate":
-            return (f"{which}cut; {self.unread:.0%} of what they hold is not read. Read all of it: --long windows",)
+            return (f"{which}cut; {self.truncated:.0%} of what they hold is not read. Read all of it: --long windows",)
         return (f"{which}read in {show(self.windows)} windows whose features are averaged",)
 
 
@@ -148,7 +151,7 @@ class Examples:
 
         chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
         # Files are waited for in threads; what is in memory would only wait for its turn there.
-        run = map if numbers and self.raws[numbers[0]].path is None else ahead
+        run = map if numbers and self.raws[numbers[0]].path is None else prefetch_map
         return [item for chunk in run(some, chunks) for item in chunk]
 
     @property
@@ -164,26 +167,26 @@ class Examples:
             self._sizes = np.full(len(self.raws), np.nan, np.float32)
         unknown = [number for number in numbers if np.isnan(self._sizes[number])]
         chunks = [unknown[start : start + CHUNK] for start in range(0, len(unknown), CHUNK)]
-        for chunk, found in zip(chunks, ahead(self._measured, chunks), strict=True):
+        for chunk, found in zip(chunks, prefetch_map(self._measured, chunks), strict=True):
             self._sizes[chunk] = found
         return self._sizes[list(numbers)].tolist()
 
     def _measured(self, numbers: Sequence[int]) -> np.ndarray:
         sizes = np.zeros(len(numbers))
         values: list[Any] = []
-        owners: list[int] = []
+        example_index: list[int] = []
         for place, number in enumerate(numbers):
             try:
                 if self.backbone.measures:
                     parts = self.read(number).parts
                     values += [part.value for part in parts]
-                    owners += [place] * len(parts)
+                    example_index += [place] * len(parts)
                 else:
                     sizes[place] = self.pipeline.reader.size(self.raws[number])
             except Unreadable:  # is said where it is read to be used
                 continue
         if values:
-            sizes = np.bincount(owners, self.backbone.measure(values), len(numbers))
+            sizes = np.bincount(example_index, self.backbone.measure(values), len(numbers))
         return sizes.clip(1)
 
     def name(self, number: int) -> str:
@@ -197,18 +200,18 @@ class Examples:
         if self.long == "truncate":
             # What the encoder itself can cut stays whole: `prepare` cuts it as the encoder's own library does.
             first = windows[0]
-            share = first.share * self.backbone.windows(first.value)[0].share
+            share = first.weight * self.backbone.windows(first.value)[0].weight
             found = Example([Window(first.value, share)], 1 - share)
         else:
-            inner = [(self.backbone.windows(window.value), window.share) for window in windows]
-            found = Example([Window(part.value, part.share * share) for parts, share in inner for part in parts], 0.0)
+            inner = [(self.backbone.windows(window.value), window.weight) for window in windows]
+            found = Example([Window(part.value, part.weight * share) for parts, share in inner for part in parts], 0.0)
         if self._room > 0:
             # Threads may take a little more than there is room for, which does no harm.
             self._room -= sum(self.pipeline.memory(part.value) for part in found.parts)
             self._kept[number] = found
         return found
 
-    def survey(self) -> tuple[list[int], list[tuple[int, Bad]], Long]:
+    def survey(self) -> tuple[list[int], list[tuple[int, Bad]], LongInputs]:
         """Read everything once: the numbers that can be used, those that cannot and why, and what is too long."""
 
         def one(number: int) -> tuple[int, float] | Bad:
@@ -216,25 +219,25 @@ class Examples:
                 found = self.read(number)
             except Unreadable as error:
                 return Bad(self.raws[number].name, str(error))
-            return len(found.parts), found.unread
+            return len(found.parts), found.truncated
 
         kept, bad, seen = [], [], []
-        for number, found in enumerate(ahead(one, range(len(self)))):
+        for number, found in enumerate(prefetch_map(one, range(len(self)))):
             if isinstance(found, Bad):
                 bad.append((number, found))
             else:
                 kept.append(number)
                 seen.append(found)
-        return kept, bad, Long.of(self.long, seen)
+        return kept, bad, LongInputs.of(self.long, seen)
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Prepare examples as one batch."""
         rows = [(place, part) for place, number in enumerate(numbers) for part in self.read(number).parts]
         state = self.backbone.prepare([part.value for _, part in rows])
-        return assemble(list(numbers), state, [(place, part.share) for place, part in rows])
+        return assemble(list(numbers), state, [(place, part.weight) for place, part in rows])
 
 
-class Changed(Examples):
+class AugmentedExamples(Examples):
     """The same examples, each changed by chance, which `seed` of its number fixes."""
 
     def __init__(self, of: Examples, change: Augmentation, seed: Callable[[int], str]) -> None:
@@ -247,14 +250,14 @@ class Changed(Examples):
     def read(self, number: int) -> Example:
         found = self._of.read(number)
         changed = [self._changed(number, part) for part in found.parts]
-        return Example(changed, found.unread)
+        return Example(changed, found.truncated)
 
     def _changed(self, number: int, part: Window) -> Window:
-        return Window(self._change(part.value, random.Random(self._seed(number))), part.share)
+        return Window(self._change(part.value, random.Random(self._seed(number))), part.weight)
 
 
 @dataclass(frozen=True)
-class Views:
+class CachedAugmentations:
     """How examples are changed by chance: `change`, in `count` views each; modality: whose change it is."""
 
     change: Augmentation
@@ -264,13 +267,13 @@ class Views:
     def of(self, examples: Examples) -> list[Examples]:
         """The examples in each view; what chance does in one follows from the view and the example alone."""
         known: dict[int, bytes | Bad] = {}
-        return [View(examples, self, number + 1, known) for number in range(self.count)]
+        return [AugmentedView(examples, self, number + 1, known) for number in range(self.count)]
 
 
-class View(Changed):
+class AugmentedView(AugmentedExamples):
     """The same examples in one view. known: what tells the unchanged ones apart, shared by all views."""
 
-    def __init__(self, of: Examples, views: Views, number: int, known: dict[int, bytes | Bad]) -> None:
+    def __init__(self, of: Examples, views: CachedAugmentations, number: int, known: dict[int, bytes | Bad]) -> None:
         super().__init__(of, views.change, lambda number: self._identity(number).hex())
         augment = views.modality.augment
         self._mark = f"{number} {made_by(augment)} {augment}".encode()
@@ -305,8 +308,8 @@ def assemble(numbers: list[int], state: State, rows: Sequence[tuple[int, float]]
     read = [0.0] * len(numbers)
     for place, share in rows:
         read[place] += share
-    owners = torch.tensor([place for place, _ in rows])
-    return Batch(numbers, state, begin, owners, torch.tensor([share / read[place] for place, share in rows]))
+    example_index = torch.tensor([place for place, _ in rows])
+    return Batch(numbers, state, begin, example_index, torch.tensor([share / read[place] for place, share in rows]))
 
 
 def batches(sizes: Sequence[float], budget: int) -> list[list[int]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad, Data, allow_bad
 from graftwork.data.splits import labelled
-from graftwork.features.dataset import Growing
-from graftwork.features.examples import Examples, Long
+from graftwork.features.dataset import RowBuffer
+from graftwork.features.examples import Examples, LongInputs
 from graftwork.features.extraction import Extractor, Features
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
@@ -30,7 +30,7 @@ class Gathered:
     labels: list[str]
     splits: list[str] | None
     kept: list[int]
-    long: Long
+    long: LongInputs
     left_out: list[Bad]
     total: int
     notes: list[str]
@@ -82,7 +82,7 @@ def gather(
 
     Raises `DataError` for the first example that cannot be used where `on_bad` is "error".
     """
-    backbone, values = extractor.backbone, Growing()
+    backbone, values = extractor.backbone, RowBuffer()
     whole: Gathered | None = None
     for chunk in chunks:
         pipeline = Pipeline(backbone.spec.contract, agree(chunk.observed), chunk.modality)
@@ -103,7 +103,7 @@ def gather(
 
 
 def _gathered(
-    data: Data, kept: list[int], bad: list[Bad], long: Long, features: Features | None, examples: Examples
+    data: Data, kept: list[int], bad: list[Bad], long: LongInputs, features: Features | None, examples: Examples
 ) -> Gathered:
     found = Gathered(
         data.observed,

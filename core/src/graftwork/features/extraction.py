@@ -18,14 +18,14 @@ from torch import Tensor
 from graftwork.data.reading import Bad
 from graftwork.errors import StoreError, Unreadable
 from graftwork.features.dataset import matrix, release
-from graftwork.features.examples import Examples, Long, batches
-from graftwork.features.leases import share
+from graftwork.features.examples import Examples, LongInputs, batches
+from graftwork.features.leases import compute_missing
 from graftwork.features.store import Row, Space, Store
 from graftwork.models.backbone import Backbone
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.models.stages import Stage, State
 from graftwork.runtime import processes
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 from graftwork.specs.readers import Window
 
@@ -51,7 +51,7 @@ class Features:
     bad: list[tuple[int, Bad]]
     precision: str
     cosine: float | None
-    long: Long
+    long: LongInputs
     hits: int = 0
     misses: int = 0
     notes: tuple[str, ...] = ()
@@ -67,8 +67,8 @@ class Cache:
 
 @dataclass(frozen=True)
 class _Read:
-    """A batch that was read: its places among the chosen examples, and for each prepared state the rows' owners (by
-    position in `places`) and weights."""
+    """A batch that was read: its places among the chosen examples, and for each prepared state the example of each row
+    (by position in `places`) and weights."""
 
     places: list[int]
     seen: list[tuple[int, float]]
@@ -147,13 +147,13 @@ class Extractor:
         """Pooled features `(B, D)` float32 after each stage up to the tap, or after the tap alone."""
         taps = range(self.tap + 1) if every else [self.tap]
         total = [torch.zeros(len(batch.places), self.backbone.feature_dim(tap)) for tap in taps]
-        for state, owners, weights in batch.states:
-            alone = len(batch.states) == 1 and owners == list(range(len(batch.places)))
+        for state, example_index, weights in batch.states:
+            alone = len(batch.states) == 1 and example_index == list(range(len(batch.places)))
             for place, features in enumerate(self._folded(self._runner, self._stages, state, every)):
                 if alone:
                     total[place] = features
                 else:
-                    total[place].index_add_(0, torch.tensor(owners), features * torch.tensor(weights)[:, None])
+                    total[place].index_add_(0, torch.tensor(example_index), features * torch.tensor(weights)[:, None])
         return total
 
     def _folded(self, runner: Backbone, stages: Sequence[Stage], state: State, every: bool) -> Iterator[Tensor]:
@@ -174,7 +174,7 @@ class _Extraction:
         self.notes: list[str] = []
         self.values = matrix(len(chosen), by.backbone.feature_dim(by.tap))
         self.parts = np.zeros(len(chosen), np.int32)  # 0 where there is nothing yet
-        self.unread = np.zeros(len(chosen))
+        self.truncated = np.zeros(len(chosen))
         self.reasons: dict[int, str] = {}
         self.digests: list[bytes] = []
         self.space: Space | None = None
@@ -190,7 +190,7 @@ class _Extraction:
             todo = self._settled(todo)
         found = set(everything) - set(todo) - set(self.reasons)
         todo = self._others_found(todo, found)
-        mine = processes.part(self._groups(todo))
+        mine = processes.mine(self._groups(todo))
         if self.space is None:
             self._compute(mine, len(mine))
         else:
@@ -216,7 +216,7 @@ class _Extraction:
             compared = self._compare(missing)
             cosine = known if compared is None else compared
             # Where there is nothing to compute it was fit to be kept before. All processes do as the first does.
-            cosine, agrees = processes.told((cosine, not missing or (cosine or 0.0) >= AGREES))
+            cosine, agrees = processes.broadcast((cosine, not missing or (cosine or 0.0) >= AGREES))
             by.settle("bf16" if agrees else "fp32", cosine)
             if agrees:
                 self.space = space
@@ -254,7 +254,7 @@ class _Extraction:
                 damaged.append(self.digests[place])
                 continue
             values[place] = np.frombuffer(stored[0], np.float32)
-            self.parts[place], self.unread[place] = where["parts"], where["unread"]
+            self.parts[place], self.truncated[place] = where["parts"], where["truncated"]
         space.forget(damaged)
         return missing
 
@@ -269,7 +269,7 @@ class _Extraction:
         while todo := [place for place in todo if not self._done(place)]:
             first = {self.digests[place]: place for place in reversed(todo)}
             try:
-                share(space, first, self._groups, self._compute, self._done, self.tap + 1)
+                compute_missing(space, first, self._groups, self._compute, self._done, self.tap + 1)
                 for place in todo:
                     if not self._done(place) and self._done(first[self.digests[place]]):
                         self._copy(first[self.digests[place]], place)
@@ -286,20 +286,20 @@ class _Extraction:
     def _give_up_store(self, error: StoreError) -> None:
         """Go on without it, and let nobody wait for what will not be written."""
         if self.by.cache is not None:
-            self.by.cache.store.resign()
+            self.by.cache.store.release_all()
         self.by.cache = self.space = None
         self.notes.append(f"{error.message} What was computed since is not kept. {error.hint}")
 
     def _copy(self, first: int, twin: int) -> None:
         self.values[twin] = self.values[first]
-        self.parts[twin], self.unread[twin] = self.parts[first], self.unread[first]
+        self.parts[twin], self.truncated[twin] = self.parts[first], self.truncated[first]
         if first in self.reasons:
             self.reasons[twin] = self.reasons[first]
 
     @torch.inference_mode()
     def _compute(self, groups: Iterable[list[int]], count: int) -> None:
         """Compute `count` groups of examples and keep their features; with a store, after every stage that runs."""
-        for batch in track(ahead(self._read, groups), "Extracting features", count):
+        for batch in track(prefetch_map(self._read, groups), "Extracting features", count):
             for place, reason in batch.bad:
                 self.reasons[place] = reason
             if self.space is not None and batch.bad:
@@ -310,8 +310,8 @@ class _Extraction:
             pooled = self.by.pooled(batch, every)
             self.values[batch.places] = pooled[-1]
             self.misses += len(batch.places)
-            for place, (parts, unread) in zip(batch.places, batch.seen, strict=True):
-                self.parts[place], self.unread[place] = parts, unread
+            for place, (parts, truncated) in zip(batch.places, batch.seen, strict=True):
+                self.parts[place], self.truncated[place] = parts, truncated
             if self.space is not None:
                 arrays = [taps.numpy() for taps in pooled]
                 rows = [
@@ -335,12 +335,12 @@ class _Extraction:
                 continue
             owner = len(found.places)
             found.places.append(place)
-            found.seen.append((len(example.parts), example.unread))
-            whole = sum(part.share for part in example.parts)
-            rows += [(owner, part, part.share / whole) for part in example.parts]
+            found.seen.append((len(example.parts), example.truncated))
+            whole = sum(part.weight for part in example.parts)
+            rows += [(owner, part, part.weight / whole) for part in example.parts]
         # Windows of one long example may be more than a batch holds.
         whole = self.examples.sizes([self.chosen[place] for place in found.places])
-        sizes = [whole[owner] * part.share for owner, part, _ in rows]
+        sizes = [whole[owner] * part.weight for owner, part, _ in rows]
         for group in batches(sizes, self.by.budget):
             state = self.by.backbone.prepare([rows[row][1].value for row in group])
             found.states.append((state, [rows[row][0] for row in group], [rows[row][2] for row in group]))
@@ -352,21 +352,21 @@ class _Extraction:
         """What no process has; each may have a store of its own."""
         if processes.count() == 1:
             return todo
-        anywhere = set().union(*processes.gather(found))
+        anywhere = set().union(*processes.all_gather(found))
         return [place for place in todo if place not in anywhere]
 
     def _exchange(self, found: set[int]) -> None:
         """Give the others what this process computed or found, and they did not, and get theirs."""
         if processes.count() == 1:
             return
-        common = set.intersection(*processes.gather(found))
+        common = set.intersection(*processes.all_gather(found))
         have = [int(p) for p in np.flatnonzero(self.parts) if p not in common]
-        given = (have, self.values[have].numpy(), self.parts[have], self.unread[have], self.reasons)
-        for places, values, parts, unread, reasons in processes.gather(given):
+        given = (have, self.values[have].numpy(), self.parts[have], self.truncated[have], self.reasons)
+        for places, values, parts, truncated, reasons in processes.all_gather(given):
             self.values[places] = torch.from_numpy(values)
-            self.parts[places], self.unread[places] = parts, unread
+            self.parts[places], self.truncated[places] = parts, truncated
             self.reasons.update(reasons)
-        self.misses = sum(processes.gather(self.misses))
+        self.misses = sum(processes.all_gather(self.misses))
 
     # The end.
 
@@ -383,14 +383,14 @@ class _Extraction:
         if order != list(range(len(places))):
             values, places = values[order], [places[row] for row in order]
         release(values)
-        seen = list(zip(self.parts[places].tolist(), self.unread[places].tolist(), strict=True))
+        seen = list(zip(self.parts[places].tolist(), self.truncated[places].tolist(), strict=True))
         return Features(
             values,
             kept=[chosen[place] for place in places],
             bad=sorted(bad, key=lambda item: item[0]),
             precision=self.by.precision or "fp32",
             cosine=self.by.cosine,
-            long=Long.of(examples.long, seen),
+            long=LongInputs.of(examples.long, seen),
             hits=len(places) - self.misses,
             misses=self.misses,
             notes=tuple(self.notes),

@@ -14,7 +14,7 @@ WAIT = 0.05
 """Seconds between looks for what other processes compute."""
 
 
-def share(
+def compute_missing(
     space: Space,
     wanted: Mapping[bytes, T],
     group: Callable[[list[T]], list[list[T]]],
@@ -33,7 +33,7 @@ def share(
 
     def unclaimed(groups: list[list[T]]) -> Iterator[list[T]]:
         for items in groups:
-            mine = space.claim([digests[item] for item in items], least)
+            mine = space.lease([digests[item] for item in items], least)
             if mine:
                 yield [item for item in items if digests[item] in mine]
 

@@ -22,7 +22,7 @@ import numpy as np
 from graftwork.runtime.locks import lock
 
 PLACE = np.dtype(
-    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("unread", "f8")]
+    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("truncated", "f8")]
 )
 """Where a row lies, of how many segments and parts of its example it is, and how much of that was not read."""
 
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     digest: bytes
     segments: Sequence[bytes]
     parts: int = 1
-    unread: float = 0.0
+    truncated: float = 0.0
 
 
 def pack(space: int, row: Row) -> bytes:

@@ -24,7 +24,7 @@ from graftwork.errors import StoreError, UsageError
 from graftwork.features.shards import PLACE, Row, Writer, pack, unpack
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
-FORMAT = 1
+FORMAT = 2
 LIMIT = 20 * 10**9
 """Bytes that a store holds unless GRAFTWORK_CACHE_LIMIT says otherwise; the least recently used shards go first."""
 SHARD = 64 * 2**20
@@ -41,7 +41,7 @@ CREATE TABLE shards (
 );
 CREATE TABLE rows (
     space INTEGER NOT NULL, digest BLOB NOT NULL, shard INTEGER NOT NULL, offset INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, segments INTEGER NOT NULL, parts INTEGER NOT NULL, unread REAL NOT NULL,
+    bytes INTEGER NOT NULL, segments INTEGER NOT NULL, parts INTEGER NOT NULL, truncated REAL NOT NULL,
     PRIMARY KEY (space, digest)
 ) WITHOUT ROWID;
 CREATE INDEX rows_of_shard ON rows (shard);
@@ -129,7 +129,7 @@ class Store:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        self.resign()
+        self.release_all()
         for handle in self._open.values():
             if handle is not None:
                 os.close(handle)
@@ -228,7 +228,7 @@ class Store:
                 self._index.executemany(
                     "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [
-                        (space, row.digest, shard, offset, taken, len(row.segments), row.parts, row.unread)
+                        (space, row.digest, shard, offset, taken, len(row.segments), row.parts, row.truncated)
                         for row, offset, taken in written
                     ],
                 )
@@ -288,7 +288,7 @@ class Store:
                 unlink_unless_locked(file)
         for file in self._owners.iterdir():
             if self._owner is None or file.name != self._owner[0]:
-                self._bury(file.name)
+                self._reap(file.name)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -311,7 +311,7 @@ class Store:
             self._owner = (name, handle)
         return self._owner[0]
 
-    def resign(self) -> None:
+    def release_all(self) -> None:
         """Give up all that is claimed: others may compute it."""
         if self._owner is None:
             return
@@ -322,7 +322,7 @@ class Store:
         (self._owners / name).unlink(missing_ok=True)
         os.close(handle)
 
-    def _bury(self, name: str) -> bool:
+    def _reap(self, name: str) -> bool:
         """Whether an owner is gone, or is this store itself; the claims of one that is gone go with it."""
         if self._owner is not None and name == self._owner[0]:
             return True
@@ -359,7 +359,7 @@ class Space:
             rows = {
                 digest: place
                 for digest, *place in index.execute(
-                    f"SELECT digest, shard, offset, bytes, segments, parts, unread FROM rows WHERE space = ? "
+                    f"SELECT digest, shard, offset, bytes, segments, parts, truncated FROM rows WHERE space = ? "
                     f"AND digest IN ({marks})",
                     (self.number, *chunk),
                 )
@@ -394,7 +394,7 @@ class Space:
                 "DELETE FROM rows WHERE space = ? AND digest = ?", [(self.number, digest) for digest in digests]
             )
 
-    def claim(self, digests: Sequence[bytes], least: int = 1) -> set[bytes]:
+    def lease(self, digests: Sequence[bytes], least: int = 1) -> set[bytes]:
         """Those of the digests that are this process's to compute now: there is no row of `least` segments, and no
         claim of a living process."""
         with self.store._guarded():
@@ -416,7 +416,7 @@ class Space:
         rows = store._index.execute(f"SELECT digest FROM rows {these} AND segments >= {least:d}", values)
         free.difference_update(digest for (digest,) in rows)
         claims = store._index.execute(f"SELECT digest, owner FROM claims {these}", values).fetchall()
-        gone = {owner: store._bury(owner) for owner in {owner for _, owner in claims}}
+        gone = {owner: store._reap(owner) for owner in {owner for _, owner in claims}}
         free.difference_update(digest for digest, owner in claims if not gone[owner])
         return free
 

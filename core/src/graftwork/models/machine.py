@@ -28,7 +28,7 @@ def resolve_device(word: str) -> torch.device:
     return device
 
 
-def meet(device: torch.device) -> None:
+def join_process_group(device: torch.device) -> None:
     """Find the other processes, where there are any."""
     if processes.count() > 1:
         from accelerate import PartialState
@@ -36,7 +36,7 @@ def meet(device: torch.device) -> None:
         PartialState(cpu=device.type == "cpu")
 
 
-def memory() -> int:
+def available_memory() -> int:
     """Bytes of memory that are free."""
     import psutil
 

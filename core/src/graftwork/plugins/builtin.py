@@ -49,7 +49,9 @@ def graftwork_objectives():
         summary="learn the labels of a source task",
         least=few,
         labels=True,
-        recipe=Recipe(rate=1e-3, batch_size=64, epochs=20, weight_decay=0.05, source="usual for AdamW from nothing"),
+        recipe=Recipe(
+            learning_rate=1e-3, batch_size=64, epochs=20, weight_decay=0.05, source="usual for AdamW from nothing"
+        ),
     )
     yield ObjectiveSpec(
         "distill",
@@ -58,6 +60,6 @@ def graftwork_objectives():
         least=few,
         teacher=True,
         recipe=Recipe(
-            rate=1e-3, batch_size=64, epochs=20, weight_decay=0.01, source="as DistilHuBERT, arXiv:2110.01900"
+            learning_rate=1e-3, batch_size=64, epochs=20, weight_decay=0.01, source="as DistilHuBERT, arXiv:2110.01900"
         ),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from graftwork.data.reading import Data
 from graftwork.errors import DataError, InputMismatch, UsageError
 from graftwork.plugins import registry
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import Exactly, ObservedInput, Within, show
 from graftwork.specs.factories import load_factory
@@ -77,7 +77,7 @@ def amount(data: Data, objective: ObjectiveSpec, allow_little: bool) -> tuple[fl
         def one(raw: Raw) -> float:
             return float(reader.facts(raw)[fact])
 
-        found = math.fsum(ahead(one, data.raws))
+        found = math.fsum(prefetch_map(one, data.raws))
     else:
         found = float(len(data))
     if found < least and not allow_little:

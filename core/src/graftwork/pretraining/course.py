@@ -14,14 +14,14 @@ from torch import Tensor
 from graftwork.errors import Diverged
 from graftwork.features.examples import batches
 from graftwork.pretraining.objectives import Given, Objective
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.settings import Decided, Settings, factor
 from graftwork.training.accelerator import accelerated
 from graftwork.training.checkpoints import Unfinished
 from graftwork.training.logs import Log
 from graftwork.training.sampling import order
 from graftwork.training.state import Progress
-from graftwork.training.steps import groups, seed_step
+from graftwork.training.steps import param_groups, seed_step
 
 COLUMNS = ["step", "epoch", "loss", "lr", "grad_norm", "examples_per_s", "held_loss"]
 
@@ -62,7 +62,7 @@ class Course:
             objective.begin()
             named = {name: p for name, p in objective.named_parameters() if p.requires_grad}
             self.named = named
-            self.optimizer = torch.optim.AdamW(groups("", named, decided.lr, decided.weight_decay), fused=True)
+            self.optimizer = torch.optim.AdamW(param_groups("", named, decided.lr, decided.weight_decay), fused=True)
             self._restore()
             self.log = Log(self.unfinished.log, self.at.step, columns=COLUMNS)
             try:
@@ -84,7 +84,7 @@ class Course:
             return some, self.objective.load(some, epoch)
 
         begun = time.perf_counter()
-        for some, loaded in ahead(load, steps[at.step - epoch * decided.steps_per_epoch :]):
+        for some, loaded in prefetch_map(load, steps[at.step - epoch * decided.steps_per_epoch :]):
             loss, norm = self._step(some, loaded)
             took = time.perf_counter() - begun
             at.loss += loss * len(some)

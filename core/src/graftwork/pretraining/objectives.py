@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from graftwork.errors import DataError, UsageError
-from graftwork.features.activation_cache import Boundary
+from graftwork.features.activation_cache import ActivationCache
 from graftwork.features.examples import Batch, Examples
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import State, fold
 from graftwork.specs.modality import Modality
 
-MET = 512
+SCALER_EXAMPLES = 512
 """How many examples a teacher's scale is taken from."""
 
 
@@ -101,11 +101,11 @@ class OfBackbone(Objective):
     def pooled(self, batch: Batch) -> Tensor:
         """`(B, D)`: of examples with windows, the mean over them."""
         found = self.backbone.pool(self.states(batch))
-        if batch.owners is None or batch.shares is None:
+        if batch.example_index is None or batch.window_weight is None:
             return found
-        owners, shares = batch.owners.to(found.device), batch.shares.to(found.device)
+        example_index, window_weight = batch.example_index.to(found.device), batch.window_weight.to(found.device)
         total = torch.zeros(len(batch), found.shape[1], dtype=found.dtype, device=found.device)
-        return total.index_add(0, owners, found * shares[:, None])
+        return total.index_add(0, example_index, found * window_weight[:, None])
 
     def hub_state(self) -> dict[str, Tensor]:
         return self.backbone.hub_state()
@@ -129,9 +129,10 @@ class Distill(OfBackbone):
     """A linear layer says what the teacher's stages make of the example, every number of it scaled to mean 0 and
     deviation 1; mean squared error, so that 1 - loss is the part of its variance that is explained.
 
-    Where encoders of the modality run over the same time, state by state (the teacher's drawn to the student's frames
-    by linear interpolation); else the pooled features. The student sees changed examples where there is augmentation,
-    the teacher never (Hinton et al. 2015, arXiv:1503.02531; state by state as in DistilHuBERT, arXiv:2110.01900).
+    Where encoders of the modality run over the same time, state by state (the teacher's resampled to the student's
+    frames by linear interpolation); else the pooled features. The student sees changed examples where there is
+    augmentation, the teacher never (Hinton et al. 2015, arXiv:1503.02531; state by state as in DistilHuBERT,
+    arXiv:2110.01900).
     """
 
     scale: Tensor
@@ -142,18 +143,18 @@ class Distill(OfBackbone):
         if teacher is None:
             raise UsageError("The objective 'distill' learns from an encoder, and none is named.", "Add --teacher NAME")
         self.teacher = teacher
-        self.told = nn.Linear(*self._widths())
-        self.register_buffer("scale", torch.zeros(2, self.told.out_features))
+        self.projection = nn.Linear(*self._widths())
+        self.register_buffer("scale", torch.zeros(2, self.projection.out_features))
 
     def _widths(self) -> tuple[int, int]:
         """How many numbers the network says and the teacher: pooled, or of a state, which pooling need not keep."""
         given, teacher = self.given, self.teacher
-        if not given.modality.timed:
+        if not given.modality.frames_aligned:
             return given.backbone.feature_dim(-1), sum(teacher.backbone.feature_dim(tap) for tap in teacher.taps)
         one, training = given.train[:1], given.backbone.training
         with torch.inference_mode():
             ours = fold(given.backbone.eval().stages(), given.examples.batch(one).state)
-            theirs = self._heard(teacher.examples.batch(one).state)
+            theirs = self._teacher_states(teacher.examples.batch(one).state)
         given.backbone.train(training)
         return ours.hidden.shape[-1], theirs.hidden.shape[-1]
 
@@ -161,12 +162,12 @@ class Distill(OfBackbone):
         given, teacher = self.given, self.teacher
         teacher.backbone.to(given.device)
         numbers = sorted([*given.train, *given.held])
-        if given.modality.timed:
+        if given.modality.frames_aligned:
             self._kept = self._states(numbers)
         else:
             self._rows = {number: row for row, number in enumerate(numbers)}
             self._features = torch.cat([self._pooled(tap, numbers) for tap in teacher.taps], 1)
-        values = _real(self._said(list(given.train)[:: max(1, len(given.train) // MET)])).float()
+        values = _real(self._said(list(given.train)[:: max(1, len(given.train) // SCALER_EXAMPLES)])).float()
         self.scale.data = torch.stack([values.mean(0), values.std(0).clamp_min(1e-6)]).to(given.device)
         teacher.backbone.to("cpu")
 
@@ -175,30 +176,30 @@ class Distill(OfBackbone):
 
     def loss(self, loaded: Any, step: int) -> tuple[Tensor, dict[str, float]]:
         batch, said = loaded[0], loaded[1].to(self.given.device)
-        if self.given.modality.timed:
-            heard = self.states(batch)
-            told, wanted = self.told(_real(heard)), _real(drawn(said, heard))
+        if self.given.modality.frames_aligned:
+            ours = self.states(batch)
+            projected, wanted = self.projection(_real(ours)), _real(resample_to(said, ours))
         else:
-            told, wanted = self.told(self.pooled(batch)), said.hidden
-        loss = (told.float() - (wanted.float() - self.scale[0]) / self.scale[1]).square().mean()
+            projected, wanted = self.projection(self.pooled(batch)), said.hidden
+        loss = (projected.float() - (wanted.float() - self.scale[0]) / self.scale[1]).square().mean()
         return loss, {"explained": 1 - float(loss.detach())}
 
     def _said(self, numbers: Sequence[int]) -> State:
         """What the teacher says of these examples: states `(B, T, D)`, or `(B, D)`."""
-        if self.given.modality.timed:
+        if self.given.modality.frames_aligned:
             return self._kept.batch(numbers).state
         return State(self._features[[self._rows[number] for number in numbers]])
 
-    def _states(self, numbers: Sequence[int]) -> Boundary:
+    def _states(self, numbers: Sequence[int]) -> ActivationCache:
         """Raises `UsageError` where there is no room for them."""
         given, teacher = self.given, self.teacher
 
         def run(batch: Batch) -> State:
             with torch.inference_mode():
-                return self._heard(batch.to(given.device).state).to("cpu")
+                return self._teacher_states(batch.to(given.device).state).to("cpu")
 
         names = ", ".join(teacher.backbone.spec.stages[tap] for tap in teacher.taps)
-        kept = Boundary(
+        kept = ActivationCache(
             teacher.cache,
             teacher.examples,
             max(teacher.taps) + 1,
@@ -207,11 +208,11 @@ class Distill(OfBackbone):
             given.device,
             what=f"states after {names}",
         )
-        if why := kept.hold(numbers, ()):
+        if why := kept.precompute(numbers, ()):
             raise UsageError(why.replace(", so what is frozen runs in every epoch", ""), "Name fewer stages.")
         return kept
 
-    def _heard(self, state: State) -> State:
+    def _teacher_states(self, state: State) -> State:
         """The states after the teacher's taps, side by side `(B, T, D)`."""
         found: list[Tensor] = []
         for place, stage in enumerate(self.teacher.backbone.stages()[: max(self.teacher.taps) + 1]):
@@ -232,7 +233,7 @@ class Distill(OfBackbone):
         return found.values
 
 
-def drawn(state: State, to: State) -> State:
+def resample_to(state: State, to: State) -> State:
     """Sequences `(B, T, D)` over the same time as others `(B, T', D')`, at the places of the latter's frames."""
     hidden, frames = state.hidden.float(), to.hidden.shape[1]
     theirs = _lengths(state)[:, None].to(hidden.device)

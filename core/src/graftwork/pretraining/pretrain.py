@@ -20,12 +20,12 @@ from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.data.splits import labelled
 from graftwork.errors import DataError, RunError, UsageError
-from graftwork.features.examples import Changed, Examples
+from graftwork.features.examples import AugmentedExamples, Examples
 from graftwork.features.extraction import Cache
 from graftwork.features.store import Store, opened, temporary
 from graftwork.freeze.freezing import weights_digest
 from graftwork.models.backbone import Backbone, load_backbone
-from graftwork.models.machine import meet, memory, resolve_device, versions
+from graftwork.models.machine import available_memory, join_process_group, resolve_device, versions
 from graftwork.plugins import registry
 from graftwork.pretraining import checks
 from graftwork.pretraining.course import Course
@@ -44,7 +44,7 @@ from graftwork.training.state import Progress
 
 HELD, MOST_HELD = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""
-HEEDED = ("epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "checkpoint_every")
+APPLICABLE = ("epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "checkpoint_every")
 """Settings of a fit that have a meaning here."""
 
 
@@ -129,9 +129,9 @@ class _Asked:
 
 def _heeded(settings: Settings) -> Settings:
     for name in settings.changed():
-        if name not in HEEDED:
+        if name not in APPLICABLE:
             raise UsageError(
-                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(HEEDED)}.", "Leave it out."
+                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(APPLICABLE)}.", "Leave it out."
             )
     return settings
 
@@ -158,7 +158,7 @@ class _Pretraining:
         self.objective = registry.objective(asked.objective)
         checks.check_objective(self.objective, self.architecture, asked.teacher)
         self.device = resolve_device(asked.device)
-        meet(self.device)
+        join_process_group(self.device)
         self.precision = training_precision(asked.precision, self.device)
         wants = True if self.objective.labels else None
         self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
@@ -180,14 +180,14 @@ class _Pretraining:
         load_factory(self.architecture.factory)(self.folder, fields, self._values())
         self.spec = registry.backbone(f"local:{self.folder}")
         agreement = registry.agree_on(
-            self.spec, self.data.observed, may_leave_out=self.data.spare if asked.on_bad == "skip" else 0.0
+            self.spec, self.data.observed, may_leave_out=self.data.max_left_out if asked.on_bad == "skip" else 0.0
         )
         self.warnings += [*allow_bad(self.data.bad, len(self.data) + len(self.data.bad), asked.on_bad, agreement)]
         self.warnings += agreement.warnings
         self.long = asked.long or self.data.modality.long
         backbone = load_backbone(self.spec)
         pipeline = Pipeline(self.spec.contract, agreement, self.data.modality)
-        examples = Examples(backbone, pipeline, self.data.raws, long=self.long, keep=memory() // 4)
+        examples = Examples(backbone, pipeline, self.data.raws, long=self.long, keep=available_memory() // 4)
         given = self._given(backbone, examples)
         objective: Objective = load_factory(self.objective.factory)(given)
         decided = decide(asked.settings, self.objective.recipe, len(given.train))
@@ -250,7 +250,7 @@ class _Pretraining:
         if change is None:
             return None
         seed = self.asked.seed
-        return lambda epoch: Changed(examples, change, lambda number: f"{seed} {epoch} {number}")
+        return lambda epoch: AugmentedExamples(examples, change, lambda number: f"{seed} {epoch} {number}")
 
     def _teacher(self) -> Teacher | None:
         """Raises `InputMismatch` where it reads something else than the network."""

@@ -22,7 +22,7 @@ def load_frozen(spec: BackboneSpec) -> Loaded:
     return Loaded(model, freezing.stage_digests(model.stages()))
 
 
-class Memo:
+class BackboneCache:
     """Keeps the last encoder that was asked for. It must not be trained."""
 
     def __init__(self) -> None:

@@ -15,17 +15,17 @@ from graftwork.data.reading import data as read_data
 from graftwork.data.splits import check_labels, part, split
 from graftwork.data.streaming import Stream
 from graftwork.errors import GraftworkError
-from graftwork.features.dataset import Growing
+from graftwork.features.dataset import RowBuffer
 from graftwork.features.examples import Examples
 from graftwork.features.extract_dataset import Gathered, gather, survey
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import Store, opened, temporary
 from graftwork.freeze import freezing
 from graftwork.models.backbone import Backbone
-from graftwork.models.machine import Clock, meet, memory, seed_all, versions
+from graftwork.models.machine import Clock, available_memory, join_process_group, seed_all, versions
 from graftwork.plugins import registry
-from graftwork.runs.backbone_cache import Memo, load_frozen
-from graftwork.runs.planning import HEEDED, Asked, request, settle
+from graftwork.runs.backbone_cache import BackboneCache, load_frozen
+from graftwork.runs.planning import APPLICABLE, FitRequest, request, resolve
 from graftwork.runs.run import FORMAT, Run
 from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
@@ -60,7 +60,7 @@ def fit(
     watch: Callable[[Progress], None] | None = None,
     cache: bool = True,
     compile: bool = False,
-    memo: Memo | None = None,
+    backbone_cache: BackboneCache | None = None,
     **settings: Unpack[Options],
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
@@ -77,40 +77,42 @@ def fit(
     of the encoder's modality out of the data's (`audio:image-logmel`).
     resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
     step. cache: find what frozen stages made of examples before in the feature store, and keep it there.
-    compile: run frozen stages through torch.compile, which takes a minute first. memo: keeps the encoder for other fits
-    of this process, where no stage trains.
+    compile: run frozen stages through torch.compile, which takes a minute first. backbone_cache: keeps the encoder for
+    other fits of this process, where no stage trains.
     settings: how to train by gradient steps, see `graftwork.Settings`.
 
     Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`,
     `UsageError`, `RunError`, `Diverged` and `OutOfMemory`.
     """
-    asked = Asked(
+    asked = FitRequest(
         backbone, task, freeze, tap, val, seed, refit, on_bad, precision, device, long, adapter, out, resume, c, cache,
         compile, Settings.of(dict(settings)),
     )  # fmt: skip
     data = data if isinstance(data, Data | Stream) else read_data(data)
-    return _Fitting(asked, data, watch).run(memo)
+    return _Fitting(asked, data, watch).run(backbone_cache)
 
 
 class _Fitting:
     """One call of `fit`: each step leaves here what the later ones and the record take."""
 
-    def __init__(self, asked: Asked, data: Data | Stream, watch: Callable[[Progress], None] | None) -> None:
+    def __init__(self, asked: FitRequest, data: Data | Stream, watch: Callable[[Progress], None] | None) -> None:
         self.clock = Clock()
         self.asked, self.data, self.watch = asked, data, watch
-        self.settled = settle(asked, data)
+        self.settled = resolve(asked, data)
         self.warnings: list[str] = []
         self.unfinished: Unfinished | None = None
         self.tried: list[dict[str, Any]] = []
         seed_all(asked.seed)
-        meet(self.settled.device)
+        join_process_group(self.settled.device)
 
-    def run(self, memo: Memo | None) -> Run:
+    def run(self, backbone_cache: BackboneCache | None) -> Run:
         asked, exactly = self.asked, self.settled.exactly
         with opened(asked.cache, self.warnings) as kept, self._for_taps(kept) as store:
             with self.clock("load"):
                 spec = self.settled.spec
-                self.model, self.before = memo(spec) if memo is not None and exactly else load_frozen(spec)
+                self.model, self.before = (
+                    backbone_cache(spec) if backbone_cache is not None and exactly else load_frozen(spec)
+                )
                 self.digest = freezing.weights_digest(self.before)
             self.cache = None if store is None else Cache(store, self.digest)
             trained = self._solve() if exactly else self._train()
@@ -118,7 +120,7 @@ class _Fitting:
                 metrics = self._judged(trained)
             self.overlap = self._overlap()
         run = Run(self._record(trained, metrics), trained.head, self.model)
-        if asked.out is not None and processes.first():
+        if asked.out is not None and processes.is_main_process():
             run.save(asked.out, logs=self.unfinished.logs() if self.unfinished else ())
             if self.unfinished:
                 self.unfinished.finish()
@@ -145,15 +147,15 @@ class _Fitting:
     def _gather(self, keep: int = 0) -> Gathered:
         """Features of all that can be used; what was agreed on for a stream is then known of all of it."""
         asked, settled, whole = self.asked, self.settled, self.data.head.observed
-        spare = MOST_BAD if asked.on_bad == "skip" else 0.0
+        max_left_out = MOST_BAD if asked.on_bad == "skip" else 0.0
 
-        def agree(observed: ObservedInput, may_leave_out: float = 1.0 if spare else 0.0) -> Agreement:
+        def agree(observed: ObservedInput, may_leave_out: float = 1.0 if max_left_out else 0.0) -> Agreement:
             if observed is whole and isinstance(self.data, Data):
                 return settled.agreement
             return registry.agree_on(settled.spec, observed, asked.adapter, may_leave_out=may_leave_out)
 
         found = gather(self.data.chunks(), self.extractor, agree, settled.long, asked.on_bad, keep)
-        self.agreement = agree(found.observed, spare)
+        self.agreement = agree(found.observed, max_left_out)
         return found
 
     def _with_versions(self, job: Job) -> Job:
@@ -161,7 +163,7 @@ class _Fitting:
         views, features, examples = self.settled.views, job.features, job.examples
         if views is None or features is None or examples is None:
             return job
-        values, rows = Growing(), len(features.values)
+        values, rows = RowBuffer(), len(features.values)
         values.add(features.values)
         versions: dict[int, list[int]] = {}
         for view in views.of(examples):
@@ -219,7 +221,7 @@ class _Fitting:
         precision = "fp32" if asked.precision == "fp16" else asked.precision
         with self.clock("extract"):
             self.extractor = self._extractor(settled.tap, precision)
-            keep, self.agreement = memory() // 4, settled.agreement
+            keep, self.agreement = available_memory() // 4, settled.agreement
             if engine.wants_features:
                 self.gathered = self._gather(keep)
             else:
@@ -325,7 +327,7 @@ class _Fitting:
             "n_test": len(job.parts["test"]),
             "refit": settled.exactly and asked.refit is not False,
             "training": trained.details,
-            "settings": {name: asdict(asked.settings)[name] for name in HEEDED}
+            "settings": {name: asdict(asked.settings)[name] for name in APPLICABLE}
             if settled.exactly
             else asdict(asked.settings),
             "adapted": dict(trained.adapted),

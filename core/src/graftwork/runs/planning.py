@@ -12,7 +12,7 @@ from graftwork.data.reading import Data, allow_bad
 from graftwork.data.splits import check_fraction, check_labels, labelled, split
 from graftwork.data.streaming import Stream
 from graftwork.errors import UsageError
-from graftwork.features.examples import Augmentation, Views, check_long
+from graftwork.features.examples import Augmentation, CachedAugmentations, check_long
 from graftwork.freeze import policies
 from graftwork.freeze.policies import FreezePolicy
 from graftwork.models.machine import resolve_device
@@ -31,7 +31,7 @@ from graftwork.training.trainer import exact
 
 
 @dataclass(frozen=True)
-class Asked:
+class FitRequest:
     """What `graftwork.fit` is asked, in its words."""
 
     backbone: str | None
@@ -55,7 +55,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Settled:
+class FitPlan:
     """What that means for the data, and what of it is possible.
 
     agreement: of the data, or of a stream's first chunk. tap: a stage's number; every: whether all up to it are tried.
@@ -73,18 +73,18 @@ class Settled:
     long: str
     device: torch.device
     change: Augmentation | None
-    views: Views | None
+    views: CachedAugmentations | None
 
 
-def settle(asked: Asked, data: Data | Stream) -> Settled:
+def resolve(asked: FitRequest, data: Data | Stream) -> FitPlan:
     """Raises what `graftwork.fit` raises before it loads an encoder."""
     head, streamed = data.head, isinstance(data, Stream)
     name = data.modality.name
     spec = registry.backbone(asked.backbone) if asked.backbone else registry.starter(name, asked.adapter)
     agreement = registry.agree_on(
-        spec, head.observed, asked.adapter, may_leave_out=data.spare if asked.on_bad == "skip" else 0.0
+        spec, head.observed, asked.adapter, may_leave_out=data.max_left_out if asked.on_bad == "skip" else 0.0
     )
-    if asked.out is not None and processes.first():
+    if asked.out is not None and processes.is_main_process():
         check_free(asked.out)
     if not streamed or asked.on_bad != "skip":
         allow_bad(head.bad, len(head) + len(head.bad), asked.on_bad, agreement)
@@ -112,10 +112,10 @@ def settle(asked: Asked, data: Data | Stream) -> Settled:
         from graftwork.training.accelerator import training_precision
 
         training_precision(asked.precision, device)
-    return Settled(spec, agreement, head_spec, policy, tap, every, exactly, long, device, change, views)
+    return FitPlan(spec, agreement, head_spec, policy, tap, every, exactly, long, device, change, views)
 
 
-def _check_asked(asked: Asked, exactly: bool, head_first: bool, streamed: bool) -> None:
+def _check_asked(asked: FitRequest, exactly: bool, head_first: bool, streamed: bool) -> None:
     """Raises `UsageError` for what the engine that the policy asks for would not heed, or could not do."""
     freeze = asked.freeze
     if exactly:
@@ -143,13 +143,13 @@ def _check_asked(asked: Asked, exactly: bool, head_first: bool, streamed: bool) 
         check_tensorboard()
 
 
-HEEDED = ("balance", "augment", "views")
+APPLICABLE = ("balance", "augment", "views")
 """Settings that have a meaning without steps."""
 
 
-def _check_exact(asked: Asked, streamed: bool) -> None:
+def _check_exact(asked: FitRequest, streamed: bool) -> None:
     said = asked.settings
-    unheeded = [name for name in said.changed() if name not in HEEDED or getattr(said, name) == "sampling"]
+    unheeded = [name for name in said.changed() if name not in APPLICABLE or getattr(said, name) == "sampling"]
     names = ["--" + name.replace("_", "-") for name in unheeded]
     if names := names + (["--resume"] if asked.resume else []):
         raise UsageError(
@@ -177,7 +177,9 @@ def augmentation(said: Settings, modality: Modality) -> Augmentation | None:
     return load_factory(modality.augment)()
 
 
-def _views(said: Settings, change: Augmentation | None, modality: Modality, exactly: bool) -> Views | None:
+def _views(
+    said: Settings, change: Augmentation | None, modality: Modality, exactly: bool
+) -> CachedAugmentations | None:
     if said.views and change is None:
         raise UsageError(
             f"--views {said.views} keeps so many augmented versions of each example, and nothing is augmented.",
@@ -188,10 +190,10 @@ def _views(said: Settings, change: Augmentation | None, modality: Modality, exac
             "A head that is solved exactly sees each example in a number of augmented versions, and none is said.",
             "Say how many: --augment --views 8",
         )
-    return Views(change, said.views, modality) if change is not None and said.views else None
+    return CachedAugmentations(change, said.views, modality) if change is not None and said.views else None
 
 
-def request(asked: Asked, settled: Settled, **known: Any) -> dict[str, Any]:
+def request(asked: FitRequest, settled: FitPlan, **known: Any) -> dict[str, Any]:
     """What must be the same for a fit by steps to go on; `known` is what is known once weights and data are."""
     free = ("checkpoint_every", "tensorboard")
     settings = {name: value for name, value in vars(asked.settings).items() if name not in free}

@@ -254,25 +254,27 @@ class Run:
         Raises `DataError` for labels that the run never saw, naming them.
         """
         data = data if isinstance(data, Data | Stream) else read_data(data)
-        spare = MOST_BAD if on_bad == "skip" else 0.0
+        max_left_out = MOST_BAD if on_bad == "skip" else 0.0
         if data.head.labels is None:
             raise DataError(
                 "The data have no labels, so there is nothing to compare with.", "Name a column: --label COLUMN"
             )
         if isinstance(data, Data):
             data = data.only("test")
-            allow_bad(data.bad, len(data) + len(data.bad), on_bad, self._agree(data.observed, may_leave_out=spare))
+            allow_bad(
+                data.bad, len(data) + len(data.bad), on_bad, self._agree(data.observed, may_leave_out=max_left_out)
+            )
             self._check_known(data.labels or ())
         with self._extractor(self.record["precision"]["used"], device, cache) as (extractor, notes):
-            chunk_spare = 1.0 if spare else 0.0
+            chunk_max_left_out = 1.0 if max_left_out else 0.0
             found = gather(
                 data.chunks(),
                 extractor,
-                lambda observed: self._agree(observed, may_leave_out=chunk_spare),
+                lambda observed: self._agree(observed, may_leave_out=chunk_max_left_out),
                 self.record["long"]["mode"],
                 on_bad,
             )
-        agreement = self._agree(found.observed, may_leave_out=spare)
+        agreement = self._agree(found.observed, may_leave_out=max_left_out)
         tested = [row for row, number in enumerate(found.kept) if found.splits and found.splits[number] == "test"]
         rows = tested or list(range(len(found.kept)))
         labels = [found.labels[found.kept[row]] for row in rows]

@@ -16,7 +16,7 @@ def workers() -> int:
     return max(2, min(8, os.cpu_count() or 1))
 
 
-def ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results in the order of `items`, no more than a few computed ahead of the one in use."""
     with ThreadPoolExecutor(max_workers=workers()) as pool:
         waiting: deque[Future[R]] = deque()
@@ -32,7 +32,7 @@ def ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                 future.cancel()
 
 
-def beside(items: Iterable[T]) -> Iterator[T]:
+def prefetch(items: Iterable[T]) -> Iterator[T]:
     """The items in order, the next one made in a thread beside the use of the last."""
     source, end = iter(items), object()
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -21,16 +21,16 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def first() -> bool:
+def is_main_process() -> bool:
     return rank() == 0
 
 
-def part(items: Sequence[T]) -> list[T]:
+def mine(items: Sequence[T]) -> list[T]:
     """The items that are this process's to do: every `count()`-th, from its own number on."""
     return list(items[rank() :: count()])
 
 
-def gather(item: T) -> list[T]:
+def all_gather(item: T) -> list[T]:
     """What every process gave, by its number."""
     if count() == 1:
         return [item]
@@ -41,6 +41,6 @@ def gather(item: T) -> list[T]:
     return found
 
 
-def told(item: T) -> T:
+def broadcast(item: T) -> T:
     """What the first process gave."""
-    return gather(item)[0]
+    return all_gather(item)[0]

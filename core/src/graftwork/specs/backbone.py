@@ -15,15 +15,15 @@ from graftwork.specs.weights import Weights
 class Recipe:
     """How an encoder is fine-tuned where the user says nothing: published settings, of AdamW with all of it training.
 
-    rate: the learning rate of the encoder; policies multiply it. head_rate: that of a fresh head.
+    learning_rate: of the encoder; policies multiply it. head_learning_rate: of a fresh head.
     batch_size: examples a step. epochs: passes over the data, more where they are few. weight_decay: of AdamW, on
     matrices. source: where the settings come from.
 
     The default is what Mosbach et al. 2021 (arXiv:2006.04884) find stable for BERT on small data.
     """
 
-    rate: float = 2e-5
-    head_rate: float = 1e-3
+    learning_rate: float = 2e-5
+    head_learning_rate: float = 1e-3
     batch_size: int = 16
     epochs: int = 5
     weight_decay: float = 0.01

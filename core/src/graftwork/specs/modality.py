@@ -25,8 +25,8 @@ class Modality:
     augment: names `build() -> change(value, rng) -> value`, which changes a decoded example as chance may (a
     `random.Random`) without changing its label.
     amount: the fact whose sum says how much there is of data ("duration"); empty where examples are counted.
-    timed: whether states `(B, T, D)` of any two of its encoders run over the same time, so that one can be told from
-    the other place by place.
+    frames_aligned: whether states `(B, T, D)` of any two of its encoders run over the same time, so that one can be
+    told from the other place by place.
     sample: names `build(facts, rng) -> Raw`, which makes an example in memory (encoded bytes, or the input itself where
     it is inline) that has these facts, the others being ordinary ones drawn by the `random.Random`; it raises
     `LookupError` for what it cannot make. The conformance kit and its fixtures make their data so.
@@ -45,7 +45,7 @@ class Modality:
     augment: str = ""
     sample: str = ""
     amount: str = ""
-    timed: bool = False
+    frames_aligned: bool = False
 
     @property
     def units(self) -> dict[str, str]:

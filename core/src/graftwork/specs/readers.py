@@ -36,7 +36,7 @@ class Window:
     """A part of a value that is too long to be read at once; `share` is how much of it this part stands for, 0 to 1."""
 
     value: Any
-    share: float
+    weight: float
 
 
 class Reader(ABC):
@@ -55,7 +55,7 @@ class Reader(ABC):
     def decode(self, raw: Raw) -> Any:
         """The example's value as converters and `prepare` take it, as stored, nothing converted."""
 
-    def aim(self, preparation: Mapping[str, Any]) -> None:  # noqa: B027  most readers have nothing to spare
+    def prepare_decode(self, preparation: Mapping[str, Any]) -> None:  # noqa: B027  most readers have nothing to spare
         """Called before values are decoded for an encoder, with how it prepares them: a reader may spare what would be
         thrown away, where features agree with those of the whole."""
 
@@ -79,7 +79,7 @@ class Reader(ABC):
         """What is the same for two examples that hold the same: of the encoded bytes, unless a reader knows better."""
         return _digest(raw.content())
 
-    def exact(self, raw: Raw) -> bytes:
+    def identity_digest(self, raw: Raw) -> bytes:
         """What differs wherever anything of an example as it was given does, even what makes no difference."""
         if isinstance(raw.value, str):
             return _digest(raw.value.encode("utf-8", "surrogatepass"), person=b"text")
@@ -100,14 +100,14 @@ class Likeness(ABC):
     """
 
     bands: ClassVar[int]
-    least: ClassVar[float]
+    threshold: ClassVar[float]
 
     @abstractmethod
     def signature(self, raw: Raw) -> Any:
         """A numpy row `(S,)` of whole numbers, or None for an example with too little in it to be like another."""
 
     @abstractmethod
-    def alike(self, one: Any, other: Any) -> Any:
+    def similarity(self, one: Any, other: Any) -> Any:
         """How alike the signatures `(M, S)` and `(M, S)` are, row by row: `(M,)`, 0 to 1."""
 
 

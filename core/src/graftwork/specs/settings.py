@@ -146,8 +146,8 @@ def decide(settings: Settings, recipe: Recipe, examples: int) -> Decided:
         epochs=say(settings.epochs, max(recipe.epochs, few)),
         steps_per_epoch=steps,
         batch_size=batch_size,
-        lr=say(settings.lr, recipe.rate),
-        head_lr=say(settings.head_lr, recipe.head_rate),
+        lr=say(settings.lr, recipe.learning_rate),
+        head_lr=say(settings.head_lr, recipe.head_learning_rate),
         weight_decay=say(settings.weight_decay, recipe.weight_decay),
     )
 

@@ -25,18 +25,18 @@ class Head(nn.Module, ABC):
     def decode(self, logits: Tensor) -> Tensor:
         """Logits `(B, K)` to probabilities `(B, K)` whose rows sum to 1."""
 
-    def meet(self, features: Tensor) -> None:
+    def fit_scaler(self, features: Tensor) -> None:
         """Called once before training by gradient steps, with pooled features `(N, D)` of some examples, so that a
         head can take their place and size into account."""
 
-    def become(self, weight: Tensor, bias: Tensor) -> None:
+    def load_solution(self, weight: Tensor, bias: Tensor) -> None:
         """Be the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`; convex heads can.
 
         Raises `PluginFault` in a head that is not.
         """
         raise PluginFault(
             f"The head {type(self).__name__} is declared convex and cannot take on a solution.",
-            "Its plugin must give it 'become', or declare it not convex.",
+            "Its plugin must give it 'load_solution', or declare it not convex.",
         )
 
 
@@ -44,7 +44,7 @@ class LinearHead(Head):
     """Multinomial logistic regression: one affine map and a softmax. Convex, so the exact engine solves it.
 
     Features are centred and divided by one number before the map, so that gradient steps of one size serve every
-    encoder; `mean` `(D,)` and `size` are 0 and 1 until `meet` sets them.
+    encoder; `mean` `(D,)` and `size` are 0 and 1 until `fit_scaler` sets them.
     """
 
     mean: Tensor
@@ -66,7 +66,7 @@ class LinearHead(Head):
         return logits.double().softmax(-1)
 
     @torch.no_grad()
-    def meet(self, features: Tensor) -> None:
+    def fit_scaler(self, features: Tensor) -> None:
         """Centre by the mean and divide by the deviation of a dimension (root mean square over all of them)."""
         mean = features.double().mean(0)
         size = (features.double() - mean).square().mean().sqrt()
@@ -74,6 +74,6 @@ class LinearHead(Head):
         self.size.copy_(size if size > 0 else torch.ones(()))
 
     @torch.no_grad()
-    def become(self, weight: Tensor, bias: Tensor) -> None:
+    def load_solution(self, weight: Tensor, bias: Tensor) -> None:
         self.linear.weight.copy_(weight * self.size)
         self.linear.bias.copy_(bias + weight @ self.mean)

@@ -44,7 +44,7 @@ def it_can_make_samples(kind: Kind) -> None:
         )
     for number, raw in enumerate(kind.raws):
         again = sample(kind.spec, number)
-        if kind.reader.exact(raw) != kind.reader.exact(again):
+        if kind.reader.identity_digest(raw) != kind.reader.identity_digest(again):
             raise Nonconformance(
                 f"Sample {number} of '{kind.name}' is another one the second time.", "Draw from the rng that is given."
             )
@@ -107,7 +107,7 @@ def what_cannot_be_read_is_said_to_be(kind: Kind) -> None:
 
 @check("modalities")
 def examples_are_told_apart(kind: Kind) -> None:
-    for name in ("digest", "exact"):
+    for name in ("digest", "identity_digest"):
         found = [getattr(kind.reader, name)(raw) for raw in kind.raws]
         if found != [getattr(load_factory(kind.spec.reader)(), name)(raw) for raw in kind.raws]:
             raise Nonconformance(f"{name} of '{kind.name}' is another the second time.", "Digest the content alone.")
@@ -160,7 +160,7 @@ def an_example_is_like_itself(kind: Kind) -> None:
         if signature is None:
             continue
         rows = np.asarray(signature)[None]
-        if float(np.asarray(likeness.alike(rows, rows))[0]) < likeness.least:
+        if float(np.asarray(likeness.similarity(rows, rows))[0]) < likeness.threshold:
             raise Nonconformance(
                 f"To the likeness of '{kind.name}' an example is not like itself.", "Let alike give 1 for equal rows."
             )

@@ -67,7 +67,7 @@ def its_shapes_are_those_of_a_head(top: Top) -> None:
 @check("heads")
 def it_learns(top: Top) -> None:
     head = top.build()
-    head.meet(top.features)
+    head.fit_scaler(top.features)
     losses = []
     for _ in range(30):
         loss = head.loss(head(top.features), top.targets).mean()
@@ -89,12 +89,12 @@ def a_convex_head_takes_on_a_solution(top: Top) -> None:
         raise NotChecked(f"The head '{top.name}' is not declared convex.")
     weight, bias = torch.randn(3, 5), torch.randn(3)
     head = top.build()
-    head.meet(top.features)
-    head.become(weight, bias)
+    head.fit_scaler(top.features)
+    head.load_solution(weight, bias)
     if not torch.allclose(head(top.features), top.features @ weight.T + bias, atol=1e-4):
         raise Nonconformance(
             f"The head '{top.name}' does not become the map that it is given.",
-            "After become(weight, bias) its logits are features @ weight.T + bias.",
+            "After load_solution(weight, bias) its logits are features @ weight.T + bias.",
         )
     ends = [torch.randn(7, 3) * 4 for _ in range(2)]
     middle = head.loss((ends[0] + ends[1]) / 2, top.targets)
@@ -105,7 +105,7 @@ def a_convex_head_takes_on_a_solution(top: Top) -> None:
 @check("heads")
 def a_head_that_is_saved_is_loaded(top: Top) -> None:
     head, other = top.build(), load_factory(top.spec.factory)(5, 3).eval()
-    head.meet(top.features)
+    head.fit_scaler(top.features)
     other.load_state_dict(head.state_dict())
     if not torch.equal(head(top.features), other(top.features)):
         raise Nonconformance(

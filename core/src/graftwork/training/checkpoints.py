@@ -57,7 +57,7 @@ class Unfinished:
 
         Raises `RunError` when it cannot be written.
         """
-        if not processes.first():
+        if not processes.is_main_process():
             yield
             return
         try:
@@ -153,7 +153,7 @@ def begun(out: str | Path, resume: bool, request: Mapping[str, Any], what: str =
     Raises `RunError` where there is one already that is not to be gone on with, or that was asked otherwise.
     """
     unfinished = Unfinished(out, request, what)
-    if not processes.first():
+    if not processes.is_main_process():
         return unfinished
     if not resume:
         check_anew(out, what)

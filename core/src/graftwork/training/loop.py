@@ -21,15 +21,15 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from graftwork.errors import Diverged, OutOfMemory, StoreError
-from graftwork.features.activation_cache import Boundary
-from graftwork.features.examples import Augmentation, Batch, Changed, Examples, Views, batches
+from graftwork.features.activation_cache import ActivationCache
+from graftwork.features.examples import Augmentation, AugmentedExamples, Batch, CachedAugmentations, Examples, batches
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import temporary
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan
 from graftwork.models.stages import State
 from graftwork.runtime import processes
-from graftwork.runtime.parallel import ahead
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.factories import load_factory
 from graftwork.specs.settings import Settings, decide, factor
 from graftwork.tasks.heads import Head
@@ -41,10 +41,10 @@ from graftwork.training.logs import Log
 from graftwork.training.model import Grafted
 from graftwork.training.sampling import Part, divide, example_weights, order
 from graftwork.training.state import Progress, Standing
-from graftwork.training.steps import groups, out_of_memory, seed_step
+from graftwork.training.steps import out_of_memory, param_groups, seed_step
 from graftwork.training.trainer import Engine, Job, Trained, solved
 
-MET = 512
+SCALER_EXAMPLES = 512
 """How many training examples a fresh head meets before it trains."""
 
 
@@ -67,7 +67,7 @@ class LoopEngine(Engine):
         change: Augmentation | None = None,
         unfinished: Unfinished | None = None,
         resume: bool = False,
-        views: Views | None = None,
+        views: CachedAugmentations | None = None,
         watch: Callable[[Progress], None] | None = None,
     ) -> None:
         self.settings = settings
@@ -124,7 +124,7 @@ class _Fit:
 
     def run(self) -> Trained:
         self._restore()
-        unfinished = self.engine.unfinished if processes.first() else None
+        unfinished = self.engine.unfinished if processes.is_main_process() else None
         board = unfinished.folder / "tensorboard" if unfinished and self.settings.tensorboard else None
         self.log = Log(unfinished.log if unfinished else None, self.at.step, board)
         try:
@@ -168,16 +168,16 @@ class _Fit:
         if job.policy.head_first and job.head.convex:
             train, held = job.part("train"), job.part("validation")
             found = solver.choose(train, held, job.classes)
-            found = solver.solve(train, job.classes, found.strength, near=found)
+            found = solver.solve(train, job.classes, found.l2, near=found)
             return solved(job.head, found, met=train.features)
         head: Head = load_factory(job.head.factory)(job.backbone.feature_dim(job.tap), job.classes)
-        some = sorted(random.Random(f"met {job.seed}").sample(self.numbers, min(MET, len(self.numbers))))
+        some = sorted(random.Random(f"met {job.seed}").sample(self.numbers, min(SCALER_EXAMPLES, len(self.numbers))))
         extractor = Extractor(job.backbone, tap=job.tap, precision="fp32", device=self.engine.device, cache=job.cache)
         found = extractor(self.examples, some)
-        head.meet(found.values)
+        head.fit_scaler(found.values)
         return head
 
-    def _boundary(self) -> Boundary | None:
+    def _boundary(self) -> ActivationCache | None:
         """States after the stages that no epoch trains, where there are such and there is room for them."""
         for plan in self.plans:
             self._note(plan)
@@ -197,15 +197,15 @@ class _Fit:
             return state.to("cpu")
 
         engine = self.engine
-        found = Boundary(self.cache, self.examples, begin, run, engine.precision, engine.device, views)
+        found = ActivationCache(self.cache, self.examples, begin, run, engine.precision, engine.device, views)
         try:
-            why = found.hold(self.numbers, self.job.parts["validation"])
+            why = found.precompute(self.numbers, self.job.parts["validation"])
         except StoreError as error:
-            self.cache.store.resign()
+            self.cache.store.release_all()
             why = f"{error.message} What is frozen runs in every epoch"
         if why:
             self.notes.append(why)
-        return None if any(processes.gather(why)) else found
+        return None if any(processes.all_gather(why)) else found
 
     def _batch(self, numbers: Sequence[int], epoch: int | None = None) -> Batch:
         """Examples as they are, or as an epoch of training shows them."""
@@ -213,7 +213,9 @@ class _Fit:
             return self.boundary.batch(numbers, epoch)
         examples: Examples = self.examples
         if epoch is not None and self.engine.change is not None:
-            examples = Changed(examples, self.engine.change, lambda number: f"{self.job.seed} {epoch} {number}")
+            examples = AugmentedExamples(
+                examples, self.engine.change, lambda number: f"{self.job.seed} {epoch} {number}"
+            )
         return examples.batch(numbers)
 
     # Plans, and what trains by them.
@@ -234,8 +236,10 @@ class _Fit:
         lr, decay = self.decided.lr, self.decided.weight_decay
         held = []
         for entry in plan.stages:
-            held += groups(entry.stage, chosen[entry.stage], lr * entry.rate, decay)
-        held += groups("head", dict(self.model.head.named_parameters()), self.decided.head_lr * plan.head_rate, decay)
+            held += param_groups(entry.stage, chosen[entry.stage], lr * entry.rate, decay)
+        held += param_groups(
+            "head", dict(self.model.head.named_parameters()), self.decided.head_lr * plan.head_rate, decay
+        )
         old = {} if self.optimizer is None else self.optimizer.state
         optimizer = torch.optim.AdamW(held, fused=True)
         optimizer.state.update({p: old[p] for group in held for p in group["params"] if p in old})
@@ -258,7 +262,7 @@ class _Fit:
 
         self.model.train()
         begun = time.perf_counter()
-        for numbers, parts in ahead(load, steps[self.at.step - epoch * per_epoch :]):
+        for numbers, parts in prefetch_map(load, steps[self.at.step - epoch * per_epoch :]):
             loss, norm = self._step(numbers, parts)
             took = time.perf_counter() - begun
             self._report(epoch, loss, norm, len(numbers), took)
@@ -344,7 +348,7 @@ class _Fit:
         if self.at.judge(row):
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self._moving().items()}
         self.log(step=self.at.step, epoch=epoch, val_accuracy=row["accuracy"], val_log_loss=row["log_loss"])
-        if self.engine.watch and processes.first() and epoch:
+        if self.engine.watch and processes.is_main_process() and epoch:
             self.engine.watch(self._progress(epoch - 1, row["loss"], 0.0, 0, done=True))
 
     def _probabilities(self, numbers: Sequence[int]) -> np.ndarray:
@@ -355,12 +359,12 @@ class _Fit:
         self.model.eval()
         found: dict[int, np.ndarray] = {}
         with torch.no_grad(), self.accelerator.autocast():
-            for batch in ahead(self._batch, processes.part(groups)):
+            for batch in prefetch_map(self._batch, processes.mine(groups)):
                 logits = self.model(batch.to(self.engine.device, self.layout))
                 rows = self.model.head.decode(logits.float()).cpu().numpy()
                 found.update(zip(batch.examples, rows, strict=True))
         self.model.train()
-        together = {number: row for part in processes.gather(found) for number, row in part.items()}
+        together = {number: row for part in processes.all_gather(found) for number, row in part.items()}
         return np.stack([together[number] for number in numbers])
 
     # Saying where it stands.
@@ -372,7 +376,7 @@ class _Fit:
         lr = self.decided.lr * factor(at.step - 1, self.decided.steps, self.settings.warmup)
         per_second = size / took
         self.log(step=at.step, epoch=epoch + 1, loss=loss, lr=lr, grad_norm=norm, examples_per_s=per_second)
-        if self.engine.watch and processes.first():
+        if self.engine.watch and processes.is_main_process():
             self.engine.watch(self._progress(epoch, at.running, lr, per_second))
 
     def _progress(self, epoch: int, loss: float, lr: float, per_second: float, done: bool = False) -> Progress:
@@ -404,7 +408,7 @@ class _Fit:
     def _save(self) -> None:
         """Write a checkpoint where the last is old enough."""
         unfinished = self.engine.unfinished
-        if unfinished is None or not processes.first():
+        if unfinished is None or not processes.is_main_process():
             return
         if time.monotonic() - self.saved < self.settings.checkpoint_every:
             return

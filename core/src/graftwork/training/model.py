@@ -65,10 +65,10 @@ class Grafted(nn.Module):
             else:
                 state = stage(state)
         pooled = self.backbone.pool(state)
-        if batch.owners is None or batch.shares is None:
+        if batch.example_index is None or batch.window_weight is None:
             return pooled
         total = torch.zeros(len(batch), pooled.shape[1], dtype=pooled.dtype, device=pooled.device)
-        return total.index_add(0, batch.owners, pooled * batch.shares[:, None])
+        return total.index_add(0, batch.example_index, pooled * batch.window_weight[:, None])
 
     def forward(self, batch: Batch) -> Tensor:
         return self.head(self.dropout(self.features(batch)))

@@ -63,7 +63,7 @@ def divide(numbers: Sequence[int], weights: Mapping[int, float], accumulate: int
     parts = []
     for start in range(min(accumulate, len(numbers))):
         group = numbers[start::accumulate]
-        mine = processes.part(group)
+        mine = processes.mine(group)
         if mine:
             parts.append(Part(mine, [weights[number] / total for number in mine]))
         else:

@@ -1,10 +1,10 @@
-"""The exact engine's arithmetic: generalised linear models solved from features, their strength held out.
+"""The exact engine's arithmetic: generalised linear models solved from features, their l2 penalty chosen on held-out examples.
 
-Objective, for n examples: weighted mean loss + strength / 2 * ||W||^2; the bias is not penalised. It is convex, so the
-solution does not depend on a seed. scikit-learn's C is 1 / (n * strength) of the scaled features.
+Objective, for n examples: weighted mean loss + l2 / 2 * ||W||^2; the bias is not penalised. It is convex, so the
+solution does not depend on a seed. scikit-learn's C is 1 / (n * l2) of the scaled features.
 
 L-BFGS runs in coordinates in which the Hessian is near the identity: those of the Cholesky factor of
-`curvature * covariance + strength`, after Böhning's bound on the Hessian of multinomial logistic regression (Annals of
+`curvature * covariance + l2`, after Böhning's bound on the Hessian of multinomial logistic regression (Annals of
 the Institute of Statistical Mathematics 44, 1992). For squared errors that is the Hessian itself.
 """
 
@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from graftwork.features.dataset import Part
 
-STRENGTHS = tuple(float(s) for s in np.logspace(-1, -7, 13))
+L2S = tuple(float(s) for s in np.logspace(-1, -7, 13))
 """Half-decades from strongly to weakly penalised, for features scaled to a mean squared norm of 1."""
 FIRST = 6
 """Where along them the search begins."""
@@ -50,7 +50,7 @@ class Loss(ABC):
         """The loss of each example `(n,)` float64, and its derivative by the logits `(n, K)`; may write into them."""
 
     @abstractmethod
-    def bend(self, logits: Tensor) -> float:
+    def curvature(self, logits: Tensor) -> float:
         """The mean second derivative by a logit."""
 
     @abstractmethod
@@ -71,7 +71,7 @@ class Softmax(Loss):
         residual[rows, targets] -= 1
         return total[:, 0].double().log() - said, residual
 
-    def bend(self, logits: Tensor) -> float:
+    def curvature(self, logits: Tensor) -> float:
         p = torch.softmax(logits, 1)
         return float((p * (1 - p)).mean())
 
@@ -87,7 +87,7 @@ class Sigmoid(Loss):
         losses = functional.binary_cross_entropy_with_logits(logits, there, reduction="none").double().sum(1)
         return losses, torch.sigmoid(logits) - there
 
-    def bend(self, logits: Tensor) -> float:
+    def curvature(self, logits: Tensor) -> float:
         p = torch.sigmoid(logits)
         return float((p * (1 - p)).mean())
 
@@ -102,7 +102,7 @@ class Squares(Loss):
         residual = logits - _dense(targets, logits)
         return residual.double().square().sum(1) / 2, residual
 
-    def bend(self, logits: Tensor) -> float:
+    def curvature(self, logits: Tensor) -> float:
         return 1.0
 
     def accuracy(self, logits: Tensor, targets: Tensor) -> float:
@@ -119,7 +119,7 @@ class Solution:
 
     weight: Tensor
     bias: Tensor
-    strength: float
+    l2: float
     converged: bool = True
 
     def logits(self, features: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ def _weights(part: Part, here: slice) -> Tensor:
 
 
 class _Problem:
-    """The objective of one training set, warm-started from strength to strength."""
+    """The objective of one training set, warm-started from penalty to penalty."""
 
     def __init__(self, part: Part, outputs: int, loss: Loss) -> None:
         self.part, self.loss = part, loss
@@ -176,7 +176,7 @@ class _Problem:
         self.total = part.total
         self.shape = (outputs, part.width + 1)
         self.theta = torch.zeros(self.shape, dtype=torch.float64)
-        self.curvature = loss.bend(torch.zeros(1, outputs))
+        self.curvature = loss.curvature(torch.zeros(1, outputs))
         size = len(part) * part.width * self.dtype.itemsize
         self._kept = list(self._scaled()) if size <= KEPT else None
 
@@ -190,7 +190,7 @@ class _Problem:
     def _see_curvature(self) -> None:
         _, features = next(self._chunks())
         theta = self.theta.to(self.dtype)
-        self.curvature = max(self.loss.bend(torch.addmm(theta[:, -1], features, theta[:, :-1].T)), 1e-6)
+        self.curvature = max(self.loss.curvature(torch.addmm(theta[:, -1], features, theta[:, :-1].T)), 1e-6)
 
     def _scaled(self) -> Iterator[tuple[slice, Tensor]]:
         return ((here, self.scaling(features, self.dtype)) for here, features in self.part.chunks())
@@ -198,10 +198,10 @@ class _Problem:
     def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
         return iter(self._kept) if self._kept is not None else self._scaled()
 
-    def solve(self, strength: float, tolerance: float = FINAL) -> Solution:
+    def solve(self, l2: float, tolerance: float = FINAL) -> Solution:
         """Solve from the last solution until no entry of the gradient exceeds `tolerance`."""
         tolerance = EXACT if self.dtype == torch.float64 else tolerance
-        outputs, factor = self.shape[0], self._factor(strength)
+        outputs, factor = self.shape[0], self._factor(l2)
         backwards = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=torch.float64), upper=False)
         # theta = coordinates @ across, the gradient by them = the gradient by theta @ across.T
         across = backwards.to(self.dtype)
@@ -214,7 +214,7 @@ class _Problem:
             total, gradient = 0.0, torch.zeros(self.shape, dtype=self.dtype)
             for here, features in self._chunks():
                 logits = torch.addmm(padded[:, -1], features, padded[:, :-1].T)[:, :outputs]
-                losses, residual = self.loss(logits, self.part.become(here))
+                losses, residual = self.loss(logits, self.part.targets_at(here))
                 if self.part.weights is not None:
                     weights = self.part.weights[here]
                     losses, residual = losses * weights, residual * weights[:, None].to(self.dtype)
@@ -222,8 +222,8 @@ class _Problem:
                 gradient[:, :-1] += residual.T @ features
                 gradient[:, -1] += residual.sum(0)
             gradient /= self.total
-            gradient[:, :-1] += strength * weight
-            value = total / self.total + strength / 2 * float(weight.double().square().sum())
+            gradient[:, :-1] += l2 * weight
+            value = total / self.total + l2 / 2 * float(weight.double().square().sum())
             return value, (gradient @ across.T).double().numpy().ravel()
 
         begin = (self.theta @ factor).numpy().ravel()
@@ -235,33 +235,31 @@ class _Problem:
         self._see_curvature()
         weight = self.theta[:, :-1] / self.scaling.size
         bias = self.theta[:, -1] - weight @ self.scaling.mean
-        return Solution(weight.float(), bias.float(), strength, bool(found.success))
+        return Solution(weight.float(), bias.float(), l2, bool(found.success))
 
-    def _factor(self, strength: float) -> Tensor:
+    def _factor(self, l2: float) -> Tensor:
         """The lower Cholesky factor of the metric, the bias last: `(D + 1, D + 1)`."""
         width = self.part.width
         metric = torch.zeros(width + 1, width + 1, dtype=torch.float64)
         metric[:width, :width] = self.curvature * self.scaling.covariance
-        metric.diagonal()[:width] += strength
+        metric.diagonal()[:width] += l2
         metric[width, width] = self.curvature
         return torch.linalg.cholesky(metric)
 
 
-def solve(
-    part: Part, outputs: int, strength: float, loss: Loss | None = None, near: Solution | None = None
-) -> Solution:
+def solve(part: Part, outputs: int, l2: float, loss: Loss | None = None, near: Solution | None = None) -> Solution:
     """Solve once, for as many outputs as there are classes or values; from `near` on, which spares time."""
     problem = _Problem(part, outputs, loss or Softmax())
     if near is not None:
         problem.begin(near)
-    return problem.solve(strength)
+    return problem.solve(l2)
 
 
 def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> Solution:
     """Solved to `PATH`: of the solutions whose held-out loss is within 5 % of the least, the most accurate.
 
     Loss alone prefers weaker penalties than accuracy does when labels are noisy; the bound keeps probabilities honest.
-    The least is looked for along `STRENGTHS`, each solved from the last one's solution, until a step wins no more than
+    The least is looked for along `L2S`, each solved from the last one's solution, until a step wins no more than
     those 5 %: held-out loss has one valley along the path, and its floor is flat.
     """
     loss = loss or Softmax()
@@ -269,10 +267,10 @@ def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> S
     found: dict[int, tuple[float, float, Solution]] = {}
 
     def at(place: int) -> float:
-        if not 0 <= place < len(STRENGTHS):
+        if not 0 <= place < len(L2S):
             return np.inf
         if place not in found:
-            solution = problem.solve(STRENGTHS[place], PATH)
+            solution = problem.solve(L2S[place], PATH)
             found[place] = (*judged(solution, held, loss), solution)
         return found[place][0]
 
@@ -291,7 +289,7 @@ def judged(solution: Solution, held: Part, loss: Loss) -> tuple[float, float]:
     total = accuracy = weight = 0.0
     for here, features in held.chunks():
         logits = solution.logits(features).double()
-        targets, weights = held.become(here), _weights(held, here)
+        targets, weights = held.targets_at(here), _weights(held, here)
         accuracy += loss.accuracy(logits, targets) * len(features)
         total += float((loss(logits, targets)[0] * weights).sum())
         weight += float(weights.sum())

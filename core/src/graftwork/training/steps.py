@@ -13,7 +13,7 @@ from torch import nn
 from graftwork.runtime import processes
 
 
-def groups(owner: str, trained: Mapping[str, nn.Parameter], lr: float, decay: float) -> list[dict[str, Any]]:
+def param_groups(owner: str, trained: Mapping[str, nn.Parameter], lr: float, decay: float) -> list[dict[str, Any]]:
     """The optimizer's groups for what trains of one owner: matrices with weight decay, the rest (biases, norms)
     without, as in the published recipes."""
     made = []

@@ -102,8 +102,8 @@ class Engine(ABC):
 class ExactEngine(Engine):
     """Solves a convex head (see `graftwork.training.solver`).
 
-    Its strength is chosen by held-out loss, or given as scikit-learn's `c`. refit: solve again on all but the test
-    part with the strength that was chosen. balance: "weights" makes every class weigh the same.
+    Its l2 is chosen by held-out loss, or given as scikit-learn's `c`. refit: solve again on all but the test
+    part with the l2 that was chosen. balance: "weights" makes every class weigh the same.
     """
 
     name = "exact"
@@ -122,11 +122,11 @@ class ExactEngine(Engine):
             chosen = solver.choose(train, held, job.classes)
         if not self._refit or not len(held):
             if self._c is None:
-                chosen = solver.solve(train, job.classes, chosen.strength, near=chosen)
+                chosen = solver.solve(train, job.classes, chosen.l2, near=chosen)
             return Trained(solved(job.head, chosen), _details(chosen))
         both = self._weighted(train + held)
-        strength = chosen.strength if self._c is None else 1 / (both.total * self._c)
-        final = solver.solve(both, job.classes, strength, near=chosen)
+        l2 = chosen.l2 if self._c is None else 1 / (both.total * self._c)
+        final = solver.solve(both, job.classes, l2, near=chosen)
         return Trained(solved(job.head, final), _details(final), solved(job.head, chosen))
 
     def _weighted(self, part: Part) -> Part:
@@ -137,7 +137,7 @@ class ExactEngine(Engine):
 
 
 def _details(solution: solver.Solution) -> dict[str, Any]:
-    return {"strength": solution.strength, "converged": solution.converged}
+    return {"l2": solution.l2, "converged": solution.converged}
 
 
 def solved(spec: HeadSpec, solution: solver.Solution, met: Tensor | None = None) -> Head:
@@ -145,8 +145,8 @@ def solved(spec: HeadSpec, solution: solver.Solution, met: Tensor | None = None)
     outputs, features = solution.weight.shape
     head: Head = load_factory(spec.factory)(features, outputs)
     if met is not None:
-        head.meet(met)
-    head.become(solution.weight, solution.bias)
+        head.fit_scaler(met)
+    head.load_solution(solution.weight, solution.bias)
     return head.eval()
 
 

@@ -100,7 +100,7 @@ def test_parts_are_all_of_a_series_and_their_shares_are_one(points: int, channel
     assert {len(part.value.values) for part in parts} == {min(points, 512)}
     assert set(np.concatenate([part.value.values for part in parts]).ravel()) == set(whole.values.ravel())
     for found in (alone, parts):
-        assert sum(part.share for part in found) == pytest.approx(1)
+        assert sum(part.weight for part in found) == pytest.approx(1)
 
 
 def test_steps_and_what_they_lose_are_said(tmp_path: Path) -> None:

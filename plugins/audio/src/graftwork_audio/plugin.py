@@ -47,7 +47,10 @@ FACTS = (
 )
 
 RECIPE = Recipe(
-    rate=3e-5, batch_size=32, epochs=5, source="transformers' audio classification example, wav2vec2-base on SUPERB"
+    learning_rate=3e-5,
+    batch_size=32,
+    epochs=5,
+    source="transformers' audio classification example, wav2vec2-base on SUPERB",
 )
 
 LONGEST = 15.625
@@ -109,7 +112,7 @@ def graftwork_modalities() -> Iterator[Modality]:
         augment="graftwork_audio.augment:build",
         sample="graftwork_audio.sample:build",
         amount="duration",
-        timed=True,
+        frames_aligned=True,
     )
 
 
@@ -245,7 +248,7 @@ def graftwork_objectives() -> Iterator[ObjectiveSpec]:
         architectures=("wav2vec2",),
         least={"audio": 3600.0},
         recipe=Recipe(
-            rate=5e-4, batch_size=64, epochs=20, weight_decay=0.01,
+            learning_rate=5e-4, batch_size=64, epochs=20, weight_decay=0.01,
             source="Baevski et al. 2020, base; batches as small as one processor computes",
         ),
     )  # fmt: skip

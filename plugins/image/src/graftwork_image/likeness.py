@@ -23,7 +23,7 @@ class ImageLikeness(Likeness):
     """
 
     bands = 4
-    least = 60 / 64
+    threshold = 60 / 64
 
     def signature(self, raw: Raw) -> np.ndarray | None:
         image, turn = small(raw, 64)
@@ -34,6 +34,6 @@ class ImageLikeness(Likeness):
         bits = imagehash.phash(grey).hash.ravel()
         return np.packbits(bits).view(np.uint16) if bits.sum() >= FULL else None
 
-    def alike(self, one: Any, other: Any) -> np.ndarray:
+    def similarity(self, one: Any, other: Any) -> np.ndarray:
         differing = np.bitwise_count(one ^ other).sum(1)
         return 1 - differing / 64

@@ -144,13 +144,13 @@ def graftwork_converters():
 
 
 CONVOLUTIONAL = Recipe(
-    rate=1e-4,
+    learning_rate=1e-4,
     batch_size=32,
     epochs=5,
     source="fastai's fine_tune, the middle of its 1e-5 to 1e-3",
 )
 TRANSFORMER = Recipe(
-    rate=2e-5, batch_size=16, epochs=5, source="transformers' image classification example, ViT on beans"
+    learning_rate=2e-5, batch_size=16, epochs=5, source="transformers' image classification example, ViT on beans"
 )
 
 
@@ -259,7 +259,7 @@ def graftwork_objectives():
         architectures=("vit",),
         least={"image": 1_000.0},
         recipe=Recipe(
-            rate=1e-3, batch_size=64, epochs=20, weight_decay=0.05,
+            learning_rate=1e-3, batch_size=64, epochs=20, weight_decay=0.05,
             source="He et al. 2022; the rate suits small batches",
         ),
     )  # fmt: skip

@@ -48,7 +48,7 @@ class ImageReader(Reader):
     items = "files"
     _least = 0
 
-    def aim(self, preparation: Mapping[str, Any]) -> None:
+    def prepare_decode(self, preparation: Mapping[str, Any]) -> None:
         resize = preparation.get("resize", 0)
         self._least = SPARE * (max(resize) if isinstance(resize, tuple) else resize)
 

@@ -25,7 +25,7 @@ class TextLikeness(Likeness):
     """
 
     bands = 16
-    least = 0.85
+    threshold = 0.85
 
     def __init__(self) -> None:
         self._reader = TextReader()
@@ -39,5 +39,5 @@ class TextLikeness(Likeness):
         minhash.update_batch({text[start : start + RUN] for start in range(len(text) - RUN + 1)})
         return minhash.hashvalues.astype(np.uint8)
 
-    def alike(self, one: Any, other: Any) -> np.ndarray:
+    def similarity(self, one: Any, other: Any) -> np.ndarray:
         return (one == other).mean(1)

@@ -60,7 +60,9 @@ def reads(scripts: tuple[str, ...] = (), *, lower: bool, **preparation: object) 
 
 def recipe(rate: float) -> Recipe:
     """Devlin et al. 2019 (arXiv:1810.04805), appendix A.3: rates 2e-5 to 5e-5, batches of 16 or 32, 2 to 4 epochs."""
-    return Recipe(rate=rate, batch_size=16, epochs=4, source="Devlin et al. 2019, arXiv:1810.04805, appendix A.3")
+    return Recipe(
+        learning_rate=rate, batch_size=16, epochs=4, source="Devlin et al. 2019, arXiv:1810.04805, appendix A.3"
+    )
 
 
 def stages(layers: int) -> tuple[str, ...]:
@@ -195,7 +197,7 @@ def graftwork_objectives():
         architectures=("bert",),
         least={"text": 1_000.0},
         recipe=Recipe(
-            rate=5e-4, batch_size=64, epochs=10, weight_decay=0.01,
+            learning_rate=5e-4, batch_size=64, epochs=10, weight_decay=0.01,
             source="Devlin et al. 2019, appendix A.2; the rate is that of Turc et al. 2019 for small models",
         ),
     )  # fmt: skip

@@ -30,7 +30,9 @@ from graftwork import (
 )
 from graftwork_timm.stages import taken_apart
 
-RECIPE = Recipe(rate=1e-4, batch_size=32, epochs=5, source="fastai's fine_tune, the middle of its 1e-5 to 1e-3")
+RECIPE = Recipe(
+    learning_rate=1e-4, batch_size=32, epochs=5, source="fastai's fine_tune, the middle of its 1e-5 to 1e-3"
+)
 
 
 UNMAPPED = "are not mapped to stages yet, so it is one stage: it stays frozen or trains whole."

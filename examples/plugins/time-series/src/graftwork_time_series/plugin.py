@@ -148,7 +148,7 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         pretrained_on="synthetic series at 100 Hz of processes from eleven families, without labels",
         config={"widths": widths},
         starter=True,
-        recipe=Recipe(rate=1e-4, batch_size=32, epochs=20, source="a tenth of the rate of tools/pretrain.py"),
+        recipe=Recipe(learning_rate=1e-4, batch_size=32, epochs=20, source="a tenth of the rate of tools/pretrain.py"),
     )
 
 

@@ -27,8 +27,8 @@ GLOVE = "029a7168ebc71f71e23e1f6ae94967234a13dcd64717754746c171be20d31a77"
 """The digest of GloVe's words in their order (`graftwork_word_vectors.vectors.digest`)."""
 
 RECIPE = Recipe(
-    rate=3e-3,
-    head_rate=1e-2,
+    learning_rate=3e-3,
+    head_learning_rate=1e-2,
     batch_size=32,
     epochs=5,
     source="the demo messages, of rates 1e-3 to 1e-2 and head rates 1e-3 to 3e-2",

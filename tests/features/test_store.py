@@ -220,7 +220,7 @@ def test_objects_that_look_alike_to_a_glance_are_told_apart() -> None:
     two.putpalette([0, 0, 0, 0, 255, 0])
     straight = turned.copy()
     turned.getexif()[274] = 6
-    digests = {ImageReader().exact(Raw("x", value=image)) for image in (one, two, turned, straight)}
+    digests = {ImageReader().identity_digest(Raw("x", value=image)) for image in (one, two, turned, straight)}
     assert len(digests) == 4
 
 
@@ -323,17 +323,17 @@ def test_work_is_claimed_by_one_and_free_again_when_that_one_is_gone(tmp_path) -
     digests = [b"a" * 16, b"b" * 16]
     with Store(tmp_path) as other:
         with Store(tmp_path) as one:
-            assert one.space(ABOUT).claim(digests) == set(digests)
-            assert one.space(ABOUT).claim(digests) == set(digests)
-            assert other.space(ABOUT).claim(digests) == set()
+            assert one.space(ABOUT).lease(digests) == set(digests)
+            assert one.space(ABOUT).lease(digests) == set(digests)
+            assert other.space(ABOUT).lease(digests) == set()
             one.space(ABOUT).write([Row(digests[0], [b"x"])])
-            assert other.space(ABOUT).claim(digests) == set()
-            assert other.space(ABOUT).claim(digests, least=2) == {digests[0]}
+            assert other.space(ABOUT).lease(digests) == set()
+            assert other.space(ABOUT).lease(digests, least=2) == {digests[0]}
             one.space(ABOUT).release(digests[1:])
-            assert other.space(ABOUT).claim(digests) == {digests[1]}
-            other.resign()
-            assert one.space(ABOUT).claim(digests) == {digests[1]}
-        assert other.space(ABOUT).claim(digests) == {digests[1]}
+            assert other.space(ABOUT).lease(digests) == {digests[1]}
+            other.release_all()
+            assert one.space(ABOUT).lease(digests) == {digests[1]}
+        assert other.space(ABOUT).lease(digests) == {digests[1]}
 
 
 def test_a_store_that_cannot_be_written_costs_a_warning_and_nothing_else(

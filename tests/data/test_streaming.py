@@ -227,7 +227,7 @@ def test_rows_that_are_added_to_a_matrix_are_its_rows_wherever_they_lie(monkeypa
     blocks = [torch.randn(rows, 3) for rows in (5, 0, 7, 2)]
     for room in (0, 100, 10**6):
         monkeypatch.setattr(dataset, "IN_MEMORY", room)
-        growing = dataset.Growing()
+        growing = dataset.RowBuffer()
         for block in blocks:
             growing.add(block)
         assert torch.equal(growing.done(), torch.cat(blocks))

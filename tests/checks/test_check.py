@@ -185,7 +185,7 @@ class Digits(gw.Likeness):
     def signature(self, raw):
         raise AssertionError
 
-    def alike(self, one, other):
+    def similarity(self, one, other):
         return (one == other).mean(1)
 
 
@@ -211,9 +211,9 @@ def test_many_that_share_a_slice_are_not_compared_each_with_each() -> None:
     compared = []
 
     class Counting(Digits):
-        def alike(self, one, other):
+        def similarity(self, one, other):
             compared.append(len(one))
-            return super().alike(one, other)
+            return super().similarity(one, other)
 
     rng = np.random.default_rng(0)
     signatures = np.concatenate([np.zeros((3_000, 1)), rng.integers(0, 250, (3_000, 3))], 1).astype(np.uint8)

@@ -156,7 +156,7 @@ def test_the_rate_rises_once_falls_once_and_stays_within_0_and_1(steps, warmup) 
 
 
 def test_settings_come_from_the_recipe_and_few_data_take_more_epochs() -> None:
-    recipe = gw.Recipe(rate=3e-5, head_rate=2e-3, batch_size=10, epochs=4, weight_decay=0.1)
+    recipe = gw.Recipe(learning_rate=3e-5, head_learning_rate=2e-3, batch_size=10, epochs=4, weight_decay=0.1)
     large = decide(Settings(), recipe, 100_000)
     assert (large.epochs, large.lr, large.head_lr, large.weight_decay) == (4, 3e-5, 2e-3, 0.1)
     assert decide(Settings(), recipe, 400).epochs == 8
@@ -168,7 +168,7 @@ def test_every_installed_backbone_has_a_recipe_with_a_source_and_a_rate_of_fine_
     from graftwork.plugins import registry
 
     for spec in registry.backbones():
-        assert 1e-6 <= spec.recipe.rate <= 3e-3
+        assert 1e-6 <= spec.recipe.learning_rate <= 3e-3
         assert spec.recipe.source
 
 
@@ -380,12 +380,12 @@ def test_a_head_starts_from_features_of_any_place_and_size() -> None:
     torch.manual_seed(0)
     features = 1000 + 0.01 * torch.randn(50, 4)
     head = LinearHead(4, 3)
-    head.meet(features)
+    head.fit_scaler(features)
     scaled = (features - head.mean) / head.size
     assert scaled.mean().abs() < 0.1
     assert scaled.square().mean() == pytest.approx(1, rel=0.05)
     weight, bias = torch.randn(3, 4), torch.randn(3)
-    head.become(weight, bias)
+    head.load_solution(weight, bias)
     assert torch.allclose(head(features), features @ weight.T + bias, atol=0.05)
 
 
@@ -396,7 +396,7 @@ def test_a_head_that_is_declared_convex_and_cannot_be_solved_is_a_fault_of_its_p
         become = Head.become
 
     with pytest.raises(gw.PluginFault, match="The head Odd is declared convex and cannot take on a solution"):
-        Odd(2, 2).become(torch.zeros(2, 2), torch.zeros(2))
+        Odd(2, 2).load_solution(torch.zeros(2, 2), torch.zeros(2))
 
 
 # Logs, and the seed.

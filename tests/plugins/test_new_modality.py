@@ -55,7 +55,7 @@ class Shape(gw.Likeness):
         values = Series().decode(raw)
         return np.round(np.interp(np.linspace(0, 1, 8), np.linspace(0, 1, len(values)), values)).astype(np.int16)
 
-    def alike(self, one: Any, other: Any) -> Any:
+    def similarity(self, one: Any, other: Any) -> Any:
         return (one == other).mean(1)
 
 

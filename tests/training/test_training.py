@@ -65,10 +65,10 @@ def blobs(n: int, classes: int, dim: int, spread: float, seed: int = 0) -> tuple
 
 def test_the_solver_reaches_the_optimum_that_scikit_learn_reaches() -> None:
     x, y = blobs(300, 5, 12, 2.0)
-    strength = 1e-3
-    ours = solver.solve(Part(x, y), 5, strength)
+    l2 = 1e-3
+    ours = solver.solve(Part(x, y), 5, l2)
     scale = solver.Scaling.of(Part(x, y)).size
-    c = 1 / (len(x) * strength) / scale**2
+    c = 1 / (len(x) * l2) / scale**2
     theirs = LogisticRegression(C=c, tol=1e-10, max_iter=10_000).fit(x.numpy().astype(np.float64), y.numpy())
     probabilities = ours.logits(x).double().softmax(1).numpy()
     assert np.abs(probabilities - theirs.predict_proba(x.numpy().astype(np.float64))).max() < 1e-4
@@ -81,8 +81,8 @@ def test_the_solution_does_not_depend_on_where_features_lie_or_how_large_they_ar
     assert torch.allclose(plain.softmax(1), moved.softmax(1), atol=2e-3)
 
 
-def scaled_c(x: torch.Tensor, strength: float) -> float:
-    return 1 / (len(x) * strength) / solver.Scaling.of(Part(x, x)).size ** 2
+def scaled_c(x: torch.Tensor, l2: float) -> float:
+    return 1 / (len(x) * l2) / solver.Scaling.of(Part(x, x)).size ** 2
 
 
 def test_labels_that_may_be_together_and_values_are_solved_as_scikit_learn_does() -> None:
@@ -141,7 +141,7 @@ def test_a_thousand_classes_and_the_path_to_their_strength_are_solved() -> None:
     x, y = blobs(6000, 1000, 64, 0.7)
     train, held = Part(x[1000:], y[1000:]), Part(x[:1000], y[:1000])
     chosen = solver.choose(train, held, 1000)
-    final = solver.solve(train, 1000, chosen.strength, near=chosen)
+    final = solver.solve(train, 1000, chosen.l2, near=chosen)
     assert final.converged
     assert (final.logits(x[:1000]).argmax(1) == y[:1000]).double().mean() > 0.9
 
@@ -156,7 +156,7 @@ def test_a_search_begun_near_the_solution_ends_there_too() -> None:
 def test_the_strength_is_chosen_by_what_was_held_out() -> None:
     def choice(n: int, dim: int, spread: float) -> float:
         x, y = blobs(n, 4, dim, spread)
-        return solver.choose(Part(x[n // 4 :], y[n // 4 :]), Part(x[: n // 4], y[: n // 4]), 4).strength
+        return solver.choose(Part(x[n // 4 :], y[n // 4 :]), Part(x[: n // 4], y[: n // 4]), 4).l2
 
     assert choice(120, 200, 12.0) > 10 * choice(4000, 8, 0.3)
     assert choice(1200, 200, 12.0) > 10 * choice(4000, 8, 0.3)

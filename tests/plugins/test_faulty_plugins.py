@@ -91,8 +91,10 @@ def test_every_fault_is_named_and_what_is_sound_works_as_without_them(shell, mes
         assert cause in report["error"], report
         assert (report["version"], report["status"] == "ok") == ("1.2", False)
     assert reports["graftwork-text"]["error"] is None
-    timed = shell("plugins", "--timing", PYTHONPATH=path)
-    (row,) = (line.split() for line in timed.stdout.splitlines() if line.split()[:2] == ["hangs", "dist-hangs"])
+    frames_aligned = shell("plugins", "--timing", PYTHONPATH=path)
+    (row,) = (
+        line.split() for line in frames_aligned.stdout.splitlines() if line.split()[:2] == ["hangs", "dist-hangs"]
+    )
     assert float(row[4]) >= 3
     command = ["fit", str(messages), "--backbone", f"local:{tiny_bert}", "--json", "--no-cache"]
     with_them, without = shell(*command, "--out", "a", PYTHONPATH=path), shell(*command, "--out", "b")

@@ -68,7 +68,7 @@ def test_what_is_frozen_runs_once_ever_and_the_curve_is_that_of_running_it_alway
     assert losses(again) == losses(kept)
     assert sum(count_passes) == 8  # the final judgement of the validation part, by the weights that were trained
     count_passes.clear()
-    monkeypatch.setattr(activation_cache.Boundary, "hold", lambda self, train, others: "There is no room")
+    monkeypatch.setattr(activation_cache.ActivationCache, "hold", lambda self, train, others: "There is no room")
     always = gw.fit(messages, still, **FAST)
     assert not always.record["training"]["states_kept"]
     assert "There is no room" in always.record["warnings"]
@@ -121,7 +121,7 @@ def test_states_that_are_lost_or_damaged_meanwhile_are_computed_again(messages, 
 
 def test_augmented_examples_are_kept_in_views_that_epochs_take_in_turn(messages, still, monkeypatch) -> None:
     shown: list[dict[int, Any]] = []
-    original = activation_cache.Boundary.batch
+    original = activation_cache.ActivationCache.batch
 
     def spy(self, numbers, epoch=None):
         found = original(self, numbers, epoch)
@@ -133,7 +133,7 @@ def test_augmented_examples_are_kept_in_views_that_epochs_take_in_turn(messages,
                 shown[epoch][number] = hidden if found.state.mask is None else hidden[found.state.mask[row]]
         return found
 
-    monkeypatch.setattr(activation_cache.Boundary, "batch", spy)
+    monkeypatch.setattr(activation_cache.ActivationCache, "batch", spy)
     options = {**FAST, "augment": True, "views": 2}
     run = gw.fit(messages, still, **options)
     states = run.record["training"]["states"]
@@ -155,7 +155,7 @@ def test_windows_of_long_examples_are_kept_too(tmp_path, still, monkeypatch) -> 
     kept = gw.fit(tmp_path / "long.csv", still, long="windows", **FAST)
     assert kept.record["long"]["windows"] > 24
     assert kept.record["training"]["states_kept"]
-    monkeypatch.setattr(activation_cache.Boundary, "hold", lambda self, train, others: "no")
+    monkeypatch.setattr(activation_cache.ActivationCache, "hold", lambda self, train, others: "no")
     always = gw.fit(tmp_path / "long.csv", still, long="windows", **FAST)
     assert losses(always) == pytest.approx(losses(kept), abs=1e-3)
 
@@ -164,7 +164,7 @@ def test_maps_of_images_are_kept(photos, monkeypatch) -> None:
     options = {"freeze": "last:1", "epochs": 2, "precision": "fp32", "dropout": 0.0, "patience": 0}
     kept = gw.fit(photos, "image/efficientnet-lite0", **options)
     assert kept.record["training"]["states_kept"]
-    monkeypatch.setattr(activation_cache.Boundary, "hold", lambda self, train, others: "no")
+    monkeypatch.setattr(activation_cache.ActivationCache, "hold", lambda self, train, others: "no")
     always = gw.fit(photos, "image/efficientnet-lite0", **options)
     assert losses(always) == pytest.approx(losses(kept), abs=1e-2)
 

@@ -80,13 +80,13 @@ def test_the_same_chance_gives_the_same_in_many_threads_and_leaves_torchs_own_al
 
 
 def test_only_training_examples_are_changed_and_each_epoch_differently(messages, tiny_bert, monkeypatch) -> None:
-    from graftwork.features.examples import Changed, Examples
+    from graftwork.features.examples import AugmentedExamples, Examples
 
     seen = []
     original = Examples.batch
 
     def spy(self, numbers):
-        changed = isinstance(self, Changed)
+        changed = isinstance(self, AugmentedExamples)
         seen.append((changed, self._seed(7) if changed else "", set(numbers)))
         return original(self, numbers)
 
