@@ -1,10 +1,10 @@
-"""What the core itself brings, through the same hooks as any plugin: no modality, one task, one head, the policies."""
+"""What the core itself brings, through the same hooks as any plugin: no modality, three tasks, a head, the policies."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.pretraining import ObjectiveSpec
-from graftwork.specs.task import HeadSpec, TaskSpec
+from graftwork.specs.task import DEFAULT_TASK, HeadSpec, TaskSpec
 
 api_version = API_VERSION
 
@@ -25,7 +25,26 @@ POLICIES = {
 @hookimpl
 def graftwork_tasks():
     yield TaskSpec(
-        "classify", labels="one class per example", heads=("linear",), metrics=("accuracy", "macro_f1", "log_loss")
+        DEFAULT_TASK,
+        factory="graftwork.tasks.classify:Classify",
+        labels="one name per example",
+        heads=("linear",),
+        metrics=("accuracy", "macro_f1", "log_loss", "majority"),
+    )
+    yield TaskSpec(
+        "multilabel",
+        factory="graftwork.tasks.multilabel:Multilabel",
+        labels="any number of names per example",
+        heads=("linear",),
+        metrics=("macro_f1", "micro_f1", "mean_average_precision", "subset_accuracy"),
+        blank_is_label=True,
+    )
+    yield TaskSpec(
+        "regress",
+        factory="graftwork.tasks.regress:Regress",
+        labels="numbers",
+        heads=("linear",),
+        metrics=("rmse", "mae", "r2", "spearman"),
     )
 
 
