@@ -67,6 +67,9 @@ class Classify(Task):
             answers.append({"label": label, "probabilities": probabilities})
         return answers
 
+    def as_label(self, answer: Answer) -> RawLabel:
+        return answer["label"]
+
     def nothing(self) -> Answer:
         return {"label": None, "probabilities": {}}
 

@@ -93,6 +93,9 @@ class Multilabel(Task):
             for row in found
         ]
 
+    def as_label(self, answer: Answer) -> RawLabel:
+        return answer["labels"]
+
     def nothing(self) -> Answer:
         return {"labels": None, "probabilities": {}}
 

@@ -73,6 +73,11 @@ class Regress(Task):
             return [{"value": row[0]} for row in rows]
         return [{"values": dict(zip(known.names, row, strict=True))} for row in rows]
 
+    def as_label(self, answer: Answer) -> RawLabel:
+        if "values" in answer:
+            return {name: repr(value) for name, value in answer["values"].items()}
+        return repr(answer["value"])
+
     def nothing(self) -> Answer:
         return {"value": None}
 

@@ -148,6 +148,10 @@ class Task(ABC):
         """Figures of outputs `(N, K)` for rows of targets, and of the answer that needs no input (the most frequent
         label, the mean)."""
 
+    @abstractmethod
+    def as_label(self, answer: Answer) -> RawLabel:
+        """The label that an answer of `decode` says, as data would have it."""
+
     def calibrate(self, outputs: Tensor, targets: Tensor, known: Targets) -> Targets:
         """What is chosen on held-out examples, added to what is known: thresholds."""
         return known
