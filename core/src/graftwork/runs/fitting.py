@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from graftwork.data.fingerprint import contents, fingerprint
 from graftwork.data.pipeline import Pipeline
@@ -25,13 +25,13 @@ from graftwork.models.backbone import Backbone
 from graftwork.models.machine import Clock, available_memory, join_process_group, seed_all, versions
 from graftwork.plugins import registry
 from graftwork.runs.backbone_cache import BackboneCache, load_frozen
-from graftwork.runs.planning import APPLICABLE, FitRequest, request, resolve
+from graftwork.runs.planning import FitRequest, request, resolve
 from graftwork.runs.run import FORMAT, Run
 from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
-from graftwork.specs.settings import Options, Settings
+from graftwork.specs.settings import Settings
 from graftwork.training.checkpoints import Unfinished, begun
 from graftwork.training.trainer import Engine, ExactEngine, Job, Trained, judge
 
@@ -61,7 +61,7 @@ def fit(
     cache: bool = True,
     compile: bool = False,
     backbone_cache: BackboneCache | None = None,
-    **settings: Unpack[Options],
+    **settings: Any,
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
 
@@ -86,7 +86,7 @@ def fit(
     """
     asked = FitRequest(
         backbone, task, freeze, tap, val, seed, refit, on_bad, precision, device, long, adapter, out, resume, c, cache,
-        compile, Settings.of(dict(settings)),
+        compile, Settings.of(settings),
     )  # fmt: skip
     data = data if isinstance(data, Data | Stream) else read_data(data)
     return _Fitting(asked, data, watch).run(backbone_cache)
@@ -327,7 +327,7 @@ class _Fitting:
             "n_test": len(job.parts["test"]),
             "refit": settled.exactly and asked.refit is not False,
             "training": trained.details,
-            "settings": {name: asdict(asked.settings)[name] for name in APPLICABLE}
+            "settings": {name: getattr(asked.settings, name) for name in asked.settings.applicable("exact")}
             if settled.exactly
             else asdict(asked.settings),
             "adapted": dict(trained.adapted),

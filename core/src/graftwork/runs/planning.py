@@ -143,14 +143,11 @@ def _check_asked(asked: FitRequest, exactly: bool, head_first: bool, streamed: b
         check_tensorboard()
 
 
-APPLICABLE = ("balance", "augment", "views")
-"""Settings that have a meaning without steps."""
-
-
 def _check_exact(asked: FitRequest, streamed: bool) -> None:
     said = asked.settings
-    unheeded = [name for name in said.changed() if name not in APPLICABLE or getattr(said, name) == "sampling"]
-    names = ["--" + name.replace("_", "-") for name in unheeded]
+    applicable = said.applicable("exact")
+    unheeded = [name for name in said.changed() if name not in applicable or getattr(said, name) == "sampling"]
+    names = [said.option(name) for name in unheeded]
     if names := names + (["--resume"] if asked.resume else []):
         raise UsageError(
             f"The freeze policy '{asked.freeze}' solves the head exactly, without steps, so there is nothing that "
@@ -195,11 +192,9 @@ def _views(
 
 def request(asked: FitRequest, settled: FitPlan, **known: Any) -> dict[str, Any]:
     """What must be the same for a fit by steps to go on; `known` is what is known once weights and data are."""
-    free = ("checkpoint_every", "tensorboard")
-    settings = {name: value for name, value in vars(asked.settings).items() if name not in free}
     said = {name: getattr(asked, name) for name in ("freeze", "val", "seed", "precision", "adapter", "on_bad")}
     spec = settled.spec
     return {
         "backbone": spec.name, "tap": spec.stages[settled.tap], "long": settled.long, "processes": processes.count(),
-        **said, **settings, **known,
+        **said, **asked.settings.fixed(), **known,
     }  # fmt: skip
