@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -37,15 +37,13 @@ from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import HUB_WEIGHTS
-from graftwork.specs.settings import Decided, Options, Settings, decide
+from graftwork.specs.settings import Decided, Settings, decide
 from graftwork.training.accelerator import training_precision
 from graftwork.training.checkpoints import begun, check_anew
 from graftwork.training.state import Progress
 
 HELD, MOST_HELD = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""
-APPLICABLE = ("epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "checkpoint_every")
-"""Settings of a fit that have a meaning here."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def pretrain(
     cache: bool = True,
     resume: bool = False,
     watch: Callable[[Progress], None] | None = None,
-    **settings: Unpack[Options],
+    **settings: Any,
 ) -> Pretrained:
     """Train a network from random weights, and write it to the new folder `out` in hub layout, with a card.
 
@@ -100,7 +98,7 @@ def pretrain(
     """
     asked = _Asked(
         architecture, dict(fields or {}), objective, teacher, tuple(taps), license, allow_little, half, seed, long,
-        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(dict(settings))),
+        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(settings)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="graftwork-") as scratch, contextlib.ExitStack() as stack:
         return _Pretraining(asked, data, Path(scratch), stack, watch).run()
@@ -128,10 +126,11 @@ class _Asked:
 
 
 def _heeded(settings: Settings) -> Settings:
+    applicable = settings.applicable("pretrain")
     for name in settings.changed():
-        if name not in APPLICABLE:
+        if name not in applicable:
             raise UsageError(
-                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(APPLICABLE)}.", "Leave it out."
+                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(applicable)}.", "Leave it out."
             )
     return settings
 
@@ -271,10 +270,9 @@ class _Pretraining:
     def _request(self, decided: Decided) -> dict[str, Any]:
         asked = self.asked
         said = {name: getattr(asked, name) for name in ("objective", "teacher", "taps", "seed", "precision", "on_bad")}
-        free = ("checkpoint_every", "tensorboard")
         return {
             "architecture": f"{self.architecture.name}-{self.size}", "fields": asked.fields, **said,
-            **decided._asdict(), **{k: v for k, v in vars(asked.settings).items() if k not in free},
+            **decided._asdict(), **asked.settings.fixed(),
             "long": self.long, "teacher_weights": self.teacher_weights, "data": self.fingerprint,
         }  # fmt: skip
 

@@ -184,14 +184,11 @@ def _check_asked(request: FitRequest, exactly: bool, head_first: bool, streamed:
         check_tensorboard()
 
 
-APPLICABLE = ("balance", "augment", "views")
-"""Settings that have a meaning without steps."""
-
-
 def _check_exact(request: FitRequest, streamed: bool) -> None:
     said = request.settings
-    unheeded = [name for name in said.changed() if name not in APPLICABLE or getattr(said, name) == "sampling"]
-    names = ["--" + name.replace("_", "-") for name in unheeded]
+    applicable = said.applicable("exact")
+    unheeded = [name for name in said.changed() if name not in applicable or getattr(said, name) == "sampling"]
+    names = [said.option(name) for name in unheeded]
     if names := names + (["--resume"] if request.resume else []):
         raise UsageError(
             f"The freeze policy '{request.freeze}' solves the head exactly, without steps, so there is nothing that "
@@ -237,10 +234,8 @@ def _views(
 def resume_request(plan: FitPlan, **known: Any) -> dict[str, Any]:
     """What must be the same for a fit by steps to go on; `known` is what is known once weights and data are."""
     request, spec = plan.request, plan.spec
-    free = ("checkpoint_every", "tensorboard")
-    settings = {name: value for name, value in vars(request.settings).items() if name not in free}
     names = ("task", "target_transform", "freeze", "val", "seed", "precision", "adapter", "on_bad")
     return {
         "backbone": spec.name, "tap": spec.stages[plan.tap], "long": plan.long, "processes": processes.count(),
-        **{name: getattr(request, name) for name in names}, **settings, **known,
+        **{name: getattr(request, name) for name in names}, **request.settings.fixed(), **known,
     }  # fmt: skip

@@ -70,7 +70,7 @@ def record(
         "n_test": len(splits["test"]),
         "refit": plan.exactly and request.refit is not False,
         "training": trained.details,
-        "settings": {name: asdict(request.settings)[name] for name in ("balance", "augment", "views")}
+        "settings": {name: getattr(request.settings, name) for name in request.settings.applicable("exact")}
         if plan.exactly
         else asdict(request.settings),
         "adapted": dict(trained.adapted),
