@@ -115,7 +115,8 @@ def fit(
 
     with steady(), watching() as watch:
         run = fitting.fit(
-            found, backbone, task=task, target_transform=target_transform, freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
+            found, backbone, task=task, target_transform=target_transform,
+            freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
             precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
             cache=not no_cache, compile=compile, **settings,
         )  # fmt: skip
