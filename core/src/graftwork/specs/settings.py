@@ -55,6 +55,8 @@ class Settings:
     recompute: bool = False
     checkpoint_every: float = 60.0
     tensorboard: bool = False
+    optimizer: str = "adamw"
+    loggers: tuple[str, ...] = ("csv",)
 
     def __post_init__(self) -> None:
         for name, least, most, what in (
