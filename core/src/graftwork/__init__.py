@@ -53,6 +53,7 @@ from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder, read_json
+from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.readers import Likeness, Raw, Reader, Window
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from graftwork.runs.fitting import fit
     from graftwork.runs.run import Run, load
     from graftwork.tasks.heads import Head
+    from graftwork.training.loggers.logger import Logger
 
 del data  # pyright: ignore  so that `__getattr__` finds the function
 
@@ -85,6 +87,7 @@ _LATER = {
     "check": "graftwork.checks.checking",
     "fit": "graftwork.runs.fitting",
     "Head": "graftwork.tasks.heads",
+    "Logger": "graftwork.training.loggers.logger",
     "Given": "graftwork.pretraining.objectives",
     "Objective": "graftwork.pretraining.objectives",
     "hub_state": "graftwork.models.pretrained",
@@ -159,6 +162,8 @@ __all__ = [
     "InputContract",
     "InputMismatch",
     "Likeness",
+    "Logger",
+    "LoggerSpec",
     "Modality",
     "ModelFolder",
     "Objective",
