@@ -40,8 +40,9 @@ class Teacher:
 class Given:
     """What an objective works with.
 
-    backbone: the network, with random weights, and folder: it in hub layout. examples: all of them, train and held: the
-    numbers of those to train on and to judge by. targets: the class of each by number, classes: how many there are.
+    backbone: the network, with random weights, and folder: it in hub layout. examples: all of them, train
+    and validation: the numbers of those to train on and to judge by. targets: the class of each by number, classes: how
+    many there are.
     change: the training examples as an epoch shows them. device: where the network is.
     """
 
@@ -50,7 +51,7 @@ class Given:
     modality: Modality
     examples: Examples
     train: Sequence[int]
-    held: Sequence[int]
+    validation: Sequence[int]
     device: torch.device
     targets: Mapping[int, int]
     classes: int
@@ -161,7 +162,7 @@ class Distill(OfBackbone):
     def begin(self) -> None:
         given, teacher = self.given, self.teacher
         teacher.backbone.to(given.device)
-        numbers = sorted([*given.train, *given.held])
+        numbers = sorted([*given.train, *given.validation])
         if given.modality.frames_aligned:
             self._kept = self._states(numbers)
         else:

@@ -36,7 +36,7 @@ from graftwork.training.checkpoints import Unfinished, begun
 from graftwork.training.trainer import Engine, ExactEngine, Job, Trained, judge
 
 if TYPE_CHECKING:
-    from graftwork.training.state import Progress
+    from graftwork.training.progress import Progress
 
 
 def fit(
@@ -198,7 +198,7 @@ class _Fitting:
     # Where stages train.
 
     def _train(self) -> Trained:
-        from graftwork.training.loop import LoopEngine
+        from graftwork.training.fine_tuning import LoopEngine
 
         asked, settled, data = self.asked, self.settled, self.data
         assert isinstance(data, Data), "a stream is not trained on by steps"

@@ -26,7 +26,8 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
 from graftwork.specs.task import HeadSpec
-from graftwork.training.logs import check_tensorboard
+from graftwork.training.logs import check_loggers
+from graftwork.training.optimizers import check_optimizer
 from graftwork.training.trainer import exact
 
 
@@ -139,8 +140,8 @@ def _check_asked(asked: FitRequest, exactly: bool, head_first: bool, streamed: b
         )
     if asked.resume and asked.out is None:
         raise UsageError("resume goes on with the fit to a folder, and none is named.", "Name it: out='runs/NAME'")
-    if asked.settings.tensorboard:
-        check_tensorboard()
+    check_optimizer(asked.settings.optimizer)
+    check_loggers(asked.settings)
 
 
 APPLICABLE = ("balance", "augment", "views")
@@ -195,7 +196,7 @@ def _views(
 
 def request(asked: FitRequest, settled: FitPlan, **known: Any) -> dict[str, Any]:
     """What must be the same for a fit by steps to go on; `known` is what is known once weights and data are."""
-    free = ("checkpoint_every", "tensorboard")
+    free = ("checkpoint_every", "tensorboard", "loggers")
     settings = {name: value for name, value in vars(asked.settings).items() if name not in free}
     said = {name: getattr(asked, name) for name in ("freeze", "val", "seed", "precision", "adapter", "on_bad")}
     spec = settled.spec
