@@ -53,6 +53,7 @@ from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder, read_json
+from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.problem import Problem
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
     from graftwork.tasks.task import Metric, Targets, Task
+    from graftwork.training.loggers.logger import Logger
 
 del data  # pyright: ignore  so that `__getattr__` finds the function
 
@@ -96,6 +98,7 @@ _LATER = {
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
     "Task": "graftwork.tasks.task",
+    "Logger": "graftwork.training.loggers.logger",
     "Given": "graftwork.pretraining.objectives",
     "Objective": "graftwork.pretraining.objectives",
     "hub_state": "graftwork.models.pretrained",
@@ -171,6 +174,8 @@ __all__ = [
     "InputMismatch",
     "Likeness",
     "LinearHead",
+    "Logger",
+    "LoggerSpec",
     "Loss",
     "Metric",
     "Modality",

@@ -1,8 +1,9 @@
-"""What the core itself brings, through the same hooks as any plugin: no modality, three tasks, a head, the policies."""
+"""What the core itself brings, through the same hooks as any plugin: three tasks, a head, policies, loggers."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.pretraining import ObjectiveSpec
 from graftwork.specs.task import DEFAULT_TASK, HeadSpec, TaskSpec
 
@@ -81,4 +82,20 @@ def graftwork_objectives():
         recipe=Recipe(
             learning_rate=1e-3, batch_size=64, epochs=20, weight_decay=0.01, source="as DistilHuBERT, arXiv:2110.01900"
         ),
+    )
+
+
+@hookimpl
+def graftwork_loggers():
+    place = "graftwork.training.loggers"
+    yield LoggerSpec("csv", f"{place}.csv_file:CsvLogger", "log.csv, a row for each step and each validation")
+    yield LoggerSpec(
+        "tensorboard", f"{place}.tensorboard:TensorBoardLogger", "TensorBoard's files in tensorboard/",
+        needs="tensorboard", extra="tensorboard",
+    )  # fmt: skip
+    yield LoggerSpec(
+        "mlflow", f"{place}.mlflow:MlflowLogger", "MLflow's file store in mlflow/", needs="mlflow", extra="mlflow"
+    )
+    yield LoggerSpec(
+        "wandb", f"{place}.wandb:WandbLogger", "Weights & Biases' offline files in wandb/", needs="wandb", extra="wandb"
     )

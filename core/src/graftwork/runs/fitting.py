@@ -40,7 +40,7 @@ from graftwork.training.checkpoints import Unfinished, begun
 from graftwork.training.trainer import ExactEngine, Job, Trained, outputs_of
 
 if TYPE_CHECKING:
-    from graftwork.training.state import Progress
+    from graftwork.training.progress import Progress
 
 
 def fit(
@@ -322,7 +322,7 @@ def augmented(
 
 def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
     """Train, and extract the features that the trained encoder gives of what it is judged on."""
-    from graftwork.training.loop import LoopEngine
+    from graftwork.training.fine_tuning import LoopEngine
 
     plan, checkpoints = fit.plan, fit.checkpoints
     engine = LoopEngine(

@@ -26,7 +26,8 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
 from graftwork.tasks.task import Targets, Task, check_heeded, load_task
-from graftwork.training.logs import check_tensorboard
+from graftwork.training.logs import check_loggers
+from graftwork.training.optimizers import check_optimizer
 from graftwork.training.trainer import exact
 
 
@@ -180,8 +181,8 @@ def _check_asked(request: FitRequest, exactly: bool, head_first: bool, streamed:
         )
     if request.resume and request.out is None:
         raise UsageError("resume goes on with the fit to a folder, and none is named.", "Name it: out='runs/NAME'")
-    if request.settings.tensorboard:
-        check_tensorboard()
+    check_optimizer(request.settings.optimizer)
+    check_loggers(request.settings)
 
 
 def _check_exact(request: FitRequest, streamed: bool) -> None:

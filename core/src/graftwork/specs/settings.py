@@ -187,7 +187,7 @@ class Settings:
             if name not in known:
                 near = get_close_matches(name, known, 1, cutoff=0)
                 raise UsageError(f"fit takes no '{name}'; the nearest that it takes is '{near[0]}'.", "See: help(fit)")
-        return cls(**{name: tuple(said) if isinstance(said, list) else said for name, said in options.items()})
+        values: Any = {name: tuple(said) if isinstance(said, list) else said for name, said in options.items()})
 
     @classmethod
     def declared(cls) -> dict[str, Setting]:
