@@ -186,10 +186,10 @@ class TransferClassifier(ClassifierMixin, _Transfer):
         return np.array([[int(str(k) in answer["labels"]) for k in self.classes_] for answer in answers])
 
     def _about(self) -> dict[str, Any]:
-        return {"classes": self.classes_.tolist(), "dtype": self.classes_.dtype.str, "multilabel": self.multilabel_}
+        return {"labels": self.classes_.tolist(), "dtype": self.classes_.dtype.str, "multilabel": self.multilabel_}
 
     def _restore(self, about: dict[str, Any]) -> None:
-        self.classes_ = np.array(about["classes"], dtype=about["dtype"])
+        self.classes_ = np.array(about["labels"], dtype=about["dtype"])
         self.multilabel_ = about["multilabel"]
 
     def __sklearn_tags__(self) -> Tags:

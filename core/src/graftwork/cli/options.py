@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graftwork.specs import settings
+from graftwork.specs.task import DEFAULT_TASK
 
 if TYPE_CHECKING:
     from graftwork.data.reading import Data
@@ -24,7 +25,7 @@ Label = Annotated[
     list[str] | None,
     typer.Option(help="The table's column of labels; more than once for several columns of one example."),
 ]
-TaskName = Annotated[str, typer.Option(help="What the labels are: classify, multilabel, regress or a plugin's.")]
+TaskName = Annotated[str, typer.Option(help=f"What the labels are: {DEFAULT_TASK}, multilabel, regress or a plugin's.")]
 
 Adapter = Annotated[
     str | None,

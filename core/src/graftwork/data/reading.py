@@ -90,7 +90,7 @@ def data(
     task: str = DEFAULT_TASK,
     allow_outside: bool = False,
 ) -> Data:
-    """Read what `source` is: a folder of class folders, a CSV, TSV, JSONL or Parquet table of texts or file paths, a
+    """Read what `source` is: a folder with one per label, a CSV, TSV, JSONL or Parquet table of texts or file paths, a
     `datasets` folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
 
     input, label: the columns of a table, found by themselves when plain; several label columns are labels of one

@@ -30,14 +30,12 @@ def graftwork_tasks():
         factory="graftwork.tasks.classify:Classify",
         labels="one name per example",
         heads=("linear",),
-        metrics=("accuracy", "macro_f1", "log_loss", "majority"),
     )
     yield TaskSpec(
         "multilabel",
         factory="graftwork.tasks.multilabel:Multilabel",
         labels="any number of names per example",
         heads=("linear",),
-        metrics=("macro_f1", "micro_f1", "mean_average_precision", "subset_accuracy"),
         blank_is_label=True,
     )
     yield TaskSpec(
@@ -45,7 +43,6 @@ def graftwork_tasks():
         factory="graftwork.tasks.regress:Regress",
         labels="numbers",
         heads=("linear",),
-        metrics=("rmse", "mae", "r2", "spearman"),
     )
 
 

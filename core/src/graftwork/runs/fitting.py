@@ -71,8 +71,8 @@ def fit(
     """Train on labelled data and return the run (written to `out` when given).
 
     data: what `graftwork.data` returns or takes, or what `graftwork.stream` returns.
-    backbone: a name; None takes the modality's starter. task: what the labels are: "classify", "multilabel", "regress"
-    or one that a plugin brings. target_transform: "log" regresses the logarithm of the values.
+    backbone: a name; None takes the modality's starter. task: what the labels are, by the name of the core's or of
+    a plugin's. target_transform: "log" regresses the logarithm of the values.
     freeze: which stages train, as `graftwork freeze` explains.
     tap: the stage whose pooled features the head reads; "all" solves a head after each, from one pass, and keeps the
     one that is best on the validation split, by the task's primary metric.

@@ -202,9 +202,8 @@ class Run:
     def predict(
         self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu", cache: bool = False
     ) -> list[dict[str, Any]]:
-        """For each input `{input, ...}` what the task answers: of classify `label` and `probabilities`, of multilabel
-        `labels` and `probabilities`, of regress `value` or `values`. Inputs are paths, texts, encoded bytes or decoded
-        objects.
+        """For each input `{input, ...}` with what the task answers: a `label` or `labels` with `probabilities`, or a
+        `value`. Inputs are paths, texts, encoded bytes or decoded objects.
 
         The same contract and conversions as in training. An input that cannot be read gets no answer (None) and an
         `error`.

@@ -9,6 +9,7 @@ RawLabel = str | Sequence[str] | Mapping[str, str]
 """A label as the data have it: a cell's text, the items of a list cell, or the texts of several columns by name."""
 
 DEFAULT_TASK = "classify"
+"""The task of labels of which nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class TaskSpec:
     """A kind of question, described.
 
     factory: names a `graftwork.Task` subclass. labels: what its labels are, in words ("one label per example").
-    heads: the names of heads that fit; the first is taken. metrics: the names of its figures, the primary one first.
+    heads: the names of heads that fit; the first is taken.
     reads: the view of an encoder that its head takes ("pooled").
     blank_is_label: whether a blank cell is a label (of which nothing is there) instead of a missing one.
     """
@@ -25,7 +26,6 @@ class TaskSpec:
     factory: str
     labels: str
     heads: tuple[str, ...]
-    metrics: tuple[str, ...]
     reads: str = "pooled"
     blank_is_label: bool = False
 

@@ -63,7 +63,7 @@ class Work(Registered):
 
 @check("tasks")
 def its_heads_and_metrics_are_there(work: Work) -> None:
-    if not work.spec.heads or not work.spec.metrics:
+    if not work.spec.heads or not work.task.figures:
         raise Nonconformance(f"The task '{work.name}' names no head, or no metric.", "Name at least one of each.")
     for name in work.spec.heads:
         try:
@@ -74,18 +74,12 @@ def its_heads_and_metrics_are_there(work: Work) -> None:
             ) from error
     given = work.task.metrics(work.perfect, work.known.values, work.known)
     shown = [metric.name for metric in (*work.task.figures, work.task.tie_break)]
-    for name in (*work.spec.metrics, *shown):
+    for name in shown:
         if not isinstance(given.get(name), float) or not math.isfinite(given[name]):
             raise Nonconformance(
                 f"metrics of the task '{work.name}' gives {given.get(name)} for '{name}'.",
-                "Let it give a finite float for each metric that spec, figures and tie_break name.",
+                "Let it give a finite float for each metric that figures and tie_break name.",
             )
-    if work.spec.metrics[0] != work.task.primary.name:
-        raise Nonconformance(
-            f"The task '{work.name}' states the primary metric '{work.spec.metrics[0]}' and ranks by "
-            f"'{work.task.primary.name}'.",
-            "Put the same metric first in TaskSpec.metrics and in figures.",
-        )
 
 
 @check("tasks")

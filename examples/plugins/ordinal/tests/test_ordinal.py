@@ -15,7 +15,7 @@ import graftwork as gw
 from graftwork_ordinal.head import CumulativeLinkHead
 from graftwork_ordinal.task import Ordinal, probabilities, quadratic_kappa, ranks
 
-SPEC = gw.TaskSpec("ordinal", "graftwork_ordinal.task:Ordinal", "ordered", ("cumulative-link",), ("quadratic_kappa",))
+SPEC = gw.TaskSpec("ordinal", "graftwork_ordinal.task:Ordinal", "ordered", ("cumulative-link",))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ def graftwork_tasks():
         factory="graftwork_ordinal.task:Ordinal",
         labels="ordered names or numbers, one per example",
         heads=("cumulative-link",),
-        metrics=("quadratic_kappa", "rank_error", "accuracy"),
     )
 
 
