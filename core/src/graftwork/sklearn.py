@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from graftwork.data.listing import Listing
@@ -159,7 +158,7 @@ class TransferClassifier(ClassifierMixin, _Transfer):
         return self
 
     def _fit_together(self, inputs: list[Any], labels: np.ndarray) -> TransferClassifier:
-        if type_of_target(labels) != "multilabel-indicator":
+        if not np.isin(labels, (0, 1)).all():
             raise DataError(
                 f"y has the shape {labels.shape} and holds more than 0 and 1; 0 and 1 are accepted of labels that may "
                 "be together.",

@@ -127,10 +127,10 @@ def _numbers(raw: Sequence[RawLabel]) -> tuple[tuple[str, ...], np.ndarray]:
     """The names of the values, and the values `(N, K)` float64. Raises `DataError` for what is no finite number."""
     if raw and isinstance(raw[0], Mapping):
         names = tuple(raw[0])
-        rows = [[_number(cell, f"column '{name}'") for name, cell in label.items()] for label in raw]  # pyright: ignore
+        rows = [[_number(cell, f"The column '{name}' holds") for name, cell in label.items()] for label in raw]  # pyright: ignore
     else:
         names = ("value",)
-        rows = [[_number(cell, "labels")] for cell in words_only(raw, "one number per example")]
+        rows = [[_number(cell, "The labels hold")] for cell in words_only(raw, "one number per example")]
     return names, np.array(rows, dtype=np.float64).reshape(len(raw), len(names))
 
 
@@ -139,11 +139,11 @@ def _number(cell: str, place: str) -> float:
         found = float(cell)
     except ValueError:
         raise DataError(
-            f"The {place} hold '{cell[:60]}'; numbers are accepted for regress.",
+            f"{place} '{cell[:60]}'; numbers are accepted for regress.",
             "Name a column of numbers: --label COLUMN, or say that labels are names: --task classify",
         ) from None
     if not math.isfinite(found):
-        raise DataError(f"The {place} hold '{cell}'; finite numbers are accepted.", "Mend or remove that example.")
+        raise DataError(f"{place} '{cell}'; finite numbers are accepted.", "Mend or remove that example.")
     return found
 
 
