@@ -187,7 +187,10 @@ class Settings:
             if name not in known:
                 near = get_close_matches(name, known, 1, cutoff=0)
                 raise UsageError(f"fit takes no '{name}'; the nearest that it takes is '{near[0]}'.", "See: help(fit)")
-        return cls(**{name: tuple(said) if isinstance(said, list) else said for name, said in options.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+        }
+        return cls(**given)
 
     @classmethod
     def declared(cls) -> dict[str, Setting]:
@@ -234,7 +237,7 @@ def _accepted(value: Any, kind: type, about: Setting) -> bool:
         return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
     if kind in (bool, str):
         return isinstance(value, kind)
-    return isinstance(value, int if kind is int else Real) and about.least <= value <= about.most
+    return isinstance(value, int if kind is int else Real) and about.least <= float(value) <= about.most
 
 
 class Decided(NamedTuple):
