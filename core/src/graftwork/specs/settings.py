@@ -95,7 +95,7 @@ class Settings:
     )
     weight_decay: float | None = setting(
         None,
-        "Of AdamW, on matrices; left out, the recipe's.",
+        "Of the optimizer, on matrices; left out, the recipe's.",
         applies=("steps", "pretrain"),
         least=0,
         accepts="0 or more",
@@ -187,8 +187,10 @@ class Settings:
             if name not in known:
                 near = get_close_matches(name, known, 1, cutoff=0)
                 raise UsageError(f"fit takes no '{name}'; the nearest that it takes is '{near[0]}'.", "See: help(fit)")
-        values: Any = {name: tuple(said) if isinstance(said, list) else said for name, said in options.items()}
-        return cls(**values)
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+        }
+        return cls(**given)
 
     @classmethod
     def declared(cls) -> dict[str, Setting]:
