@@ -395,7 +395,7 @@ def test_a_head_that_is_declared_convex_and_cannot_be_solved_is_a_fault_of_its_p
     from graftwork.tasks.heads import Head, LinearHead
 
     class Odd(LinearHead):
-        become = Head.become
+        load_solution = Head.load_solution
 
     with pytest.raises(gw.PluginFault, match="The head Odd is declared convex and cannot take on a solution"):
         Odd(2, 2).load_solution(torch.zeros(2, 2), torch.zeros(2))

@@ -1,7 +1,6 @@
 """MLflow's file store, in `mlflow`; no server is asked. `mlflow ui --backend-store-uri RUN/mlflow` shows it.
 
-MLflow keeps this store as it is and wants to be told that it is meant (MLFLOW_ALLOW_FILE_STORE); its others need a
-database for each run.
+MLflow keeps this store as it is and wants to be told that it is meant; its other stores are a database for each run.
 """
 
 from __future__ import annotations
@@ -16,25 +15,30 @@ from typing import Any
 
 from graftwork.training.loggers.logger import Logger, Row
 
-MEANT = "MLFLOW_ALLOW_FILE_STORE"
+EXPERIMENT = "graftwork"
+SAID = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""What MLflow's environment must say while its store is opened."""
 
 
 class MlflowLogger(Logger):
-    """One run of the experiment "graftwork": what was asked as its parameters, the numbers as its metrics."""
+    """One run of an experiment: what was asked as its parameters, the numbers as its metrics."""
 
     _client: Any = None
 
     def start(self, folder: Path, columns: Sequence[str], rows: Sequence[Row], about: Mapping[str, Any]) -> None:
-        from mlflow import MlflowClient  # pyright: ignore[reportMissingImports]
-        from mlflow.entities import Metric, Param  # pyright: ignore[reportMissingImports]
-
-        self._metric = Metric
         store = folder / "mlflow"
-        shutil.rmtree(store, ignore_errors=True)
-        with _meant():
+        with _said():
+            from mlflow import MlflowClient  # pyright: ignore[reportMissingImports]
+            from mlflow.entities import Metric, Param  # pyright: ignore[reportMissingImports]
+
+            self._metric = Metric
             client = MlflowClient(tracking_uri=store.resolve().as_uri())
+            known = client.get_experiment_by_name(EXPERIMENT)
             # A place that is relative, since the store moves with the run.
-            experiment = client.create_experiment("graftwork", artifact_location="artifacts")
+            experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT, "artifacts")
+            for old in (store / experiment).iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
             self._run = client.create_run(experiment).info.run_id
         self._client = client
         client.log_batch(self._run, params=[Param(name, str(value)) for name, value in about.items()])
@@ -52,13 +56,14 @@ class MlflowLogger(Logger):
 
 
 @contextlib.contextmanager
-def _meant() -> Iterator[None]:
-    before = os.environ.get(MEANT)
-    os.environ[MEANT] = "true"
+def _said() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in SAID}
+    os.environ.update(SAID)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[MEANT]
-        else:
-            os.environ[MEANT] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
