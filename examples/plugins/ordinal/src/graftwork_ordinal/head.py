@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from graftwork import LinearHead
 from torch import Tensor, nn
+
+from graftwork import LinearHead
 
 
 class CumulativeLinkHead(LinearHead):
