@@ -1,7 +1,7 @@
 """`fit`: from labelled data and the name of an encoder to a trained, validated and certified run.
 
-Its steps are functions of frozen values, each of which returns one: `resolve` (in `planning`), `load`, `extract` (or
-`read`, where nothing is computed before training), `encode`, `augment`, `solve` or `train_by_steps`, `evaluate`, `record`.
+Its steps are functions of frozen values, each of which returns one: `resolve` (in `planning`), `load`, `extract` or
+`read`, `encode`, `augment`, `solve` or `train_by_steps`, `evaluate`, `record`.
 """
 
 from __future__ import annotations
