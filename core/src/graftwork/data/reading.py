@@ -95,7 +95,7 @@ def data(
     source: a folder with one folder per label, a CSV, TSV, JSONL or Parquet table of texts or file paths, a `datasets`
     folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
     input, label: the columns of a table, found by themselves when plain; several label columns are labels of one
-    example (0 or 1 each, or a value each). labelled: False for data without labels. task: the task of the labels, which
+    example (0 or 1 each, or a value each). labelled: False does not require labels. task: the task of the labels, which
     decides whether a blank cell is a missing label or an empty one.
     allow_outside: paths in a table may lead outside of its folder.
     Only headers are read; an unreadable example is listed in `bad`, never dropped silently.

@@ -10,8 +10,8 @@ from graftwork.errors import DataError, UsageError
 
 
 def split(strata: Sequence[str], brought: Sequence[str] | None, val: float, seed: int) -> list[str]:
-    """ "train", "validation" or "test" for each example, as in the data; without a validation split, a fraction of each
-    stratum is held out from train.
+    """The split of each example, "train", "validation" or "test", as in the data; without a validation split, a
+    fraction of each stratum is held out from train.
 
     strata: the stratum of each example, as its task names it ("cat"). brought: the splits of the data, or None. val:
     the fraction, 0..1.

@@ -94,12 +94,12 @@ class ActivationCache:
         items = [(number, view) for view in views for number in train] + [(number, 0) for number in others]
         self._identify(items)
         missing = self._find(items)
-        wanted = {self._digests[item]: item for item in missing}
-        self.kept.hits, self.kept.misses = len(items) - len(wanted), len(wanted)
+        to_compute = {self._digests[item]: item for item in missing}
+        self.kept.hits, self.kept.misses = len(items) - len(to_compute), len(to_compute)
         if missing:
-            if why := self._too_large(list(wanted.values())):
+            if why := self._too_large(list(to_compute.values())):
                 return why
-            compute_missing(self.space, wanted, self._groups, self._compute, lambda item: False)
+            compute_missing(self.space, to_compute, self._groups, self._compute, lambda item: False)
             self._find(items)
         self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
         self.kept.error = self.space.note.get("error", self.kept.error)

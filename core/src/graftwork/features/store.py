@@ -307,7 +307,9 @@ class Store:
     # Leases.
 
     def owner(self) -> str:
-        """This store's name as an owner of leases: a file that stays locked as long as the process lives."""
+        """This store's name as an owner of leases: a file that stays locked until the leases are released or the
+        process ends.
+        """
         if self._owner is None:
             name = uuid.uuid4().hex
             handle = os.open(self._owners / name, os.O_CREAT | os.O_RDWR)

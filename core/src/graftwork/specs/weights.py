@@ -105,9 +105,9 @@ class FolderWeights(Weights):
     def obtain(self, backbone: str) -> Path:
         found = self.find()
         if found is None:
-            wanted = ", ".join(self.files).replace("|", " or ") or "its files"
+            names = ", ".join(self.files).replace("|", " or ") or "its files"
             raise WeightsUnavailable(
-                f"Backbone '{backbone}' wants {wanted}, which '{self.folder}' does not hold.", self.remedy()
+                f"Backbone '{backbone}' wants {names}, which '{self.folder}' does not hold.", self.remedy()
             )
         return found
 
@@ -198,8 +198,8 @@ class HubWeights(Weights):
         reference = self._cache / "refs" / self.revision
         commit = reference.read_text().strip() if reference.is_file() else self.revision
         snapshot = self._cache / "snapshots" / commit
-        wanted = [any((snapshot / part).exists() for part in name.split("|")) for name in self.files]
-        return snapshot if wanted and all(wanted) else None
+        present = [any((snapshot / part).exists() for part in name.split("|")) for name in self.files]
+        return snapshot if present and all(present) else None
 
     def describe(self) -> str:
         return f"{', '.join(self.files).replace('|', ' or ')} of '{self.repo}' on the Hugging Face hub"
@@ -214,10 +214,10 @@ class HubWeights(Weights):
             from huggingface_hub import list_repo_files, snapshot_download  # pyright: ignore[reportMissingImports]
 
             published = set(list_repo_files(self.repo, revision=self.revision))
-            wanted = [
+            names = [
                 next((part for part in name.split("|") if part in published), name.split("|")[0]) for name in self.files
             ]
-            snapshot_download(self.repo, revision=self.revision, allow_patterns=[*wanted, *SMALL])
+            snapshot_download(self.repo, revision=self.revision, allow_patterns=[*names, *SMALL])
         except Exception as error:  # the hub's client raises a wide family of its own and of its transport
             raise WeightsUnavailable(
                 f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}."
