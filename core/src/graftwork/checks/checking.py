@@ -1,4 +1,4 @@
-"""What is wrong with data before anything is trained on them: read once, counted, and named example by example."""
+"""Check data before anything is trained on them: each example is read once, and problems are counted and named."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from graftwork.specs.task import DEFAULT_TASK
 from graftwork.tasks.task import Task, load_task
 
 NAMED = 20
-"""How many examples (or groups of them) of a problem are named."""
+"""The most examples (or groups of them) of a problem that are named."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What `check` found: the data, their problems, and whether they fit a backbone where one was named."""
+    """The result of `check`: the data, their problems, and if a backbone was named, whether they fit it."""
 
     data: Data
     task: Task
@@ -49,7 +49,7 @@ class Checked:
 
     @cached_property
     def places(self) -> dict[int, tuple[str, str]]:
-        """The label and the split of each example that could be read, by its number in the listing; "" without."""
+        """The label and the split of each readable example, by its number in the listing; an empty string for none."""
         labels, splits = self.data.labels, self.data.splits
         return {
             number: (self.task.show(labels[i]) if labels else "", splits[i] if splits else "")
@@ -83,11 +83,12 @@ def check(
     label: str | Sequence[str] | None = None,
     allow_outside: bool = False,
 ) -> Checked:
-    """Read what `graftwork.data` takes, labelled or not, once; say what it is, what is wrong with it, and whether it
-    fits `backbone`. Nothing is trained and no weight is looked for. input, label, allow_outside: as there.
+    """Read data, labelled or not, once: describe them, find their problems, and test whether they fit `backbone`.
 
-    A mismatch is one of the problems, and kept in `mismatch`. Raises `DataError` when there is nothing to read,
-    `UnknownName` for a backbone, task or adapter that nothing brings.
+    source, input, label, allow_outside: as `graftwork.data` takes them. Nothing is trained, and no weights are needed.
+
+    A mismatch is one of the problems, and is kept in `mismatch`. Raises `DataError` if there is nothing to read,
+    `UnknownName` for a backbone, task or adapter that no plugin brings.
     """
     begun = time.perf_counter()
     asked = load_task(task)
@@ -123,7 +124,7 @@ def check(
 
 
 class _Prints:
-    """For each listed example a digest of what it holds and, where the modality can tell likeness, a signature."""
+    """For each listed example a content digest and, if the modality has a `Likeness`, a signature."""
 
     def __init__(self, listing: Listing) -> None:
         modality = listing.modality
@@ -145,7 +146,7 @@ class _Prints:
 
 
 class _Namer:
-    """What an example is called: a file by its path, a row of a table by its number and its words."""
+    """The name of an example: the path of a file, or the number and the text of a table row."""
 
     def __init__(self, raws: Raws, listing: Listing) -> None:
         self._raws, self._reader = raws, load_factory(listing.modality.reader)()
@@ -158,12 +159,12 @@ class _Namer:
 
 def _bad(data: Data) -> Iterable[Problem]:
     total = len(data) + len(data.bad)
-    said = {
+    phrases = {
         "unreadable": ("cannot be read", "They are left out of a fit (up to 5 %); mend or remove them."),
         "empty": ("are empty", "They are left out of a fit (up to 5 %); fill or remove them."),
         "unlabelled": ("have no label", "They are left out of a fit (up to 5 %); label or remove them."),
     }
-    for kind, (words, hint) in said.items():
+    for kind, (words, hint) in phrases.items():
         found = [bad for bad in data.bad if bad.kind == kind]
         if found:
             message = f"{show(len(found))} of {show(total)} {data.observed.items} {words}; the first: {found[0].reason}"
@@ -171,7 +172,7 @@ def _bad(data: Data) -> Iterable[Problem]:
 
 
 def _copies(data: Data, task: Task, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
-    """Duplicates, exact and near, the same example under two labels, and what stands in two splits."""
+    """Exact and near duplicates, the same example under two labels, and examples in two splits."""
     numbers = np.asarray(data.raws.numbers)
     exact = near_duplicates.equal(np.unique(prints.digests[numbers], return_inverse=True)[1])
     items = data.observed.items

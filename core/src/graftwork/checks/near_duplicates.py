@@ -1,7 +1,7 @@
-"""Near duplicates: examples whose signatures are alike, found without comparing each with each.
+"""Near duplicates: examples with similar signatures, found without comparing all pairs.
 
-Only those that share a slice of their signature are compared (locality-sensitive hashing; Leskovec et al., Mining of
-Massive Datasets, section 3.4), so memory is that of the signatures and time grows with the number of examples.
+Only signatures that share a slice are compared (locality-sensitive hashing; Leskovec et al., Mining of Massive
+Datasets, section 3.4), so memory is that of the signatures and time grows with the number of examples.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import numpy as np
 from graftwork.specs.readers import Likeness
 
 WHOLE = 16
-"""Up to this many that share a slice, each is compared with each; of more, each with its next ones in order."""
+"""Up to this many signatures that share a slice are all compared with each other; of more, each with the `NEXT`
+after it in order.
+"""
 NEXT = 8
 ROWS = 1 << 16
 """Pairs compared at a time."""
 
 
 def near_duplicates(signatures: Any, likeness: Likeness) -> list[list[int]]:
-    """The rows of `signatures` `(N, S)` that are alike, directly or by way of others, in groups of two or more."""
+    """Groups of two or more rows of `signatures` `(N, S)` that are similar, directly or through other rows."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -39,7 +41,7 @@ def near_duplicates(signatures: Any, likeness: Likeness) -> list[list[int]]:
 
 
 def equal(keys: Any) -> list[Any]:
-    """The positions of keys `(N,)` that occur twice or more, together for each key, the first occurring first."""
+    """The positions of equal keys `(N,)`: one group per key that occurs twice or more, by first position."""
     order = np.argsort(keys, kind="stable")
     cuts = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1
     return sorted((part for part in np.split(order, cuts) if len(part) > 1), key=lambda part: part[0])
@@ -48,7 +50,7 @@ def equal(keys: Any) -> list[Any]:
 def _candidates(unique: Any, bands: int) -> Iterator[tuple[Any, Any]]:
     slices = [_keys(part) for part in np.split(unique, bands, axis=1)]
     for band, keys in enumerate(slices):
-        # Within a slice by the next one, so that what is alike stands together.
+        # Sorted by the next slice too, so that similar signatures are neighbours.
         order = np.lexsort((slices[(band + 1) % bands], keys))
         _, starts, counts = np.unique(keys[order], return_index=True, return_counts=True)
         reach = np.where(counts <= WHOLE, counts, NEXT + 1)
@@ -62,7 +64,7 @@ def _candidates(unique: Any, bands: int) -> Iterator[tuple[Any, Any]]:
 
 
 def _keys(part: Any) -> Any:
-    """One whole number for each different row of `(N, S)`."""
+    """A whole number for each row of `(N, S)`, the same for equal rows."""
     rows = np.ascontiguousarray(part)
     whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
     return np.unique(whole, return_inverse=True)[1]

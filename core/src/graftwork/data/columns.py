@@ -1,4 +1,4 @@
-"""Which columns of a table are the input, the label and the split, and which modality reads the input."""
+"""The input, label and split columns of a table, and the modality of its input."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LABEL_NAMES = (
 )  # fmt: skip
 SPLIT_COLUMN = "split"
 TEXT_AS_BYTES = b"graftwork: text as bytes"
-"""In the metadata of a table whose text is of an encoding that is not known."""
+"""A key in the metadata of a table whose text is in an unknown encoding."""
 
 
 def list_tables(
@@ -42,9 +42,9 @@ def list_tables(
     labelled: bool | None,
     blank_is_label: bool = False,
 ) -> Listing:
-    """Choose the columns of one or more tables of like columns (keyed by split, "" for none) and list their rows.
+    """Choose the columns of one or more tables with the same columns (keyed by split, "" for none) and list their rows.
 
-    Raises `DataError` for a table without rows, or one whose columns are not plain and were not named.
+    Raises `DataError` for tables without rows, and for columns that were not named and are not plain.
     """
     known = known_splits(tables, name)
     notes = [
@@ -59,7 +59,7 @@ def list_tables(
 
 
 def known_splits(splits: Iterable[str], name: str) -> list[str]:
-    """Those that are used; "" is none. Raises `DataError` where there are some and none of them is."""
+    """The splits that are used; "" is none. Raises `DataError` if there are splits and none is used."""
     splits = list(splits)
     known = [split for split in splits if split == "" or split.lower() in SPLITS]
     if splits and not known:
@@ -75,8 +75,11 @@ def no_rows(name: str) -> DataError:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are used of tables alike, by name. place: where the inputs stand, in words. labels: none, the
-    one whose cells are the labels, or several, whose cells together are."""
+    """The columns in use, by name, for all tables of a source.
+
+    place: the input column in words. labels: none, the column with the labels, or several columns whose cells together
+    are the label.
+    """
 
     input: str
     labels: tuple[str, ...]
@@ -86,9 +89,12 @@ class Columns:
 
     @classmethod
     def of(cls, table: pa.Table, name: str, asked: str | None, labels: Sequence[str], labelled: bool | None) -> Columns:
-        """asked, labels: columns that the user named. labelled: whether a label is asked for; None takes a plain one.
+        """Choose the columns of a table.
 
-        Raises `DataError` where a column is not plain, `UsageError` where one that was named is not there.
+        asked, labels: the input and label columns that the user named. labelled: whether a label is required; None
+        takes one that is plain.
+
+        Raises `DataError` if a column is not plain, `UsageError` if a named one does not exist.
         """
         columns = table.column_names
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
@@ -113,8 +119,10 @@ class Columns:
         notes: tuple[str, ...],
         blank_is_label: bool = False,
     ) -> Listing:
-        """The rows of tables that have these columns, keyed by split; base, path_guard: see `Listing`. blank_is_label:
-        whether a blank cell is a label."""
+        """The rows of tables with these columns, keyed by split.
+
+        base, path_guard: see `Listing`. blank_is_label: whether a blank cell is a label.
+        """
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
         if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
             inputs = [_text(cell) for cell in inputs]
@@ -143,7 +151,7 @@ class Columns:
 
 
 class Column(Sequence[Any]):
-    """The cells of a column, of one or more tables in turn, each made a Python object when it is asked for."""
+    """The cells of a column, over one or more tables in turn; each becomes a Python object when it is read."""
 
     def __init__(self, parts: Sequence[pa.ChunkedArray]) -> None:
         self._chunks = [chunk for part in parts for chunk in part.chunks]
@@ -252,7 +260,9 @@ def _text(cell: Any) -> str | None:
 
 
 def _labels(table: pa.Table, columns: Sequence[str], blank_is_label: bool) -> list[RawLabel | None]:
-    """The label of each row, None where it has none: of one column its cells, of several theirs by name."""
+    """The label of each row, None if it has none: a cell of one label column, or the cells of several by column
+    name.
+    """
     if len(columns) == 1:
         return _label_cells(table, columns[0], blank_is_label)
     cells = [_label_cells(table, column, blank_is_label) for column in columns]
@@ -279,7 +289,7 @@ def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[Raw
         )
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
-    # One object for each label, however many rows have it.
+    # One object per distinct label saves memory.
     found: list[RawLabel | None] = []
     for chunk in values.chunks:
         words = [_text(value) for value in chunk.dictionary.to_pylist()]

@@ -1,4 +1,4 @@
-"""Class folders: one folder per label, with or without train, validation and test above."""
+"""Folders of files: one folder per label, optionally below train, validation and test."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from graftwork.errors import DataError
 
 
 def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:
-    """List the files below the folder of each label in `root`, sorted by name; hidden files are passed over.
+    """List the files below the folder of each label in `root`, sorted by name; hidden files are skipped.
 
-    Without `labelled`, a folder that holds files and no class folders is listed without labels.
+    labelled: if false or None, a folder that holds files and no label folders is listed without labels.
 
-    Raises `DataError` for an empty folder, or one without class folders.
+    Raises `DataError` for an empty folder, or for one without label folders.
     """
     tops = _folders(root)
     split_tops = [top for top in tops if top.name.lower() in SPLITS]
@@ -45,7 +45,7 @@ def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:
 
 
 def files_below(path: Path) -> list[Path]:
-    """The files at any depth below a folder, sorted, hidden ones left out; of anything else, the path itself."""
+    """The files at any depth below a folder, sorted, without hidden ones; `[path]` if it is not a folder."""
     if not path.is_dir():
         return [path]
     found = (file for file in sorted(path.rglob("*")) if file.is_file())

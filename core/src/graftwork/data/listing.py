@@ -1,4 +1,4 @@
-"""What a data source lists before anything is read: inputs, labels and splits, and which modality reads them."""
+"""A listing of a data source before anything is read: inputs, labels and splits, and the modality of the inputs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-"""The names that splits go by, and what each means."""
+"""The accepted names of splits, and the split that each stands for."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits where the source has them.
+    """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits if the source has them.
 
-    base: the folder that relative paths start from. notes: what a user should know of what is not listed. rows: whether
-    the inputs are the rows of a table. begin: the number of the first of them, where others came before. path_guard:
-    where paths among the inputs may lead; None where it is the user who named them.
+    base: the folder that relative paths start from. notes: warnings about what is not listed. rows: whether the inputs
+    are rows of a table. begin: the number of the first input, if others came before (chunks). path_guard: where paths
+    among the inputs may lead; None if the user named them.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Listing:
 
 
 def fold_label(label: str) -> str:
-    """What is the same for labels that differ only by case or blanks."""
+    """The label with case and blanks folded: equal for labels that differ only by them."""
     return " ".join(label.split()).casefold()
 
 
 def readable(words: str | bytes) -> str:
-    """Words that can be shown: bytes, also those kept in a string (PEP 383), that are not UTF-8 as Windows-1252."""
+    """Text that can be shown: bytes, also those kept in a string (PEP 383), are read as Windows-1252 if not UTF-8."""
     stored = words if isinstance(words, bytes) else words.encode("utf-8", "surrogateescape")
     try:
         return stored.decode()
@@ -72,7 +72,7 @@ def by_extension() -> dict[str, Modality]:
 def modality_of_files(names: Iterable[str], place: str) -> Modality:
     """The modality that reads most of the files.
 
-    Raises `DataError` when no installed plugin reads any of them.
+    Raises `DataError` if no installed plugin reads any of them.
     """
     known = by_extension()
     suffixes = Counter(Path(name).suffix.lower() for name in names)

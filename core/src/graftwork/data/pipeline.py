@@ -1,4 +1,4 @@
-"""From an example as it was given to the values that an encoder's `prepare` takes: read, converted, adapted."""
+"""From an example as given to the values that an encoder's `prepare` takes: read, converted, adapted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graftwork.specs.readers import Raw, Reader, Window
 
 
 class _Conversion(NamedTuple):
-    """What turns a value of a fact into another; identity: what names it and the code that does it."""
+    """A function that converts one value of a fact to another. identity: names it and the digest of its code."""
 
     convert: Callable[..., Any]
     to: Value
@@ -28,7 +28,7 @@ class _Conversion(NamedTuple):
 
 
 class Pipeline:
-    """Reads one example and applies the conversions that were agreed on, as far as it needs them."""
+    """Reads one example and applies the agreed conversions that it needs."""
 
     def __init__(self, contract: InputContract, agreement: Agreement, modality: Modality) -> None:
         self.reader: Reader = load_factory(modality.reader)()
@@ -44,9 +44,9 @@ class Pipeline:
             self._adapts = f"{agreement.adapter} {made_by(chosen.factory)}"
             self._after = Pipeline(contract, agreement.then, find_modality(chosen.target))
             contract = chosen.contract
-        # In the order that the modality declares, which no contract and no plugin can change.
+        # The modality's order, so that no contract and no plugin can change it.
         order = {fact.name: place for place, fact in enumerate(modality.facts)}
-        demanded = [(fact, wanted) for fact, wanted in contract.facts.items() if wanted.demands]
+        demanded = [(fact, requirement) for fact, requirement in contract.facts.items() if requirement.demands]
         self._facts = sorted(demanded, key=lambda item: order.get(item[0], len(order)))
         self._left_out = {(item.fact, item.seen): item for item in agreement.left_out}
         self._steps: dict[tuple[str, Value], _Conversion] = {}
@@ -56,22 +56,22 @@ class Pipeline:
             self._steps[key] = _Conversion(load_factory(spec.factory), step.to, spec.splits, words.encode())
 
     def identity(self, raw: Raw) -> bytes:
-        """A digest of the example as it was given and of what is done to it on the way to `prepare`.
+        """A digest of the raw example and of its conversions on the way to `prepare`. Cache key.
 
         Raises `Unreadable`.
         """
         sha = hashlib.blake2b(self.reader.identity_digest(raw), digest_size=16)
         if self._steps:
             facts = self.reader.facts(raw)
-            for fact, wanted in self._facts:
+            for fact, requirement in self._facts:
                 step = self._steps.get((fact, facts[fact]))
-                if step is not None and not wanted.allows(facts[fact]):
+                if step is not None and not requirement.allows(facts[fact]):
                     sha.update(step.identity)
         return sha.digest()
 
     @property
     def about(self) -> dict[str, Any]:
-        """What decides the result besides the example and what `identity` tells, as JSON can say it."""
+        """What decides the result besides the example and `identity`, as JSON values."""
         found: dict[str, Any] = {"reader": made_by(self._reads)}
         if self._after is not None:
             steps = sorted(step.identity.hex() for step in self._after._steps.values())
@@ -79,28 +79,28 @@ class Pipeline:
         return found
 
     def memory(self, value: Any) -> int:
-        """The bytes that a value takes which came out of this."""
+        """The memory that a value returned by this pipeline takes, in bytes."""
         return self._after.memory(value) if self._after else self.reader.memory(value)
 
     def refused(self, raw: Raw) -> str:
-        """Why an example was agreed to be left out, by its facts alone: a sentence, empty for one that was not."""
+        """Why the agreement leaves an example out, by its facts alone: a sentence; empty if it does not."""
         facts = self.reader.facts(raw)
-        for fact, wanted in self._facts:
+        for fact, requirement in self._facts:
             item = self._left_out.get((fact, facts[fact]))
-            if item is not None and not wanted.allows(facts[fact]):
+            if item is not None and not requirement.allows(facts[fact]):
                 return replace(item, example=self.reader.show(raw)).sentence
         return ""
 
     def __call__(self, raw: Raw) -> list[Window]:
-        """The values that `prepare` takes: one, or the windows of one that is too long to be read at once.
+        """The values for `prepare`: one, or the windows of one that is too long to be read at once.
 
-        Raises `Unreadable`, also for an example that was agreed to be left out or changed since.
+        Raises `Unreadable`, also for an example that the agreement leaves out, or that has changed since.
         """
         facts, value = self.reader.read(raw)
         windows = [Window(value, 1.0)]
-        for fact, wanted in self._facts:
+        for fact, requirement in self._facts:
             seen = facts[fact]
-            if wanted.allows(seen):
+            if requirement.allows(seen):
                 continue
             if (fact, seen) in self._left_out:
                 raise Unreadable(replace(self._left_out[fact, seen], example=self.reader.show(raw)).sentence)
@@ -109,10 +109,10 @@ class Pipeline:
             convert, to, splits, _ = self._steps[fact, seen]
             made = [(convert(window.value, seen, to), window.weight) for window in windows]
             if splits:
-                windows = [Window(part.value, part.weight * share) for parts, share in made for part in parts]
+                windows = [Window(part.value, part.weight * weight) for parts, weight in made for part in parts]
             else:
-                windows = [Window(value, share) for value, share in made]
+                windows = [Window(value, weight) for value, weight in made]
         if self._adapter is None or self._after is None:
             return windows
         adapted = [(self._after(Raw(raw.name, value=self._adapter(w.value))), w.weight) for w in windows]
-        return [Window(part.value, part.weight * share) for parts, share in adapted for part in parts]
+        return [Window(part.value, part.weight * weight) for parts, weight in adapted for part in parts]

@@ -1,4 +1,4 @@
-"""Labelled data as the rest sees it: what they are, which examples can be used, and which cannot and why."""
+"""Labelled data for the rest of the program: what they are, which examples can be used, and which cannot and why."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from graftwork.specs.readers import Raw, Reader
 from graftwork.specs.task import DEFAULT_TASK, RawLabel
 
 MOST_BAD = 0.05
-"""The part of the data that may be left out as unreadable before a fit is refused."""
+"""The fraction of the data that may be left out as unreadable before a fit is refused."""
 
 CHUNK = 64
-"""How many examples a thread reads at a time."""
+"""The number of examples that a thread reads at a time."""
 
 
 @dataclass(frozen=True)
 class Bad:
-    """An example that cannot be used, why, in one sentence, and its kind: "unreadable", "empty" or "unlabelled"."""
+    """An example that cannot be used: the reason as a sentence, and its kind, "unreadable", "empty" or "unlabelled"."""
 
     name: str
     reason: str
@@ -42,9 +42,9 @@ class Bad:
 class Data:
     """Labelled (or unlabelled) data whose headers have been read.
 
-    raws, labels and splits run in step; labels or splits are None where the source has none.
-    observed: what the readable examples are. bad: those that cannot be read, left out of `raws`.
-    notes: what else of the source is not here, a sentence each.
+    raws, labels and splits run in step; labels or splits are None if the source has none.
+    observed: the facts of the readable examples. bad: the examples that cannot be used, left out of `raws`.
+    notes: sentences about anything else of the source that is not here.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Data:
         return len(self.raws)
 
     def only(self, split: str) -> Data:
-        """The examples of a split; all of them where the data bring none of it."""
+        """The examples of a split; all of them if the data have none of that split."""
         chosen = [i for i, word in enumerate(self.splits or ()) if word == split]
         if not chosen:
             return self
@@ -69,15 +69,15 @@ class Data:
         return replace(self, raws=self.raws.at(numbers), labels=labels, splits=[split] * len(chosen))
 
     max_left_out: ClassVar[float] = MOST_BAD
-    """The part of `head` that may not fit an encoder."""
+    """The fraction of `head` that may not fit an encoder."""
 
     @property
     def head(self) -> Data:
-        """What of the data is looked at before the rest, which for data at hand is all."""
+        """The data that are looked at first: here all of them. A stream has its first chunk."""
         return self
 
     def chunks(self) -> Iterator[Data]:
-        """The data in parts that follow each other: one."""
+        """Yield the data in chunks: here a single one."""
         yield self
 
 
@@ -90,16 +90,17 @@ def data(
     task: str = DEFAULT_TASK,
     allow_outside: bool = False,
 ) -> Data:
-    """Read what `source` is: a folder with one per label, a CSV, TSV, JSONL or Parquet table of texts or file paths, a
-    `datasets` folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
+    """Read labelled data.
 
+    source: a folder with one folder per label, a CSV, TSV, JSONL or Parquet table of texts or file paths, a `datasets`
+    folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
     input, label: the columns of a table, found by themselves when plain; several label columns are labels of one
-    example (0 or 1 each, or a value each). labelled=False does not ask for a label. task: what labels are for, by which
-    a blank cell is a missing label or one of which nothing is there.
-    allow_outside: paths that stand in a table may lead outside of its folder.
-    Only headers are read; an unreadable example is listed in `bad`, never dropped in silence.
+    example (0 or 1 each, or a value each). labelled: False does not require labels. task: the task of the labels, which
+    decides whether a blank cell is a missing label or an empty one.
+    allow_outside: paths in a table may lead outside of its folder.
+    Only headers are read; an unreadable example is listed in `bad`, never dropped silently.
 
-    Raises `DataError` when there is nothing to use or a path leads outside, `UsageError` for a column that does not
+    Raises `DataError` if there is nothing to use or a path leads outside, `UsageError` for a column that does not
     exist.
     """
     return observe(list_source(source, input, label, labelled, task=task, allow_outside=allow_outside))
@@ -114,7 +115,7 @@ def list_source(
     task: str = DEFAULT_TASK,
     allow_outside: bool = False,
 ) -> Listing:
-    """What `source` holds, nothing of it read yet; labelled=None takes labels where they are plain."""
+    """List what `source` holds, without reading any example. labelled=None takes labels if they are plain."""
     from graftwork.data import folders, sources
     from graftwork.data.columns import list_tables
 
@@ -129,23 +130,23 @@ def list_source(
 
 
 def named(columns: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The columns that a user named: none, one, or several."""
+    """The columns that a user named, as a tuple: none, one, or several."""
     if columns is None:
         return ()
     return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
 def check_no_columns(folder: Path, *columns: str | None) -> None:
-    """Raises `UsageError` where columns of a folder of files are named."""
+    """Raises `UsageError` if columns are named for a folder of files."""
     if any(columns):
         raise UsageError(f"'{folder}' is a folder of files, which has no columns.", "Leave out --input and --label.")
 
 
 class Raws(Sequence[Raw]):
-    """The examples of a listing, each made when it is asked for, so that a large table costs no object per row.
+    """The examples of a listing, each made on demand, so that a large table costs no object per row.
 
-    numbers: where each of them stands in the listing; begin: how many came before that. path_guard: where paths among
-    the inputs may lead, see `Listing`; asked each time that one becomes a file.
+    numbers: the place of each in the listing. begin: how many examples came before the listing. path_guard: where paths
+    among the inputs may lead, see `Listing`; checked each time that an input becomes a file.
     """
 
     def __init__(
@@ -168,14 +169,14 @@ class Raws(Sequence[Raw]):
 
     @classmethod
     def of(cls, listing: Listing, numbers: Sequence[int] | None = None) -> Raws:
-        """What is listed, or what of it stands at these places."""
+        """The examples of a listing, or those at the places `numbers` in it."""
         return cls(listing.inputs, listing.modality, listing.base, numbers, listing.begin, listing.path_guard)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def at(self, numbers: Sequence[int]) -> Raws:
-        """Those that stand at these places of the listing."""
+        """The examples at these places of the listing."""
         return Raws(self._inputs, self._modality, self._base, numbers, self._begin, self._path_guard)
 
     @overload
@@ -190,12 +191,13 @@ class Raws(Sequence[Raw]):
 
 
 def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *, chunk: bool = False) -> Data:
-    """Read the facts of every example that is listed.
+    """Read the facts of every listed example.
 
-    also: called in the reading thread with the number in the listing of each example whose facts were read; what it
-    raises as `Unreadable` counts as if the facts had. chunk: the listing is one of many, and may hold nothing of use.
+    also: called in the reading thread with the number in the listing of each example whose facts were read, and the
+    example; an `Unreadable` that it raises counts as if the facts were unreadable. chunk: the listing is one of many,
+    and may hold nothing usable.
 
-    Raises `DataError` where nothing can be used.
+    Raises `DataError` if nothing can be used.
     """
     reader: Reader = load_factory(listing.modality.reader)()
     raws = Raws.of(listing)
@@ -219,7 +221,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
 
     def usable() -> Iterator[tuple[str, Mapping[str, Value]]]:
         chunks = (range(start, min(start + CHUNK, len(raws))) for start in range(0, len(raws), CHUNK))
-        # Files are waited for in threads; what is in memory already would only wait for its turn there.
+        # Threads help to wait for files; with values in memory they would only compete for the interpreter.
         run = map if listing.modality.inline and listing.rows else prefetch_map
         found = (item for chunk in run(lambda numbers: [one(n) for n in numbers], chunks) for item in chunk)
         for number, item in enumerate(found if chunk else track(found, "Reading", len(raws))):
@@ -249,15 +251,15 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
 
 
 def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: PathGuard | None) -> Raw:
-    """Name an input as it was given: a path, a text, encoded bytes (as `datasets` keeps them), or an object.
+    """Make an example of an input as given: a path, a text, encoded bytes (as `datasets` keeps them), or an object.
 
-    Raises `DataError` for a path that leads outside of where it may.
+    Raises `DataError` for a path that leads outside of the allowed folders.
     """
 
-    def file(said: str) -> Path:
-        path = base / os.path.expanduser(said)  # noqa: PTH111  pathlib's raises for a user that is not known
+    def file(given: str) -> Path:
+        path = base / os.path.expanduser(given)  # noqa: PTH111  pathlib's raises for an unknown user
         if path_guard is not None:
-            path_guard.check(path, f"Row {number + 1}", said)
+            path_guard.check(path, f"Row {number + 1}", given)
         return path
 
     if isinstance(item, Raw):
@@ -278,7 +280,7 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
 
 
 def read_facts(reader: Reader, raw: Raw) -> Mapping[str, Value] | Bad:
-    """The facts of an example, or why it cannot be read."""
+    """The facts of an example, or a `Bad` if it cannot be read."""
     try:
         if raw.path is None and raw.value is None:
             raise Empty(f"'{raw.name}' is empty.")
@@ -292,7 +294,7 @@ def _bad(reader: Reader, raw: Raw, error: Unreadable) -> Bad:
 
 
 def files_among(inputs: Iterable[Any], modality: Modality) -> list[Any]:
-    """The inputs, with a string that names an existing file of an inline modality taken as that file, not as a text."""
+    """The inputs; a string that names an existing file of an inline modality becomes a path instead of a text."""
     return [Path(item) if isinstance(item, str) and _names_file(item, modality) else item for item in inputs]
 
 
@@ -302,11 +304,12 @@ def _names_file(item: str, modality: Modality) -> bool:
 
 
 def allow_bad(bad: Sequence[Bad], total: int, on_bad: str, agreement: Agreement | None = None) -> tuple[str, ...]:
-    """Warnings that name what is left out. `on_bad` is "skip" (up to 5 % of `total`) or "error".
+    """Warnings that name the examples left out.
 
-    agreement: counts, before any is read, the examples that it leaves out.
+    on_bad: "skip" allows up to 5 % of `total`, "error" none. agreement: adds the examples that it leaves out, before
+    any is read.
 
-    Raises `DataError` when there are more, or any with "error".
+    Raises `DataError` if more are left out, `UsageError` for another `on_bad`.
     """
     if on_bad not in ("skip", "error"):
         raise UsageError(f"--on-bad {on_bad} is not known; skip and error are.", "Write: --on-bad skip")

@@ -1,4 +1,4 @@
-"""What a data source is: class folders, or tables in a file, in a `datasets` folder, on the hub, or at hand.
+"""Opening a data source: a folder of files, or tables in a file, in a `datasets` folder, on the hub, or in memory.
 
 Nothing is read before it is asked for.
 """
@@ -20,22 +20,25 @@ from graftwork.specs.weights import hub_unreachable, offline
 
 
 class Tables(ABC):
-    """Tables of like columns, one for each split. base: the folder that relative paths in them start from; path_guard:
-    where any path in them may lead, None for anywhere."""
+    """Tables with the same columns, one for each split.
+
+    base: the folder that relative paths in them start from. path_guard: where paths in them may lead; None for
+    anywhere.
+    """
 
     name: str
     base: Path
     path_guard: PathGuard | None
     splits: tuple[str, ...] = ("",)
-    """Their names; the empty one where the table is not divided."""
+    """The names of the splits; the empty name if the table has none."""
 
     @abstractmethod
     def whole(self) -> dict[str, pa.Table]:
-        """Each of them, undecoded, by split."""
+        """The whole table of each split, undecoded."""
 
     @abstractmethod
     def pieces(self, split: str) -> Iterator[pa.Table]:
-        """The rows of one of them, some at a time."""
+        """Yield the rows of one split, some at a time."""
 
 
 class File(Tables):
@@ -50,7 +53,7 @@ class File(Tables):
 
 
 class DataSet(Tables):
-    """What `datasets` has loaded: one set or one for each split, at hand (`Dataset`) or not (`IterableDataset`)."""
+    """A loaded `datasets` object: one set, or one per split, each a `Dataset` or an `IterableDataset`."""
 
     def __init__(self, loaded: Any, name: str, base: Path = Path(), path_guard: PathGuard | None = None) -> None:
         parts = loaded if isinstance(loaded, Mapping) else {"": loaded}
@@ -80,10 +83,12 @@ class DataSet(Tables):
 
 
 def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
-    """The tables that `source` names or is; of a folder that is no table its path. streaming: reads no more of a set on
-    the hub than is asked for. allow_outside: paths in files may lead anywhere; those in an object always may.
+    """The tables that `source` names or is; for a folder that is not a saved data set, its path.
 
-    Raises `DataError` for what is not there, or neither a table nor a folder.
+    streaming: fetch no more of a set on the hub than is read. allow_outside: paths in files may lead anywhere; those in
+    an object always may.
+
+    Raises `DataError` if nothing is there, or it is neither a table nor a folder.
     """
     if hasattr(source, "with_format"):
         return DataSet(source, "the data set")
@@ -115,7 +120,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
 
 
 def _saved(path: Path, path_guard: PathGuard | None) -> DataSet:
-    """A `datasets` folder, whose JSON files name those that hold its rows."""
+    """A `datasets` folder. Its JSON files name the files that hold its rows, so these paths are guarded too."""
     loaded = _loaded(str(path), hub=False)
     parts = loaded.values() if isinstance(loaded, Mapping) else [loaded]
     if path_guard is not None:
@@ -125,12 +130,12 @@ def _saved(path: Path, path_guard: PathGuard | None) -> DataSet:
 
 
 def _kept() -> tuple[Path, ...]:
-    """Where `datasets` keeps what it fetched from the hub."""
+    """The folders in which `datasets` keeps what it fetched from the hub."""
     from datasets import config
     from huggingface_hub import constants
 
-    found = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
-    return tuple(Path(folder) for folder in (*found, constants.HF_HUB_CACHE))
+    folders = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
+    return tuple(Path(folder) for folder in (*folders, constants.HF_HUB_CACHE))
 
 
 def _loaded(source: str, *, hub: bool, streaming: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""Which examples are trained on, validated with and tested with: the same for the same seed."""
+"""The split of each example, train, validation or test: always the same for the same seed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from graftwork.errors import DataError, UsageError
 
 
 def split(strata: Sequence[str], brought: Sequence[str] | None, val: float, seed: int) -> list[str]:
-    """For each example "train", "validation" or "test": as the data bring it, else a part of each stratum is held out.
+    """The split of each example, "train", "validation" or "test", as in the data; without a validation split, a
+    fraction of each stratum is held out from train.
 
-    strata: for each example what it is held out alike with, as its task says ("cat").
+    strata: the stratum of each example, as its task names it ("cat"). brought: the splits of the data, or None. val:
+    the fraction, 0..1.
 
-    Raises `DataError` where there is nothing to train on.
+    Raises `DataError` if there is nothing to train on.
     """
     splits = list(brought or ["train"] * len(strata))
     if "train" not in splits:
@@ -32,10 +34,10 @@ def split(strata: Sequence[str], brought: Sequence[str] | None, val: float, seed
 
 
 def stratified(strata: Sequence[str], fraction: float, seed: int) -> list[bool]:
-    """For each example whether it is held out: `fraction` of every stratum, at least one where it has two or more.
+    """Whether each example is held out: `fraction` of every stratum, at least one if it has two or more.
 
     A stratum with a single example is never held out. Raises `UsageError` for a fraction outside 0..1 and `DataError`
-    when no stratum has two examples.
+    if no stratum has two examples.
     """
     check_fraction(fraction)
     places: dict[str, list[int]] = {}
@@ -57,7 +59,7 @@ def stratified(strata: Sequence[str], fraction: float, seed: int) -> list[bool]:
 
 
 def check_fraction(fraction: float) -> None:
-    """Raises `UsageError` for one that holds out none or all."""
+    """Raises `UsageError` for a fraction that holds out no example or all."""
     if not 0 < fraction < 1:
         raise UsageError(
             f"--val {fraction:g} is not a part of the data; it is more than 0 and less than 1.", "Write: --val 0.2"
@@ -65,7 +67,7 @@ def check_fraction(fraction: float) -> None:
 
 
 def labelled(labels: Sequence[Any] | None) -> Sequence[Any]:
-    """The labels. Raises `DataError` where there are none."""
+    """The labels. Raises `DataError` if there are none."""
     if labels is None:
         raise DataError(
             "The data have no labels, so there is nothing to learn.",
@@ -75,9 +77,9 @@ def labelled(labels: Sequence[Any] | None) -> Sequence[Any]:
 
 
 def parts(kept: Sequence[int], splits: Sequence[str]) -> dict[str, list[int]]:
-    """The numbers of the examples that are kept of each split.
+    """The numbers of the usable examples (`kept`) of each split.
 
-    Raises `DataError` where nothing is left to train on, or to check with.
+    Raises `DataError` if no example is left in train or in validation.
     """
     found = {name: [i for i in kept if splits[i] == name] for name in ("train", "validation", "test")}
     if not found["train"] or not found["validation"]:

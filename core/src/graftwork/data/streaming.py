@@ -1,4 +1,4 @@
-"""Data that are read once from front to end, in chunks, and never at hand as a whole."""
+"""Data that are read once from front to end, in chunks, and are never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from graftwork.specs.modality import Modality
 from graftwork.specs.task import DEFAULT_TASK
 
 MOST_ROWS, MOST_BYTES = 4096, 64 * 2**20
-"""A chunk is read to its end when it has as many rows, or as many bytes."""
+"""A chunk ends when it has this many rows, or this many bytes."""
 
 
 class Stream:
-    """Data in chunks that are read when they are asked for, the next one beside the work on the last.
+    """Data in chunks that are read on demand; the next one is read while the last one is worked on.
 
-    head: the first chunk. Iterating anew reads anew.
+    head: the first chunk. Each call of `chunks` reads from the start.
     """
 
     max_left_out: ClassVar[float] = 0.5
-    """The part of `head` that may not fit an encoder; of the whole it is as of data at hand, and known at the end."""
+    """The fraction of `head` that may not fit an encoder. For the whole, the limit is that of `Data`, checked at the
+    end.
+    """
 
     def __init__(self, name: str, listings: Callable[[], Iterator[Listing]]) -> None:
         self.name = name
@@ -45,7 +47,7 @@ class Stream:
         return self.head.modality
 
     def chunks(self) -> Iterator[Data]:
-        """Each chunk, its headers read; one may hold nothing that can be used."""
+        """Yield each chunk, its headers read; a chunk may hold no usable example."""
 
         def observed() -> Iterator[Data]:
             begin = 0
@@ -65,11 +67,12 @@ def stream(
     task: str = DEFAULT_TASK,
     allow_outside: bool = False,
 ) -> Stream:
-    """Data that need not fit in memory or on the disk, in chunks: of what `graftwork.data` takes, or a
-    `datasets.IterableDataset`. Sets on the hub are fetched as they are read.
+    """Data that need not fit in memory or on the disk, in chunks. Sets on the hub are fetched as they are read.
 
-    input, label, labelled, task, allow_outside: as `graftwork.data` takes them; the columns are settled by the first
-    rows. Raises `DataError` when there is nothing to use, `UsageError` for a column that does not exist.
+    source: as `graftwork.data` takes it, or a `datasets.IterableDataset`.
+    input, label, labelled, task, allow_outside: as `graftwork.data` takes them; the first rows decide the columns.
+
+    Raises `DataError` if there is nothing to use, `UsageError` for a column that does not exist.
     """
     labels, blank_is_label = named(label), registry.task(task).blank_is_label
     found = open_source(source, streaming=True, allow_outside=allow_outside)

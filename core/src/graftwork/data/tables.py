@@ -1,6 +1,6 @@
-"""Table files: CSV, TSV, JSONL and Parquet, whole or some rows at a time.
+"""Table files: CSV, TSV, JSONL and Parquet, read whole or a few rows at a time.
 
-Everything becomes an Arrow table, the form that `datasets` itself keeps; nothing is decoded here.
+Each becomes an Arrow table, the form that `datasets` itself keeps; nothing is decoded here.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from graftwork.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 PIECE = 256
-"""Rows that are read together of a table that is not read whole."""
+"""Rows read at a time from a table that is not read whole."""
 
 
 def read_table(path: Path) -> pa.Table:
     """Read one file; every CSV cell stays text as written ("NA" and "007" too).
 
-    Raises `DataError` with the reader's reason for a file that is not what its ending says.
+    Raises `DataError` with the reader's reason for a file that is not in the format of its ending.
     """
     with _refusing(path):
         match path.suffix.lower():
@@ -43,7 +43,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def read_pieces(path: Path) -> Iterator[pa.Table]:
-    """The rows of one file, some at a time, as `read_table` reads them. Raises `DataError` as that does."""
+    """Yield the rows of one file, some at a time, as `read_table` reads them. Raises `DataError` as that does."""
     with _refusing(path):
         match path.suffix.lower():
             case ".csv" | ".tsv":
@@ -63,7 +63,7 @@ def read_pieces(path: Path) -> Iterator[pa.Table]:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn what readers raise into `DataError`."""
+    """Turn the errors of readers into `DataError`."""
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as error:
@@ -79,12 +79,14 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _checked(table: pa.Table) -> pa.Table:
-    table.validate(full=True)  # the reader takes bytes that are no UTF-8 as they come
+    table.validate(full=True)  # the reader itself accepts bytes that are not UTF-8
     return table
 
 
 def _read_csv(path: Path) -> pa.Table:
-    """Cells as text; as bytes where the file is not UTF-8, so that each of them is read, and counted, as what it is."""
+    """Cells as text, or as bytes if the file is not UTF-8, so that each cell can be read, and counted, in its own
+    encoding.
+    """
     import pyarrow.csv as pc_csv
 
     source, options = _csv(path)
@@ -108,7 +110,7 @@ def _read_csv_pieces(path: Path) -> Iterator[pa.Table]:
 
 
 def _csv(path: Path) -> tuple[Callable[[], Any], Callable[[pa.DataType], dict[str, Any]]]:
-    """What pyarrow reads a file from, and its options for cells of a type."""
+    """A source for pyarrow to read a file from, and its options for cells of a type."""
     import pyarrow.csv as pc_csv
 
     source, start = _bytes_of(path)
@@ -123,7 +125,7 @@ def _csv(path: Path) -> tuple[Callable[[], Any], Callable[[pa.DataType], dict[st
 
 
 def _bytes_of(path: Path) -> tuple[Callable[[], Any], str]:
-    """What pyarrow reads the file from, and its first text; UTF-16, which says so in its first bytes, is recoded."""
+    """A source for pyarrow to read the file from, and its first text; UTF-16 with a byte order mark is recoded."""
     with path.open("rb") as file:
         head = file.read(65536)
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):

@@ -1,7 +1,8 @@
-"""The states of examples after the stages that never train, computed once and kept in the feature store.
+"""The activation cache: states of examples after the stages that never train, computed once and kept in the feature
+store.
 
-They are kept in half precision, without padding. With augmentation each example is kept in so many views, that is,
-changed by chance so many times; epochs go through them in turn.
+States are kept in half precision, without padding. With cached augmentations each example has several views, its
+augmented versions, and epochs take them in turn.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ from graftwork.runtime.progress import track
 
 KINDS = {torch.float16: 0, torch.bfloat16: 1}
 SPARE = 10**9
-"""Bytes of the disk that are left free."""
+"""Bytes of disk space to leave free."""
 
 Run = Callable[[Batch], State]
 Item = tuple[int, int]
-"""The number of an example, and its view: 0 as it is, 1 and up changed by chance."""
+"""The number of an example, and its view: 0 unchanged, 1 and up augmented."""
 
 
 @dataclass
 class Kept:
-    """How states were kept: bytes, how many were found and computed, and the greatest error of a number that half
-    precision made, as a part of the root mean square of its state."""
+    """What the cache holds: bytes, numbers of states found and computed, and the largest error from half precision,
+    as a fraction of the root mean square of its state.
+    """
 
     bytes: int = 0
     hits: int = 0
@@ -48,10 +50,12 @@ class Kept:
 
 @dataclass
 class ActivationCache:
-    """States before stage `begin`, or after the last stage where it is the count of them. run: computes them of a
-    prepared batch; precision: in what. what: a word for the states where these are others.
+    """States before stage `begin`; after the last stage if `begin` is the number of stages.
 
-    `precompute` raises `StoreError` where the store cannot be written.
+    run: computes the states of a prepared batch. precision: that of `run`. what: a name for other states, part of the
+    cache key.
+
+    `precompute` raises `StoreError` if the store cannot be written.
     """
 
     cache: Cache
@@ -83,25 +87,26 @@ class ActivationCache:
         return [*self.examples.backbone.spec.stages, "the end"][self.begin]
 
     def precompute(self, train: Sequence[int], others: Sequence[int]) -> str:
-        """Have the states of these examples, those to train on in every view. Returns the empty string, or why they are
-        not kept: a sentence."""
+        """Compute and keep the missing states of these examples, those in `train` in every view. Returns an empty
+        string, or a sentence that says why they are not kept.
+        """
         views = range(1, self.views.count + 1) if self.views else range(1)
         items = [(number, view) for view in views for number in train] + [(number, 0) for number in others]
         self._identify(items)
         missing = self._find(items)
-        wanted = {self._digests[item]: item for item in missing}
-        self.kept.hits, self.kept.misses = len(items) - len(wanted), len(wanted)
+        to_compute = {self._digests[item]: item for item in missing}
+        self.kept.hits, self.kept.misses = len(items) - len(to_compute), len(to_compute)
         if missing:
-            if why := self._too_large(list(wanted.values())):
+            if why := self._too_large(list(to_compute.values())):
                 return why
-            compute_missing(self.space, wanted, self._groups, self._compute, lambda item: False)
+            compute_missing(self.space, to_compute, self._groups, self._compute, lambda item: False)
             self._find(items)
         self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
         self.kept.error = self.space.note.get("error", self.kept.error)
         return ""
 
     def batch(self, numbers: Sequence[int], epoch: int | None = None) -> Batch:
-        """The states of examples, in the view of an epoch where there are views; None for as they are."""
+        """The states of examples, in the view of an epoch if there are views; epoch None takes them unchanged."""
         view = 0 if epoch is None or self.views is None else 1 + epoch % self.views.count
         found = [self._read((number, view)) for number in numbers]
         rows = [(place, *row) for place, parts in enumerate(found) for row in parts]
@@ -110,13 +115,13 @@ class ActivationCache:
         state = State(torch.stack(hidden)) if alike else pad(hidden)
         if self.device.type == "cuda":
             state = State(state.hidden.pin_memory(), None if state.mask is None else state.mask.pin_memory())
-        return assemble(list(numbers), state, [(place, share) for place, _, share in rows], self.begin)
+        return assemble(list(numbers), state, [(place, weight) for place, _, weight in rows], self.begin)
 
     def _identify(self, items: Sequence[Item]) -> None:
         for view in {view for _, view in items}:
             numbers = [number for number, other in items if other == view]
             for number, found in zip(numbers, self._views[view].identities(numbers), strict=True):
-                # One that became unreadable since is said so when it is read.
+                # An example that has become unreadable is reported when it is read.
                 self._digests[number, view] = found.reason.encode() if isinstance(found, Bad) else found
 
     def _find(self, items: Sequence[Item]) -> list[Item]:
@@ -125,7 +130,7 @@ class ActivationCache:
         return [item for item in items if self._places[item]["shard"] < 0]
 
     def _groups(self, items: Sequence[Item]) -> list[list[Item]]:
-        """Batches of one view each."""
+        """Batches, each with items of one view."""
         made = []
         for view in sorted({view for _, view in items}):
             numbers = [number for number, other in items if other == view]
@@ -150,10 +155,10 @@ class ActivationCache:
         example_index = range(len(state.hidden)) if batch.example_index is None else batch.example_index.tolist()
         window_weight = [1.0] * len(state.hidden) if batch.window_weight is None else batch.window_weight.tolist()
         segments: dict[int, list[bytes]] = {}
-        for row, (owner, length, share_) in enumerate(zip(example_index, lengths, window_weight, strict=True)):
+        for row, (owner, length, weight) in enumerate(zip(example_index, lengths, window_weight, strict=True)):
             half, error = halved(state.hidden[row, :length])
             self.kept.error = max(self.kept.error, error)
-            segments.setdefault(owner, []).append(_packed(half, share_))
+            segments.setdefault(owner, []).append(_packed(half, weight))
         return [Row(self._digests[items[owner]], parts, len(parts)) for owner, parts in segments.items()]
 
     def _read(self, item: Item) -> list[tuple[Tensor, float]]:
@@ -164,27 +169,28 @@ class ActivationCache:
         return [_unpacked(segment) for segment in stored]
 
     def _too_large(self, missing: list[Item]) -> str:
-        """Why the states that are missing cannot be kept, after a look at some of them."""
+        """Why the missing states cannot be kept; empty if they can. Their size is estimated from one batch."""
         group = self._groups(missing)[0]
         taken = sum(len(segment) for row in self._rows(*self._prepared(group)) for segment in row.segments)
         all_of_them, these = (sum(self.examples.sizes([n for n, _ in items])) for items in (missing, group))
-        wanted = taken * all_of_them / these
+        needed = taken * all_of_them / these
         store = self.cache.store
         free = shutil.disk_usage(store.folder).free - SPARE
-        if wanted <= min(store.limit, free):
+        if needed <= min(store.limit, free):
             return ""
         room = f"the feature store holds at most {store.limit / 1e6:,.0f} MB"
         if free < store.limit:
             room = f"the disk has room for {max(free, 0) / 1e6:,.0f} MB"
         return (
-            f"The states before '{self._place}' would take {wanted / 1e6:,.0f} MB and {room}, so what is frozen runs "
+            f"The states before '{self._place}' would take {needed / 1e6:,.0f} MB and {room}, so what is frozen runs "
             "in every epoch. Make room: GRAFTWORK_CACHE_LIMIT, or GRAFTWORK_CACHE for another disk"
         )
 
 
 def halved(state: Tensor) -> tuple[Tensor, float]:
-    """A state in half precision: float16, or bfloat16 where it came so or has numbers beyond float16's largest. And the
-    greatest error, as a part of the root mean square."""
+    """A state in half precision, float16, or bfloat16 if it came so or has values beyond float16's largest; and the
+    largest error, as a fraction of the root mean square.
+    """
     state = state.detach()
     half = state if state.dtype in KINDS else state.to(torch.float16)
     if not bool(half.isfinite().all()):
@@ -194,14 +200,14 @@ def halved(state: Tensor) -> tuple[Tensor, float]:
     return half.contiguous(), float((half.float() - wide).abs().max()) / scale
 
 
-def _packed(half: Tensor, share_: float) -> bytes:
-    head = struct.pack(f"<dBB{half.ndim}I", share_, KINDS[half.dtype], half.ndim, *half.shape)
+def _packed(half: Tensor, weight: float) -> bytes:
+    head = struct.pack(f"<dBB{half.ndim}I", weight, KINDS[half.dtype], half.ndim, *half.shape)
     return head + half.reshape(-1).view(torch.int16).numpy().tobytes()
 
 
 def _unpacked(segment: bytes) -> tuple[Tensor, float]:
-    share_, kind, ndim = struct.unpack_from("<dBB", segment)
+    weight, kind, ndim = struct.unpack_from("<dBB", segment)
     shape = struct.unpack_from(f"<{ndim}I", segment, 10)
     numbers = np.frombuffer(segment, np.int16, offset=10 + 4 * ndim).copy()
     dtype = next(dtype for dtype, number in KINDS.items() if number == kind)
-    return torch.from_numpy(numbers).view(dtype).reshape(shape), share_
+    return torch.from_numpy(numbers).view(dtype).reshape(shape), weight

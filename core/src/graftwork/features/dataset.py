@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 CHUNK = 2**20
-"""Numbers of a chunk of features."""
+"""The number of float32 values in a chunk of features."""
 
 IN_MEMORY = 64 * 2**20
-"""Bytes of features from which on they lie in a file of their own, whose pages the system may take back."""
+"""Features of more bytes than this lie in a file, whose pages the system may take back."""
 
 
 def matrix(rows: int, columns: int) -> Tensor:
-    """An empty float32 matrix: in memory, or in a file that goes with it where it is large."""
+    """An uninitialised float32 matrix: in memory, or if it is large, in a temporary file that is deleted with it."""
     if rows * columns * 4 <= IN_MEMORY:
         return torch.empty(rows, columns)
     with _file() as file:
@@ -35,12 +35,12 @@ def _file() -> IO[bytes]:
 def _mapped(file: IO[bytes], columns: int) -> Tensor:
     mapped = mmap.mmap(file.fileno(), 0)
     made = torch.frombuffer(mapped, dtype=torch.float32).view(-1, columns)
-    made.mapped = mapped  # pyright: ignore[reportAttributeAccessIssue]  so that `release` knows it from memory
+    made.mapped = mapped  # pyright: ignore[reportAttributeAccessIssue]  so that `release` knows that it lies in a file
     return made
 
 
 class RowBuffer:
-    """A matrix whose rows come some at a time, as many as there may be: in a file once they are large."""
+    """Collects the rows of a matrix of unknown length; in a file once they are large."""
 
     def __init__(self) -> None:
         self._waiting: list[Tensor] = []
@@ -53,7 +53,7 @@ class RowBuffer:
         self._waiting.append(rows)
 
     def done(self) -> Tensor:
-        """All rows; none can be added any more."""
+        """The matrix of all rows, `(N, D)`; no row can be added any more."""
         if self._file is None:
             return self._waiting[0] if len(self._waiting) == 1 else torch.cat(self._waiting)
         columns = self._waiting[0].shape[1]
@@ -71,7 +71,7 @@ class RowBuffer:
 
 
 def release(values: Tensor) -> None:
-    """Give the pages of a matrix that lies in a file back to the system; they are read again when they are needed."""
+    """Give the memory pages of a matrix that lies in a file back to the system; they are read again on use."""
     mapped = getattr(values, "mapped", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
@@ -79,13 +79,13 @@ def release(values: Tensor) -> None:
 
 @dataclass(frozen=True)
 class FeatureDataset:
-    """Examples with what a head is trained towards, their splits, and their pooled features where these were computed.
+    """Examples with their targets, splits, and pooled features if these were computed.
 
     values: features `(M, D)` float32 of these and other examples, in memory or in a file; None before they are
-    computed. targets: a row for each example, as its task encodes them: `(N,)`, or `(N, K)` dense or sparse (COO).
-    rows: the rows of `values` that are theirs `(N,)`; None for all, in order. weights: how much each counts `(N,)`;
-    None for alike. numbers: of the examples `(N,)`. splits: the numbers of each split. augmented: for an example to
-    train on, the rows of `values` that are of augmented versions of it.
+    computed. targets: a row per example, as its task encodes them: `(N,)`, or `(N, K)` dense or sparse (COO).
+    rows: the row of `values` of each example `(N,)`; None for all, in order. weights: the weight of each example
+    `(N,)`; None for equal ones. numbers: the numbers of the examples `(N,)`. splits: the numbers in each split.
+    augmented: for a training example, the rows of `values` with its augmented versions.
     """
 
     values: Tensor | None
@@ -116,7 +116,7 @@ class FeatureDataset:
 
     @property
     def features(self) -> Tensor:
-        """Those of all examples at once, `(N, D)`."""
+        """The features of all examples at once, `(N, D)`."""
         return self.all_values if self.rows is None else self.all_values[self.rows]
 
     @cached_property
@@ -128,7 +128,7 @@ class FeatureDataset:
         return self.targets[[self._places[number] for number in numbers]]
 
     def split(self, name: str) -> FeatureDataset:
-        """The examples of a split. One with augmented versions weighs as much as one without."""
+        """The examples of a split. An example with augmented versions has the same total weight as one without."""
         places, rows, weights = [], [], []
         for number in self.splits[name]:
             place = self._places[number]
@@ -140,7 +140,7 @@ class FeatureDataset:
         return FeatureDataset(self.values, self.targets[places], torch.tensor(rows, dtype=torch.long), weighted)
 
     def chunks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Which of the examples, and their features `(n, D)`."""
+        """Yield chunks of the examples: their slice, and their features `(n, D)`."""
         values = self.all_values
         step = max(1, CHUNK // max(1, self.width))
         for start in range(0, len(self), step):
@@ -149,13 +149,13 @@ class FeatureDataset:
             release(values)
 
     def targets_at(self, here: slice) -> Tensor:
-        """The targets of some of the examples."""
+        """The targets of a slice of the examples."""
         if self.targets.layout == torch.strided:
             return self.targets[here]
         return torch.narrow_copy(self.targets, 0, here.start, here.stop - here.start)
 
     def __add__(self, other: FeatureDataset) -> FeatureDataset:
-        """Both; they must be of the same values."""
+        """The examples of both, which must share `values`."""
         assert self.values is other.values, "features of different matrices"
         rows = [torch.arange(len(side)) if side.rows is None else side.rows for side in (self, other)]
         weighted = None

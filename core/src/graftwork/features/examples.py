@@ -25,7 +25,7 @@ from graftwork.specs.readers import Raw, Window
 
 MOST_ROWS = 512
 CHUNK = 64
-"""How many examples a thread identifies at a time."""
+"""The number of examples that a thread identifies at a time."""
 
 Augmentation = Callable[[Any, random.Random], Any]
 
@@ -34,8 +34,8 @@ Augmentation = Callable[[Any, random.Random], Any]
 class Batch:
     """Examples by number, and the state of their rows before stage `begin`.
 
-    A row is an example, or a window of one: then `example_index` `(R,)` are the places in `examples` that rows belong
-    to and `window_weight` `(R,)` their weights; else both are None.
+    A row is an example or a window of one. With windows, `example_index` `(R,)` holds the place of each row's example
+    in `examples`, and `window_weight` `(R,)` the weight of each row; else both are None.
     """
 
     examples: list[int]
@@ -48,7 +48,7 @@ class Batch:
         return len(self.examples)
 
     def to(self, device: torch.device, layout: torch.memory_format = torch.preserve_format) -> Batch:
-        """On a device, and in float32 what is kept in less."""
+        """The batch on a device; hidden values kept in half precision become float32."""
         hidden = self.state.hidden.to(device, non_blocking=True)
         if hidden.is_floating_point():
             hidden = hidden.float()
@@ -62,7 +62,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Example:
-    """The parts of an example that are read, with their window_weight, and how much of it is not read (0 to 1)."""
+    """The windows of an example that are read (`parts`), with their weights, and the fraction that is not read
+    (0..1).
+    """
 
     parts: list[Window]
     truncated: float
@@ -70,10 +72,10 @@ class Example:
 
 @dataclass(frozen=True)
 class LongInputs:
-    """What became of the examples that are too long for the encoder: cut ("truncate") or read in windows ("windows").
+    """Examples that were too long for the encoder: cut ("truncate") or read in windows ("windows").
 
-    examples: how many they are; windows: in how many parts they were read; truncated: the mean part of them that was
-    not.
+    examples: how many there are. windows: the number of windows they were read in. truncated: the mean fraction that
+    was not read.
     """
 
     mode: str
@@ -83,7 +85,7 @@ class LongInputs:
 
     @classmethod
     def of(cls, mode: str, seen: Sequence[tuple[int, float]]) -> LongInputs:
-        """From the number of parts, and the part that was not read, of each example."""
+        """Count them from the number of windows and the unread fraction of each example."""
         long_ones = [(parts, truncated) for parts, truncated in seen if truncated > 0 or parts > 1]
         count = len(long_ones)
         lost = sum(truncated for _, truncated in long_ones)
@@ -104,7 +106,7 @@ class LongInputs:
 
 
 def check_long(word: str) -> None:
-    """Raises `UsageError` for a way with long examples that is not known."""
+    """Raises `UsageError` for anything but "truncate" and "windows"."""
     if word not in ("truncate", "windows"):
         raise UsageError(f"--long {word} is not known; truncate and windows are.", "Write: --long windows")
 
@@ -113,7 +115,7 @@ class Examples:
     """The examples of a fit or a prediction, by number.
 
     long: "truncate" reads the first window of an example that has several, "windows" all of them.
-    keep: how many bytes of decoded examples may stay in memory after they were read.
+    keep: the bytes of decoded examples that may stay in memory.
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class Examples:
         return len(self.raws)
 
     def identities(self, numbers: Sequence[int]) -> list[bytes | Bad]:
-        """What tells apart whatever may be read otherwise, for each of these examples, or why it cannot be read."""
+        """Cache key of each example, or a `Bad` if it cannot be read."""
 
         def some(chunk: Sequence[int]) -> list[bytes | Bad]:
             found: list[bytes | Bad] = []
@@ -150,19 +152,19 @@ class Examples:
             return found
 
         chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
-        # Files are waited for in threads; what is in memory would only wait for its turn there.
+        # Threads help to wait for files; with values in memory they would only compete for the interpreter.
         run = map if numbers and self.raws[numbers[0]].path is None else prefetch_map
         return [item for chunk in run(some, chunks) for item in chunk]
 
     @property
     def about(self) -> dict[str, Any]:
-        """What decides the features besides the examples, the weights and the rounding, as JSON can say it."""
+        """What decides the features besides the examples, the weights and the rounding, as JSON values."""
         spec = self.backbone.spec
         made = {"backbone": made_by(spec.factory), "core": core(), **self.pipeline.about}
         return {"contract": spec.contract.as_json(), "config": repr(spec.config), "long": self.long, "code": made}
 
     def sizes(self, numbers: Sequence[int]) -> list[float]:
-        """How much there is to compute of each of these examples, in the unit of the backbone's `batch_size`."""
+        """The size of the computation for each of these examples, in the unit of the backbone's `batch_size`."""
         if self._sizes is None:
             self._sizes = np.full(len(self.raws), np.nan, np.float32)
         unknown = [number for number in numbers if np.isnan(self._sizes[number])]
@@ -183,7 +185,7 @@ class Examples:
                     example_index += [place] * len(parts)
                 else:
                     sizes[place] = self.pipeline.reader.size(self.raws[number])
-            except Unreadable:  # is said where it is read to be used
+            except Unreadable:  # reported when it is read for use
                 continue
         if values:
             sizes = np.bincount(example_index, self.backbone.measure(values), len(numbers))
@@ -193,26 +195,30 @@ class Examples:
         return self.pipeline.reader.show(self.raws[number])
 
     def read(self, number: int) -> Example:
-        """Raises `Unreadable`."""
+        """The windows of an example. Raises `Unreadable`."""
         if number in self._kept:
             return self._kept[number]
         windows = self.pipeline(self.raws[number])
         if self.long == "truncate":
-            # What the encoder itself can cut stays whole: `prepare` cuts it as the encoder's own library does.
+            # The value stays whole: `prepare` truncates it as the encoder's own library does.
             first = windows[0]
-            share = first.weight * self.backbone.windows(first.value)[0].weight
-            found = Example([Window(first.value, share)], 1 - share)
+            weight = first.weight * self.backbone.windows(first.value)[0].weight
+            found = Example([Window(first.value, weight)], 1 - weight)
         else:
             inner = [(self.backbone.windows(window.value), window.weight) for window in windows]
-            found = Example([Window(part.value, part.weight * share) for parts, share in inner for part in parts], 0.0)
+            found = Example(
+                [Window(part.value, part.weight * weight) for parts, weight in inner for part in parts], 0.0
+            )
         if self._room > 0:
-            # Threads may take a little more than there is room for, which does no harm.
+            # Threads may overshoot the limit a little, which does no harm.
             self._room -= sum(self.pipeline.memory(part.value) for part in found.parts)
             self._kept[number] = found
         return found
 
     def scan(self) -> tuple[list[int], list[tuple[int, Bad]], LongInputs]:
-        """Read everything once: the numbers that can be used, those that cannot and why, and what is too long."""
+        """Read every example once: the numbers of usable ones, the number and reason of the others, and the long
+        inputs.
+        """
 
         def one(number: int) -> tuple[int, float] | Bad:
             try:
@@ -238,7 +244,7 @@ class Examples:
 
 
 class AugmentedExamples(Examples):
-    """The same examples, each changed by chance, which `seed` of its number fixes."""
+    """The same examples, augmented at random; `seed` gives the random seed of an example by its number."""
 
     def __init__(self, of: Examples, change: Augmentation, seed: Callable[[int], str]) -> None:
         super().__init__(of.backbone, of.pipeline, of.raws, long=of.long)
@@ -258,20 +264,20 @@ class AugmentedExamples(Examples):
 
 @dataclass(frozen=True)
 class CachedAugmentations:
-    """How examples are changed by chance: `change`, in `count` views each; modality: whose change it is."""
+    """`count` augmented views per example, made by `change`. modality: the one that brings `change`."""
 
     change: Augmentation
     count: int
     modality: Modality
 
     def of(self, examples: Examples) -> list[Examples]:
-        """The examples in each view; what chance does in one follows from the view and the example alone."""
+        """The examples in each view; the view and the example alone decide the random changes."""
         known: dict[int, bytes | Bad] = {}
         return [AugmentedView(examples, self, number + 1, known) for number in range(self.count)]
 
 
 class AugmentedView(AugmentedExamples):
-    """The same examples in one view. known: what tells the unchanged ones apart, shared by all views."""
+    """The same examples in one view. known: identities of the unchanged examples, shared by all views."""
 
     def __init__(self, of: Examples, views: CachedAugmentations, number: int, known: dict[int, bytes | Bad]) -> None:
         super().__init__(of, views.change, lambda number: self._identity(number).hex())
@@ -288,13 +294,13 @@ class AugmentedView(AugmentedExamples):
         if number not in self._known:
             self._known[number] = self._of.identities([number])[0]
         found = self._known[number]
-        # One that became unreadable since is said so when it is read.
+        # An example that has become unreadable is reported when it is read.
         identity = found.reason.encode() if isinstance(found, Bad) else found
         return hashlib.blake2b(identity + self._mark, digest_size=16).digest()
 
 
 def pad(rows: Sequence[Tensor]) -> State:
-    """Sequences `(T, D)` of many lengths as one state, zeros behind the shorter ones."""
+    """Sequences `(T, D)` of different lengths as one state, padded with zeros at the end."""
     lengths = torch.tensor([len(row) for row in rows])
     hidden = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     mask = torch.arange(hidden.shape[1]) < lengths[:, None]
@@ -302,18 +308,20 @@ def pad(rows: Sequence[Tensor]) -> State:
 
 
 def assemble(numbers: list[int], state: State, rows: Sequence[tuple[int, float]], begin: int = 0) -> Batch:
-    """A batch of rows, each with the place of its example and its share of what is read of that example."""
+    """A batch of rows, each given by the place of its example and its weight; weights are scaled to sum to 1 per
+    example.
+    """
     if len(rows) == len(numbers):
         return Batch(numbers, state, begin)
     read = [0.0] * len(numbers)
-    for place, share in rows:
-        read[place] += share
+    for place, weight in rows:
+        read[place] += weight
     example_index = torch.tensor([place for place, _ in rows])
-    return Batch(numbers, state, begin, example_index, torch.tensor([share / read[place] for place, share in rows]))
+    return Batch(numbers, state, begin, example_index, torch.tensor([weight / read[place] for place, weight in rows]))
 
 
 def batches(sizes: Sequence[float], budget: int) -> list[list[int]]:
-    """Indices, the largest example first, cut so that the padded size of a batch stays within `budget`."""
+    """Indices grouped into batches, the largest example first; the padded size of a batch stays within `budget`."""
     order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], i))
     made: list[list[int]] = []
     for index in order:

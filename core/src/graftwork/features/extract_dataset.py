@@ -1,4 +1,6 @@
-"""Labelled data, at hand or in a stream, read and extracted: each chunk agreed on, read and computed in turn."""
+"""Extract the features of labelled data, in memory or in a stream: each chunk is agreed on, read and computed in
+turn.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,13 @@ Agree = Callable[[ObservedInput], Agreement]
 
 @dataclass(frozen=True)
 class Extracted:
-    """What was read of labelled data, and computed of it. Examples go by number, those of all chunks in turn.
+    """Labelled data as read, and their features. Examples have numbers, counted through all chunks.
 
-    labels, splits: of all examples, as the data have them. kept: the numbers of those that can be used; values: their
-    features `(len(kept), D)`, None where they were only read; precision, cosine: see `Features`. long: what is too long
-    of them. left_out: the others, and those whose headers could not be read, which have no number. total: of all.
-    examples: to read them again; None for a stream. hits, misses: how many features were found, and computed.
+    labels, splits: of all examples, as the data have them. kept: the numbers of the usable ones. values: their features
+    `(len(kept), D)`, None if they were only read. precision, cosine: see `Features`. long: the long inputs among them.
+    left_out: the other examples, and those whose headers could not be read, which have no number. total: of all.
+    examples: to read them again; None for a stream of several chunks. hits, misses: the numbers of features found in
+    the store and computed.
     """
 
     observed: ObservedInput
@@ -46,18 +49,18 @@ class Extracted:
     misses: int = 0
 
     def counting(self, features: Features) -> Extracted:
-        """With what finding and computing other features of its examples gave."""
+        """The same, with the hits, misses and notes of `features` added."""
         notes = [*self.notes, *(note for note in features.notes if note not in self.notes)]
         return replace(self, hits=self.hits + features.hits, misses=self.misses + features.misses, notes=notes)
 
     def warnings(self, on_bad: str) -> list[str]:
-        """Raises `DataError` where more is left out than may be."""
+        """The warnings about these data. Raises `DataError` if more examples are left out than allowed."""
         named = allow_bad(self.left_out, self.total, on_bad)
         return [*named, *self.notes, *self.long.warnings(len(self.labels), self.observed.items)]
 
 
 def scan(data: Data, examples: Examples) -> Extracted:
-    """Data at hand, each example read once and none computed."""
+    """Read each example of data in memory once, without computing features."""
     kept, bad, long = examples.scan()
     return _extracted(data, kept, [item for _, item in bad], long, examples)
 
@@ -65,9 +68,11 @@ def scan(data: Data, examples: Examples) -> Extracted:
 def extract_dataset(
     chunks: Iterable[Data], extractor: Extractor, agree: Agree, long: str, on_bad: str, keep: int = 0
 ) -> Extracted:
-    """Extract what the chunks hold. keep: as `Examples` takes it.
+    """Extract the features of all chunks.
 
-    Raises `DataError` for the first example that cannot be used where `on_bad` is "error".
+    agree: the agreement for the observed input of a chunk. keep: as `Examples` takes it.
+
+    Raises `DataError` for the first unusable example if `on_bad` is "error".
     """
     backbone, values = extractor.backbone, RowBuffer()
     parts: list[Extracted] = []

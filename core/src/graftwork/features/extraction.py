@@ -1,7 +1,7 @@
-"""Running the frozen part once over every example: read, convert, prepare, fold, pool.
+"""Running the frozen stages once over every example: read, convert, prepare, fold, pool.
 
-Examples of like size share a batch, so little padding is computed; reading goes on beside computing. With a store, what
-any process computed before is found, and what this one computes is kept: pooled features after every stage that ran.
+Examples of similar size share a batch, so that there is little padding; reading overlaps with computing. A store gives
+features that any process computed before, and keeps new ones: pooled features after every stage that ran.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ from graftwork.runtime.progress import track
 from graftwork.specs.readers import Window
 
 ON_GPU = 16
-"""How many times as much a batch holds on a GPU as on a processor, whose caches it should not outgrow."""
+"""How many times larger a batch is on a GPU than on a CPU, where it should fit the caches."""
 
 
 RELEASE = 10_000
-"""Examples after which the pages of a large matrix of features are given back."""
+"""Examples after which the memory pages of a large feature matrix are given back."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """values `(M, D)` float32 for the examples at `kept`; `bad` are the others, by index.
+    """Features `values` `(M, D)` float32 of the examples at `kept`; `bad` are the others, by number.
 
-    precision: "bf16" or "fp32", what was computed in; cosine: the least one between both on a first batch, where
-    bf16 was tried. long: what became of the examples that the encoder cannot read at once.
-    hits, misses: examples whose features were found, and that were computed. notes: what went wrong with the store.
+    precision: "bf16" or "fp32", the one computed in. cosine: the least one between both on a first batch, if bf16 was
+    tried. long: the inputs that the encoder cannot read at once.
+    hits, misses: the numbers of examples whose features were found in the store, and computed. notes: problems with the
+    store.
     """
 
     values: Tensor
@@ -59,7 +60,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Cache:
-    """A store, and what decides features besides the examples: the digest of the encoder's weights."""
+    """A store, and the digest of the encoder's weights, which is part of the cache key."""
 
     store: Store
     weights: str
@@ -67,8 +68,10 @@ class Cache:
 
 @dataclass(frozen=True)
 class _Read:
-    """A batch that was read: its places among the chosen examples, and for each prepared state the example of each row
-    (by position in `places`) and weights."""
+    """A batch as read: its places among the chosen examples, and their window counts and unread fractions (`seen`).
+
+    states: prepared states, each with the example of every row (its position in `places`) and the row weights.
+    """
 
     places: list[int]
     seen: list[tuple[int, float]]
@@ -77,11 +80,13 @@ class _Read:
 
 
 class Extractor:
-    """Pooled features after stage `tap` of an encoder, in one precision for all that it is called with.
+    """Pooled features after stage `tap` of an encoder, in the same precision for all calls.
 
-    precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 where the machine is fast at it); the first batch
-    that is computed settles it. The backbone is left as it was; bf16 runs on a copy. compile: stages run through
-    torch.compile, which takes a minute first and rounds otherwise. Raises `UsageError` for another precision.
+    precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 if the machine is fast at it); the first computed
+    batch decides. The backbone stays unchanged; bf16 runs on a copy. compile: run the stages through torch.compile,
+    which takes a minute at first and rounds differently.
+
+    Raises `UsageError` for another precision.
     """
 
     def __init__(
@@ -106,16 +111,16 @@ class Extractor:
             self.settle("fp32", None)
 
     def __call__(self, examples: Examples, numbers: Sequence[int] | None = None) -> Features:
-        """Of the examples with these numbers, in ascending order of them; of all where it is None.
+        """The features of the examples with these numbers, sorted by number; of all examples for None.
 
-        The features of the parts of an example are averaged, each weighted by its share. Of several processes each
-        computes a part, and all get the whole.
+        The features of an example's windows are averaged by their weights. With several processes each computes a part,
+        and all get the whole.
         """
         chosen = list(range(len(examples))) if numbers is None else list(numbers)
         return _Extraction(self, examples, chosen).run()
 
     def settle(self, precision: str, cosine: float | None) -> None:
-        """Compute in "fp32" or "bf16" from now on. cosine: the least between both, where bf16 was tried."""
+        """Use "fp32" or "bf16" from now on. cosine: the least one between both, if bf16 was tried."""
         self.precision, self.cosine = precision, cosine
         runner = self.exact if precision == "fp32" else copy.deepcopy(self.exact).to(torch.bfloat16)
         stages: Sequence[Stage] = runner.stages()[: self.tap + 1]
@@ -124,13 +129,13 @@ class Extractor:
         self._runner, self._stages = runner, stages
 
     def compare(self, state: State) -> float:
-        """The least cosine between features in bf16 and in fp32."""
+        """The least cosine between bf16 and fp32 features of a prepared batch."""
         reduced = copy.deepcopy(self.exact).to(torch.bfloat16)
         exact, other = (next(self._folded(runner, runner.stages(), state, False)) for runner in (self.exact, reduced))
         return least_cosine(exact, other)
 
     def space(self, examples: Examples, precision: str) -> Space | None:
-        """Where features of examples are kept that were computed in a precision."""
+        """The space of the store for features of these examples in a precision; None without a store."""
         if self.cache is None:
             return None
         about = {
@@ -173,7 +178,7 @@ class _Extraction:
         self.tap = by.tap
         self.notes: list[str] = []
         self.values = matrix(len(chosen), by.backbone.feature_dim(by.tap))
-        self.parts = np.zeros(len(chosen), np.int32)  # 0 where there is nothing yet
+        self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
         self.truncated = np.zeros(len(chosen))
         self.reasons: dict[int, str] = {}
         self.digests: list[bytes] = []
@@ -198,7 +203,7 @@ class _Extraction:
         self._exchange(found)
         return self._features()
 
-    # What is there already.
+    # Features in the store.
 
     def _identified(self, places: list[int]) -> list[int]:
         identities = self.examples.identities([self.chosen[place] for place in places])
@@ -207,7 +212,7 @@ class _Extraction:
         return [place for place in places if place not in self.reasons]
 
     def _settled(self, todo: list[int]) -> list[int]:
-        """Settle the precision, and the space that belongs to it; returns what is not in it."""
+        """Decide the precision, and with it the space of the store. Returns the places that are missing there."""
         by = self.by
         if by.precision is None:
             space = by.space(self.examples, "bf16")
@@ -215,7 +220,7 @@ class _Extraction:
             known = space.note.get("cosine") if space else None
             compared = self._compare(missing)
             cosine = known if compared is None else compared
-            # Where there is nothing to compute it was fit to be kept before. All processes do as the first does.
+            # With nothing missing, bf16 was accepted before. All processes follow the first.
             cosine, agrees = processes.broadcast((cosine, not missing or (cosine or 0.0) >= AGREES))
             by.settle("bf16" if agrees else "fp32", cosine)
             if agrees:
@@ -230,14 +235,14 @@ class _Extraction:
 
     @torch.inference_mode()
     def _compare(self, places: list[int]) -> float | None:
-        """The least cosine between both precisions in a batch; None where none of it can be read."""
+        """The least cosine between both precisions in a batch; None if no example can be read."""
         for group in self._groups(places):
             for state, _, _ in self._read(group).states:
                 return self.by.compare(state)
         return None
 
     def _take(self, space: Space | None, places: list[int]) -> list[int]:
-        """Take the features of these examples from a space; returns those that are not there."""
+        """Take the features of these examples from a space. Returns the places that are missing there."""
         if space is None:
             return places
         missing: list[int] = []
@@ -258,14 +263,14 @@ class _Extraction:
         space.forget(damaged)
         return missing
 
-    # Computing the rest.
+    # Computing the missing features.
 
     def _groups(self, places: Sequence[int]) -> list[list[int]]:
         sizes = self.examples.sizes([self.chosen[place] for place in places])
         return [[places[i] for i in group] for group in batches(sizes, self.by.budget)]
 
     def _compute_shared(self, space: Space, todo: list[int]) -> None:
-        """Compute what no living process does, and take what others have."""
+        """Compute the features that no other live process computes, and take those that others have computed."""
         while todo := [place for place in todo if not self._done(place)]:
             first = {self.digests[place]: place for place in reversed(todo)}
             try:
@@ -284,7 +289,7 @@ class _Extraction:
         return bool(self.parts[place]) or place in self.reasons
 
     def _give_up_store(self, error: StoreError) -> None:
-        """Go on without it, and let nobody wait for what will not be written."""
+        """Continue without the store, and release its leases so that no process waits for rows that will not come."""
         if self.by.cache is not None:
             self.by.cache.store.release_all()
         self.by.cache = self.space = None
@@ -298,7 +303,7 @@ class _Extraction:
 
     @torch.inference_mode()
     def _compute(self, groups: Iterable[list[int]], count: int) -> None:
-        """Compute `count` groups of examples and keep their features; with a store, after every stage that runs."""
+        """Compute `count` batches of examples and keep their features; with a store, those after every stage."""
         for batch in track(prefetch_map(self._read, groups), "Extracting features", count):
             for place, reason in batch.bad:
                 self.reasons[place] = reason
@@ -338,7 +343,7 @@ class _Extraction:
             found.seen.append((len(example.parts), example.truncated))
             whole = sum(part.weight for part in example.parts)
             rows += [(owner, part, part.weight / whole) for part in example.parts]
-        # Windows of one long example may be more than a batch holds.
+        # The windows of one long example may exceed a batch.
         whole = self.examples.sizes([self.chosen[place] for place in found.places])
         sizes = [whole[owner] * part.weight for owner, part, _ in rows]
         for group in batches(sizes, self.by.budget):
@@ -349,14 +354,14 @@ class _Extraction:
     # Several processes.
 
     def _others_found(self, todo: list[int], found: set[int]) -> list[int]:
-        """What no process has; each may have a store of its own."""
+        """The places that no process has found; each process may have a store of its own."""
         if processes.count() == 1:
             return todo
         anywhere = set().union(*processes.all_gather(found))
         return [place for place in todo if place not in anywhere]
 
     def _exchange(self, found: set[int]) -> None:
-        """Give the others what this process computed or found, and they did not, and get theirs."""
+        """Exchange features with the other processes, so that each has those that any computed or found."""
         if processes.count() == 1:
             return
         common = set.intersection(*processes.all_gather(found))

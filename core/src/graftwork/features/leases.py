@@ -1,4 +1,4 @@
-"""Work on a space of the feature store, shared with every process that wants the same."""
+"""Computing missing rows of the feature store together with other processes that need the same ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graftwork.features.store import Space
 T = TypeVar("T", bound=Hashable)
 
 WAIT = 0.05
-"""Seconds between looks for what other processes compute."""
+"""Seconds between checks for rows that other processes compute."""
 
 
 def compute_missing(
@@ -22,10 +22,12 @@ def compute_missing(
     done: Callable[[T], bool],
     least: int = 1,
 ) -> None:
-    """Have rows of at least so many segments under all the digests that are wanted, whoever computes them.
+    """Ensure that every digest in `wanted` has a row of at least `least` segments; compute those that no other live
+    process has leased.
 
-    group: makes batches. compute: takes those of this process one by one, and how many there may be, and writes their
-    rows. done: whether an item needs no row any more, which it has or never will.
+    group: makes batches of items. compute: takes an iterator over the batches leased to this process and the largest
+    number of them, and writes their rows. done: whether an item needs no row any more: it has one, or never will.
+
     Raises what `compute` raises.
     """
     digests = {item: digest for digest, item in wanted.items()}

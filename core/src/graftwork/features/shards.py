@@ -1,10 +1,10 @@
-"""Shards: files of rows that one writer each appends to, and nobody trusts.
+"""Shards: files of rows, each appended to by one writer, and checked on every read.
 
-A row is a few *segments*, each with a checksum that covers its key too, so a torn, changed or mistaken one is never
-returned: it counts as missing, and is computed again.
+A row is a few *segments*, each with a checksum that also covers its key, so that a torn, changed or misplaced segment
+is never returned: it counts as missing and is computed again.
 
-They are read with `pread`, not mapped: a mapped file that another process cuts short kills the reader, and its pages
-count as the reader's memory.
+Shards are read with `pread`, not mapped: if another process truncates a mapped file, the reader crashes, and mapped
+pages count as the reader's memory.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from graftwork.runtime.locks import lock
 PLACE = np.dtype(
     [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("truncated", "f8")]
 )
-"""Where a row lies, of how many segments and parts of its example it is, and how much of that was not read."""
+"""Where a row lies, how many segments it has, the number of parts (windows) of its example, and the unread fraction
+of it.
+"""
 
 
 class Row(NamedTuple):
-    """A row to be written: the digest of its example, its segments, of how many parts of the example it was made, and
-    how much of it was not read."""
+    """A row to write: the digest of its example, its segments, the number of parts (windows) of the example, and the
+    unread fraction of it.
+    """
 
     digest: bytes
     segments: Sequence[bytes]
@@ -38,7 +41,7 @@ class Row(NamedTuple):
 
 
 def pack(space: int, row: Row) -> bytes:
-    """A row as a shard holds it."""
+    """The bytes of a row in a shard."""
     count = len(row.segments)
     head = struct.pack(f"<{count}I", *map(len, row.segments))
     made = [head, _sum(space, row.digest, count, head)]
@@ -50,7 +53,7 @@ def pack(space: int, row: Row) -> bytes:
 def unpack(
     handle: int, space: int, digest: bytes, place: np.void, segments: Sequence[int] | None = None
 ) -> list[bytes] | None:
-    """The segments of a row in an open shard (all, or those with these numbers); None where it is damaged."""
+    """The segments of a row in an open shard (all, or those with these numbers); None if the row is damaged."""
     _, begin, _, count, _, _ = place.item()
     head = os.pread(handle, 4 * count + 4, begin)
     if len(head) < 4 * count + 4 or _sum(space, digest, count, head[:-4]) != head[-4:]:
@@ -67,13 +70,13 @@ def unpack(
 
 
 def _sum(space: int, digest: bytes, number: int, payload: bytes) -> bytes:
-    """CRC-32 of a segment, begun with what it belongs to."""
+    """CRC-32 of a segment, seeded with its key."""
     seed = zlib.crc32(digest, zlib.crc32(f"{space} {number}".encode()))
     return zlib.crc32(payload, seed).to_bytes(4, "little")
 
 
 class Writer:
-    """A shard that this process appends to, locked so that nobody else does or takes it for abandoned."""
+    """A shard that this process appends to; its lock keeps out other writers and shows that it is in use."""
 
     def __init__(self, file: Path, handle: int) -> None:
         self.name = file.name
@@ -89,7 +92,7 @@ class Writer:
 
     @classmethod
     def take(cls, file: Path) -> Writer | None:
-        """Go on with a shard that nobody writes to any more."""
+        """Continue a shard that no other process writes to; None if that is not possible."""
         try:
             handle = os.open(file, os.O_WRONLY | os.O_APPEND)
         except OSError:
@@ -104,7 +107,7 @@ class Writer:
         return None
 
     def append(self, record: bytes) -> tuple[int, int]:
-        """Where the record begins, and its bytes."""
+        """Append a record. Returns its offset and its length in bytes."""
         begin, view = self.bytes, memoryview(record)
         while view:
             view = view[os.write(self._handle, view) :]

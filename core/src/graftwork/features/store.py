@@ -1,7 +1,8 @@
-"""The feature store: what frozen stages made of an example, kept on disk and found again by any process.
+"""The feature store: outputs of frozen stages, kept on disk and shared by all processes.
 
-A *space* holds all that decides a result besides the example: weights, contract, rounding, code. In it a *row* belongs
-to the digest of an example. Rows lie in *shards* (see `graftwork.features.shards`); SQLite in WAL mode says where.
+A *space* stands for everything besides the example that decides a result: weights, contract, rounding, code. In a space
+each *row* belongs to the digest of an example. Rows lie in *shards* (see `graftwork.features.shards`); an SQLite index
+in WAL mode holds their places.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
 FORMAT = 2
 LIMIT = 20 * 10**9
-"""Bytes that a store holds unless GRAFTWORK_CACHE_LIMIT says otherwise; the least recently used shards go first."""
+"""The largest size of a store in bytes, unless GRAFTWORK_CACHE_LIMIT sets another; the least recently used shards
+are deleted first.
+"""
 SHARD = 64 * 2**20
-"""Bytes after which a writer begins its next shard."""
+"""A writer starts a new shard after this many bytes."""
 TOUCH = 60.0
-"""Seconds after which a shard's last use is written down again."""
+"""Seconds between updates of a shard's last use."""
 CHUNK = 500
-"""Digests that are asked for at once."""
+"""Digests looked up at once."""
 
 SCHEMA = """
 CREATE TABLE spaces (id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB UNIQUE NOT NULL, about TEXT NOT NULL, note TEXT);
@@ -52,7 +55,7 @@ CREATE TABLE claims (
 
 
 def default_folder() -> Path:
-    """GRAFTWORK_CACHE, or a folder of the user's cache."""
+    """GRAFTWORK_CACHE, or the user's cache folder; in it the folder features."""
     from platformdirs import user_cache_path
 
     named = os.environ.get("GRAFTWORK_CACHE")
@@ -60,23 +63,24 @@ def default_folder() -> Path:
 
 
 def default_limit() -> int:
-    """GRAFTWORK_CACHE_LIMIT, as 500MB, 20GB or bytes. Raises `UsageError` for anything else."""
-    said = os.environ.get("GRAFTWORK_CACHE_LIMIT", "").strip().upper()
+    """GRAFTWORK_CACHE_LIMIT in bytes, given as 500MB, 20GB or a number. Raises `UsageError` for anything else."""
+    given = os.environ.get("GRAFTWORK_CACHE_LIMIT", "").strip().upper()
     units = {"GB": 10**9, "MB": 10**6, "KB": 10**3, "B": 1}
-    unit = next((unit for unit in units if said.endswith(unit)), "")
+    unit = next((unit for unit in units if given.endswith(unit)), "")
     try:
-        return int(float(said.removesuffix(unit)) * units.get(unit, 1)) if said else LIMIT
+        return int(float(given.removesuffix(unit)) * units.get(unit, 1)) if given else LIMIT
     except ValueError:
         raise UsageError(
-            f"GRAFTWORK_CACHE_LIMIT is '{said}'; a number of bytes is accepted, or one of MB or GB.",
+            f"GRAFTWORK_CACHE_LIMIT is '{given}'; a number of bytes is accepted, or one of MB or GB.",
             "Write: GRAFTWORK_CACHE_LIMIT=20GB",
         ) from None
 
 
 class Store:
-    """A folder of features. Many processes may use one at a time; the threads of one share what is read, not written.
+    """A folder of features. Many processes may use it at the same time; threads of one process may share it for
+    reading, not for writing.
 
-    Raises `StoreError` where the folder cannot be written.
+    Raises `StoreError` if the folder cannot be written.
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
@@ -99,7 +103,7 @@ class Store:
             ) from error
 
     def _connected(self) -> sqlite3.Connection:
-        """The index; a new one where there is none, or it is damaged or of another format."""
+        """The index; a new one if there is none, or if it is damaged or of another format."""
         for _ in range(2):
             index = sqlite3.connect(self.folder / "index.sqlite", timeout=120, isolation_level=None)
             try:
@@ -139,7 +143,7 @@ class Store:
     # Spaces.
 
     def space(self, about: Mapping[str, Any]) -> Space:
-        """The space of everything computed just so. about: whatever decides the result, as JSON can say it."""
+        """The space of everything computed in one way. about: all that decides the result, as JSON values."""
         words = json.dumps(about, sort_keys=True, default=str)
         key = hashlib.blake2b(words.encode(), digest_size=16).digest()
         with self._guarded():
@@ -156,7 +160,7 @@ class Store:
         return {"folder": str(self.folder), "bytes": taken, "limit": self.limit, "rows": rows, "shards": shards}
 
     def list(self) -> list[dict[str, Any]]:
-        """For each space that holds rows what it is of, how many, their bytes, and when one was last used."""
+        """For each space with rows: its `about`, the number of rows, their bytes, and the last use."""
         found = self._index.execute(
             "SELECT about, COUNT(*), SUM(rows.bytes), MAX(shards.used) FROM rows JOIN spaces ON spaces.id = rows.space "
             "JOIN shards ON shards.id = rows.shard GROUP BY rows.space ORDER BY MAX(shards.used) DESC"
@@ -164,7 +168,7 @@ class Store:
         return [{**json.loads(about), "rows": rows, "bytes": taken, "used": used} for about, rows, taken, used in found]
 
     def verify(self) -> dict[str, int]:
-        """Read every row; those that are damaged are forgotten. `{rows, bad}`."""
+        """Read every row and forget the damaged ones. Returns `{rows, bad}`."""
         rows = bad = 0
         for (number,) in self._index.execute("SELECT id FROM spaces").fetchall():
             digests = [d for (d,) in self._index.execute("SELECT digest FROM rows WHERE space = ?", (number,))]
@@ -179,7 +183,7 @@ class Store:
         return {"rows": rows, "bad": bad}
 
     def clear(self) -> dict[str, int]:
-        """Forget everything. `{rows, bytes}` that were there, as far as a damaged index says."""
+        """Forget everything. Returns the `{rows, bytes}` that were there, 0 if the index cannot be read."""
         before = {"rows": 0, "bytes": 0}
         try:
             before = self.size()
@@ -199,12 +203,12 @@ class Store:
     def read(
         self, space: int, digest: bytes, place: np.void, segments: Sequence[int] | None = None
     ) -> list[bytes] | None:
-        """The segments of a row (all, or those with these numbers); None where it is not there or damaged."""
+        """The segments of a row (all, or those with these numbers); None if the row is missing or damaged."""
         handle = self._handle(int(place["shard"])) if place["shard"] >= 0 else None
         return None if handle is None else unpack(handle, space, digest, place, segments)
 
     def _handle(self, shard: int) -> int | None:
-        """An open file for a shard; None where it has been evicted."""
+        """An open file for a shard; None if the shard was evicted."""
         if shard not in self._open:
             name = self._index.execute("SELECT name FROM shards WHERE id = ?", (shard,)).fetchone()
             try:
@@ -214,7 +218,7 @@ class Store:
         return self._open[shard]
 
     def write(self, space: int, rows: Sequence[Row]) -> None:
-        """Append rows, tell the index where they are, and make room. Raises `StoreError` where the disk is full."""
+        """Append rows, add them to the index, and make room. Raises `StoreError` if the disk is full or fails."""
         with self._guarded():
             writer = self._writing()
             written = [(row, *writer.append(pack(space, row))) for row in rows]
@@ -239,11 +243,11 @@ class Store:
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Turn what a full or failing disk raises into `StoreError`."""
+        """Turn the errors of a full or failing disk into `StoreError`."""
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            # What was half written is never referred to.
+            # The index never refers to a half-written row.
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
@@ -253,7 +257,7 @@ class Store:
             ) from error
 
     def _writing(self) -> Writer:
-        """The shard to append to: this process's own, one that was left with room, or a new one."""
+        """The shard to append to: this process's own, an abandoned one with room, or a new one."""
         if self._writer is not None and self._writer.bytes >= SHARD:
             self._writer.close()
             self._writer = None
@@ -267,7 +271,7 @@ class Store:
         return self._writer
 
     def _make_room(self) -> None:
-        """Delete the least recently used shards that nobody writes to until the store keeps its limit."""
+        """Delete the least recently used shards that no process writes to, until the store is within its limit."""
         taken = self._index.execute("SELECT COALESCE(SUM(bytes), 0) FROM shards").fetchone()[0]
         if taken <= self.limit:
             return
@@ -281,7 +285,7 @@ class Store:
                 taken -= size
 
     def _sweep(self) -> None:
-        """Delete shards that the index does not know, and the marks of processes that are gone."""
+        """Delete shards that are not in the index, and the owner files and leases of processes that are gone."""
         known = {name for (name,) in self._index.execute("SELECT name FROM shards")}
         for file in self._shards.iterdir():
             if file.name not in known:
@@ -300,10 +304,12 @@ class Store:
             raise
         self._index.execute("COMMIT")
 
-    # Who computes what.
+    # Leases.
 
     def owner(self) -> str:
-        """This store's name among those that claim work: a file that it keeps locked for as long as it lives."""
+        """This store's name as an owner of leases: a file that stays locked until the leases are released or the
+        process ends.
+        """
         if self._owner is None:
             name = uuid.uuid4().hex
             handle = os.open(self._owners / name, os.O_CREAT | os.O_RDWR)
@@ -312,7 +318,7 @@ class Store:
         return self._owner[0]
 
     def release_all(self) -> None:
-        """Give up all that is claimed: others may compute it."""
+        """Release all leases, so that others may compute the rows."""
         if self._owner is None:
             return
         name, handle = self._owner
@@ -323,7 +329,7 @@ class Store:
         os.close(handle)
 
     def _reap(self, name: str) -> bool:
-        """Whether an owner is gone, or is this store itself; the claims of one that is gone go with it."""
+        """Whether an owner is gone, or is this store itself; deletes the leases of an owner that is gone."""
         if self._owner is not None and name == self._owner[0]:
             return True
         gone = unlink_unless_locked(self._owners / name)
@@ -333,7 +339,7 @@ class Store:
 
 
 class Space:
-    """The rows of everything that was computed just so. note: what its users keep about it, a small JSON object."""
+    """The rows of everything computed in one way. note: a small JSON object that its users keep with it."""
 
     def __init__(self, store: Store, number: int, note: dict[str, Any]) -> None:
         self.store, self.number, self.note = store, number, note
@@ -344,7 +350,7 @@ class Space:
             self.store._index.execute("UPDATE spaces SET note = ? WHERE id = ?", (json.dumps(self.note), self.number))
 
     def find(self, digests: Sequence[bytes]) -> np.ndarray:
-        """Where the rows of these are: an array of `PLACE`, shard -1 for those that are missing."""
+        """The places of these rows: an array of `PLACE`, with shard -1 for a missing row."""
         with self.store._guarded():
             return self._found(digests)
 
@@ -370,7 +376,7 @@ class Space:
                     used.add(rows[digest][0])
         if used:
             for shard in used:
-                self.store._handle(shard)  # so that threads may read without asking the index
+                self.store._handle(shard)  # open now, so that threads can read without the index
             now = time.time()
             marks = ",".join("?" * len(used))
             with contextlib.suppress(sqlite3.OperationalError):  # not worth waiting for
@@ -395,11 +401,12 @@ class Space:
             )
 
     def lease(self, digests: Sequence[bytes], least: int = 1) -> set[bytes]:
-        """Those of the digests that are this process's to compute now: there is no row of `least` segments, and no
-        claim of a living process."""
+        """Lease the rows that this process is to compute. Returns the digests that have neither a row of `least`
+        segments nor a lease of a live process.
+        """
         with self.store._guarded():
             free = self._unclaimed(digests, least)
-        if not free:  # looked at before the index is locked, since that is what those see who wait
+        if not free:  # checked before locking the index, since processes that wait ask often
             return free
         with self.store._guarded(), self.store._transaction():
             free = self._unclaimed(list(free), least)
@@ -421,7 +428,7 @@ class Space:
         return free
 
     def release(self, digests: Iterable[bytes]) -> None:
-        """Give up claims: nothing will come of them."""
+        """Release leases whose rows will not be written."""
         with self.store._guarded():
             self.store._index.executemany(
                 "DELETE FROM claims WHERE space = ? AND digest = ? AND owner = ?",
@@ -431,14 +438,14 @@ class Space:
 
 @contextlib.contextmanager
 def temporary() -> Iterator[Store]:
-    """A store that goes when it is no longer used."""
+    """A store in a temporary folder, deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="graftwork-") as folder, Store(Path(folder)) as store:
         yield store
 
 
 @contextlib.contextmanager
 def opened(wanted: bool, notes: list[str]) -> Iterator[Store | None]:
-    """The user's store where it is wanted and can be opened; else None, with a note that says why."""
+    """The user's store if it is wanted and can be opened; else None, with the reason added to `notes`."""
     try:
         store = Store() if wanted else None
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""Frozen is frozen: plans applied to a backbone's stages, and proven afterwards by digests."""
+"""Freezing: apply plans to a backbone's stages, and prove afterwards by digests that nothing frozen moved."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from graftwork.models.stages import Stage
 
 
 def trained(plan: Plan, stages: Sequence[Stage]) -> dict[str, dict[str, nn.Parameter]]:
-    """For each stage that is in the plan, the parameters that train, by their names inside it.
+    """The parameters that train, by stage and by their names inside it, for each stage of the plan.
 
-    Raises `UsageError` when a pattern of the plan matches no parameter at all, or nothing can be adapted.
+    Raises `UsageError` if a pattern of the plan matches no parameter.
     """
     chosen = {
         planned.stage: {
@@ -67,25 +67,25 @@ def _check_matched(plan: Plan, stages: Sequence[Stage]) -> None:
 
 
 def plain(name: str) -> str:
-    """The name that a parameter had before its layer was wrapped for low-rank updates."""
+    """The name of a parameter before its layer was wrapped for low-rank updates."""
     return name.replace(".base_layer.", ".")
 
 
 def adapt(plan: Plan, stages: Sequence[Stage]) -> None:
-    """Give the linear layers of each stage the low-rank updates of its plan (through peft); not twice.
+    """Give the linear layers of each stage the low-rank updates of its plan (through peft); a second call does nothing.
 
-    They start as no change at all: their second factor is zero.
+    At the start the updates change nothing, since their second factor is zero.
 
-    Raises `UsageError` when no stage of the plan has a linear layer, or peft is not installed.
+    Raises `UsageError` if no stage of the plan has a linear layer, or peft is not installed.
     """
-    wanted = [(planned, stage) for planned, stage in zip(plan.stages, stages, strict=False) if planned.lora]
-    if not wanted or any(_adapted(stage) for _, stage in wanted):
+    planned_stages = [(planned, stage) for planned, stage in zip(plan.stages, stages, strict=False) if planned.lora]
+    if not planned_stages or any(_adapted(stage) for _, stage in planned_stages):
         return
-    targets = [(planned.lora, stage, _linear(stage)) for planned, stage in wanted]
+    targets = [(planned.lora, stage, _linear(stage)) for planned, stage in planned_stages]
     if not any(names for _, _, names in targets):
         raise UsageError(
-            f"The freeze policy lora:r={wanted[0][0].lora} adapts linear layers, and the stages "
-            f"{', '.join(planned.stage for planned, _ in wanted)} have none.",
+            f"The freeze policy lora:r={planned_stages[0][0].lora} adapts linear layers, and the stages "
+            f"{', '.join(planned.stage for planned, _ in planned_stages)} have none.",
             "Choose another: --freeze norm, or last:1",
         )
     try:
@@ -105,7 +105,9 @@ def _adapted(stage: nn.Module) -> bool:
 
 
 def _linear(stage: Stage) -> list[str]:
-    """The linear layers, and the attention layers that hold some which they read past their forward."""
+    """The linear layers, and attention layers instead of the linear layers in them, whose weights attention reads
+    without calling their forward.
+    """
     attention = [name for name, module in stage.named_modules() if isinstance(module, nn.MultiheadAttention)]
     linear = [
         name
@@ -116,11 +118,12 @@ def _linear(stage: Stage) -> list[str]:
 
 
 def apply(plan: Plan, stages: Sequence[Stage], training: bool = True) -> None:
-    """Freeze what the plan says: no gradients, and evaluation mode, so that dropout is off and statistics rest.
+    """Freeze stages by a plan: frozen ones have no gradients and are in evaluation mode, so dropout is off and
+    statistics stay.
 
-    Stages that are not in the plan are frozen. In those that train, layers that keep statistics (batch norms) go on
-    using those of pretraining: a small batch has worse ones, and with them an example's output would depend on its
-    neighbours. Their own parameters train as any.
+    Stages that are not in the plan are frozen. In stages that train, layers with running statistics (batch norms) keep
+    using those of pretraining: a small batch gives worse ones, and an example's output would depend on the others in
+    its batch. Their parameters train like any other.
     """
     chosen = trained(plan, stages)
     for stage in stages:
@@ -134,12 +137,12 @@ def apply(plan: Plan, stages: Sequence[Stage], training: bool = True) -> None:
 
 
 def may_move(names: Collection[str]) -> set[str]:
-    """The tensors (by plain name) that training the parameters `names` of a stage changes: those, and no buffer."""
+    """The tensors of a stage (by plain name) that may change if the parameters `names` train: these, and no buffer."""
     return {plain(name) for name in names}
 
 
 def digests(stage: nn.Module) -> dict[str, str]:
-    """SHA-256 over type, shape and bytes of each parameter and buffer, by plain name."""
+    """SHA-256 of dtype, shape and bytes of each parameter and buffer, by plain name."""
     return {plain(name): _digest(tensor) for name, tensor in stage.state_dict(keep_vars=True).items()}
 
 
@@ -151,17 +154,17 @@ def _digest(tensor: Tensor) -> str:
 
 
 def stage_digests(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
-    """`digests` of each stage, by its name."""
+    """`digests` of each stage, by stage name."""
     return {stage.name: digests(stage) for stage in stages}
 
 
 def combined(tensors: Mapping[str, str]) -> str:
-    """One digest for a set of named ones."""
+    """One digest of a set of named digests."""
     return hashlib.sha256(" ".join(f"{name}={tensors[name]}" for name in sorted(tensors)).encode()).hexdigest()
 
 
 def weights_digest(stages: Mapping[str, Mapping[str, str]]) -> str:
-    """One digest for a whole backbone, from those of its stages."""
+    """One digest of a whole backbone, from the digests of its stages."""
     return combined({name: combined(tensors) for name, tensors in stages.items()})
 
 
@@ -170,10 +173,9 @@ def certificate(
     before: Mapping[str, Mapping[str, str]],
     after: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
-    """The proof of what was and was not trained: `ok` is False when a tensor moved that was frozen.
+    """The proof of what trained and what did not: `ok` is False if a frozen tensor moved, `leaked` names such tensors.
 
-    moving: for each stage the tensors that may have moved (`may_move`); before, after: `stage_digests`.
-    `leaked` names the frozen tensors that moved.
+    moving: for each stage the tensors that may move (`may_move`). before, after: `stage_digests`.
     """
     stages, leaked = {}, []
     for name, old in before.items():

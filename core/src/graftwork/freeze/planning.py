@@ -1,4 +1,4 @@
-"""What a freeze policy would do to an encoder: stages, parameters, rates and epochs, without its weights."""
+"""Explain what a freeze policy does to an encoder, without its weights: stages, parameters, rates and epochs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from graftwork.specs.settings import Settings, decide
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs (from 1, both ends counted) that are planned alike.
+    """Epochs `first` to `last` (from 1, inclusive) with the same plan.
 
-    stages: for each stage that runs its name, how many numbers train and how many rest, and the peak learning rate.
+    stages: for each stage that runs: its name, the numbers of parameters that train and that are frozen, and the peak
+    learning rate.
     """
 
     first: int
@@ -29,7 +30,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Explained:
-    """A freeze policy, explained for a backbone. solved: whether the head is solved exactly, and all else rests."""
+    """A freeze policy, explained for a backbone. solved: the head is solved exactly and every stage stays frozen."""
 
     backbone: str
     freeze: str
@@ -44,18 +45,20 @@ class Explained:
 
 
 def explain(backbone: str, words: str, *, tap: str = "last", **settings: Any) -> Explained:
-    """What `fit` with this policy would train. settings: fields of `Settings`; of them `epochs`, `lr` and `head_lr`
-    matter here, and `epochs` is the recipe's where it is left out (few data take more).
+    """What `fit` with this policy trains.
+
+    settings: fields of `Settings`; only `epochs`, `lr` and `head_lr` matter here. `epochs` defaults to the recipe's
+    (few data take more).
 
     Raises what `parse` and the policy raise, and `UsageError` for a pattern that matches nothing.
     """
     spec = registry.backbone(backbone)
     policy = policies.parse(words)
     names = spec.stages[: spec.tap(tap) + 1]
-    # A training part so large that the recipe's epochs hold.
+    # So many examples that `decide` keeps the recipe's epochs.
     decided = decide(Settings.of(settings), spec.recipe, 1_000_000)
     plans = [policy.plan(names, epoch) for epoch in range(decided.epochs)]
-    # On "meta" a model has shapes only, so nothing is drawn or allocated.
+    # On "meta" a model has shapes only, so no weights are drawn or allocated.
     with torch.device("meta"):
         stages = load_backbone(spec, pretrained=False).stages()[: len(names)]
         for plan in plans:

@@ -1,8 +1,8 @@
-"""Which stages train, at which rate and when: freeze policies as data, written as short words.
+"""Freeze policies: which stages train, at which rate and when, as data, written as short words.
 
-A policy is a registered name with its argument after a colon (`last:2`), or several joined by `+`. Those that choose
-(`all`, `last:K`, `bitfit`, ...) together train what any of them names; those that narrow (`layerwise:DECAY`,
-`gradual:K`, `lpft`) say when, and how fast, of what the others chose, or of everything.
+A policy is a registered name with its argument after a colon (`last:2`), or several joined by `+`. Policies that choose
+(`all`, `last:K`, `bitfit`, ...) train everything that any of them names; policies that narrow (`layerwise:DECAY`,
+`gradual:K`, `lpft`) set when, and at which rate, the chosen stages train (all stages if none are chosen).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from graftwork.plugins.registry import freeze_policy
 from graftwork.specs.factories import load_factory
 
 NORMS = "@norm"
-"""In the place of a glob: the parameters of normalisation layers."""
+"""Stands for the parameters of normalisation layers in place of a glob."""
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What happens to one stage in an epoch.
+    """How one stage trains in an epoch.
 
-    trains: whether any of it does. rate: the factor of the learning rate.
-    parameters: which train: globs on their names (`stage.name`), or `@norm` for those of normalisation layers.
-    lora: the rank of the low-rank updates that its linear layers get; 0 for none.
+    trains: whether any part of it does. rate: the factor of the learning rate.
+    parameters: which ones train: globs on their names (`stage.name`), or `@norm` for those of normalisation layers.
+    lora: the rank of the low-rank updates of its linear layers; 0 for none.
     """
 
     stage: str
@@ -38,14 +38,14 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """One entry per stage, in order, and the factor of the head's learning rate."""
+    """One entry per stage, in order. head_rate: the factor of the head's learning rate."""
 
     stages: tuple[StagePlan, ...]
     head_rate: float = 1.0
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """The stages of which nothing trains."""
+        """The stages that do not train at all."""
         return tuple(stage.stage for stage in self.stages if not stage.trains)
 
     @property
@@ -54,14 +54,14 @@ class Plan:
 
     @property
     def first(self) -> int:
-        """How many stages come before the first that trains; all of them where none does."""
+        """The index of the first stage that trains; the number of stages if none does."""
         return next((i for i, stage in enumerate(self.stages) if stage.trains), len(self.stages))
 
 
 class FreezePolicy(ABC):
-    """Says which stages train in an epoch.
+    """Plans which stages train in an epoch.
 
-    narrows: in a combination it limits what the others chose, by whole stages, instead of adding to it.
+    narrows: in a combination it limits what the other policies chose, by whole stages, instead of adding to it.
     head_first: the head is solved exactly on the frozen encoder's features before the first epoch.
     """
 
@@ -70,15 +70,15 @@ class FreezePolicy(ABC):
 
     @abstractmethod
     def plan(self, stages: Sequence[str], epoch: int) -> Plan:
-        """`stages` are the names of those that run, input to output; epochs count from 0.
+        """The plan of an epoch (from 0). stages: names of the stages that run, input to output.
 
-        Raises `UsageError` for stages that it cannot serve.
+        Raises `UsageError` for stages that the policy does not work with.
         """
 
 
 @dataclass(frozen=True)
 class Choose(FreezePolicy):
-    """Trains the named parameters of the last `count` stages (of all where it is None), or adapts them by LoRA."""
+    """Trains the named parameters of the last `count` stages (None: of all), or adapts these stages by LoRA."""
 
     words: str
     count: int | None = None
@@ -101,7 +101,7 @@ class Choose(FreezePolicy):
 
 @dataclass(frozen=True)
 class Layerwise(FreezePolicy):
-    """The rate of each stage is `decay` times that of the one above it; the head has the full rate."""
+    """The rate of each stage is `decay` times that of the stage above it; the head has the full rate."""
 
     decay: float
     narrows = True
@@ -124,12 +124,14 @@ class Gradual(FreezePolicy):
 
 
 SMALLER = 0.1
-"""What `lpft` multiplies every rate by, once the head is solved."""
+"""The factor that `lpft` applies to every rate once the head is solved."""
 
 
 @dataclass(frozen=True)
 class HeadFirst(FreezePolicy):
-    """The head is solved exactly, then all trains at a tenth of the rate (Kumar et al. 2022, arXiv:2202.10054)."""
+    """The head is solved exactly, then everything trains at a tenth of the rate (Kumar et al. 2022,
+    arXiv:2202.10054).
+    """
 
     narrows = True
     head_first = True
@@ -140,7 +142,7 @@ class HeadFirst(FreezePolicy):
 
 @dataclass(frozen=True)
 class Combined(FreezePolicy):
-    """Several policies at once: what any of those that choose trains, within what all of those that narrow allow."""
+    """Several policies: everything that any choosing policy trains, within the limits of all narrowing ones."""
 
     parts: tuple[FreezePolicy, ...]
 
@@ -166,7 +168,9 @@ class Combined(FreezePolicy):
 
 
 def _union(plans: Sequence[Plan]) -> Plan:
-    """What any of the plans trains; the rate of a stage is that of the first plan that trains most of it."""
+    """Everything that any of the plans trains. A stage gets the rate of the first plan that trains it as a whole, or
+    else at all.
+    """
     entries = []
     for together in zip(*(plan.stages for plan in plans), strict=True):
         training = [entry for entry in together if entry.trains]
@@ -181,9 +185,9 @@ def _union(plans: Sequence[Plan]) -> Plan:
 
 
 def parse(words: str) -> FreezePolicy:
-    """The policy that short words mean.
+    """The policy that short words describe.
 
-    Raises `UnknownName` for a name that nothing registered, `UsageError` for an argument that it refuses.
+    Raises `UnknownName` for a name that is not registered, `UsageError` for an argument that the policy refuses.
     """
     parts = []
     for word in words.split("+"):
@@ -193,7 +197,7 @@ def parse(words: str) -> FreezePolicy:
 
 
 class _Argument(NamedTuple):
-    """What follows the colon of a policy's word, and what is said when it is not accepted."""
+    """The argument after the colon of a policy, and the errors about it."""
 
     policy: str
     value: str
@@ -258,8 +262,9 @@ def build_layerwise(argument: str) -> FreezePolicy:
 
 
 FEW = 20.0
-"""The factor of the rate where only few numbers train: rates of 4e-4 and more beside 2e-5 for all of BERT or RoBERTa
-(Ben Zaken et al. 2022, arXiv:2106.10199, appendix A; Hu et al. 2022, arXiv:2106.09685, table 9)."""
+"""The rate factor when few parameters train: published rates are 4e-4 and more, against 2e-5 for all of BERT or
+RoBERTa (Ben Zaken et al. 2022, arXiv:2106.10199, appendix A; Hu et al. 2022, arXiv:2106.09685, table 9).
+"""
 
 
 def build_bitfit(argument: str) -> FreezePolicy:

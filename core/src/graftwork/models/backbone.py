@@ -1,4 +1,4 @@
-"""An encoder as the rest sees it: prepare, stages, pool."""
+"""The encoder interface: prepare, stages, pool."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Backbone(nn.Module, ABC):
     spec: its description; `spec.stages` must be the names of `stages`, in order.
     stages: input to output.
     dims: D of the pooled features after each stage.
-    library: the model of another library whose parts the stages hold, where it names them as its hub layout does.
-    batch_size: how much a batch holds on a processor, in the unit of `measure` (tokens) or of the reader's `size`
-    (images, samples).
-    measures: whether `measure` knows better than the reader's `size` how much there is to compute (tokens), and values
-    are cheap to read for it; examples of like size share a batch.
+    library: another library's model whose modules the stages hold; give it if it names its weights as in hub layout.
+    batch_size: the size of a batch on a CPU, in the unit of `measure` (tokens) or of the reader's `size` (images,
+    samples).
+    measures: whether `measure` gives a better size than the reader's `size` (tokens), and values are cheap to read for
+    it; examples of similar size share a batch.
     channels_last: whether its convolutions run faster with channels last in memory (depthwise ones do).
     """
 
@@ -53,27 +53,27 @@ class Backbone(nn.Module, ABC):
         self.dims = tuple(dims)
         self._stages = nn.ModuleList(stages)
         self._prepare = None
-        self._library = (library,)  # in a tuple, so that its parameters are the stages' alone
+        self._library = (library,)  # in a tuple, so that torch does not register its parameters twice
 
     def prepare(self, values: list[Any]) -> State:
         """Turn decoded examples that meet the contract into a batch: the state before the first stage.
 
-        The default is the standard preparation of the modality, made for this spec.
+        The default is the modality's standard preparation, made for this spec.
         """
         if self._prepare is None:
             self._prepare = preparer(self.spec)
         return self._prepare(values)
 
     def windows(self, value: Any) -> list[Window]:
-        """A value that is longer than the encoder reads at once, in parts that are not; by itself where it fits.
+        """The windows of a value that is longer than the encoder reads at once; the value alone if it fits.
 
-        For encoders whose limit shows only when the value is prepared (tokens); one that stands in the contract
-        (seconds) is met by a converter that splits. `prepare` must cut what it is given whole.
+        For encoders whose limit shows only when the value is prepared (tokens); a limit in the contract (seconds) is
+        met by a converter that splits. `prepare` must truncate a value that it gets whole.
         """
         return [Window(value, 1.0)]
 
     def measure(self, values: list[Any]) -> list[int]:
-        """How much there is to compute of each value; asked instead of the reader where `measures` says so."""
+        """The size of the computation for each value; used instead of the reader's `size` if `measures` is true."""
         return [1] * len(values)
 
     def stages(self) -> list[Stage]:
@@ -84,7 +84,7 @@ class Backbone(nn.Module, ABC):
         """One vector per example, `(B, D)` float32, from the state after any stage; padding never counts."""
 
     def hub_state(self) -> dict[str, Tensor]:
-        """The weights by their names in hub layout. Raises `PluginFault` where the plugin does not say them."""
+        """The weights by their names in hub layout. Raises `PluginFault` if the plugin does not give the names."""
         (library,) = self._library
         if library is None:
             raise PluginFault(
@@ -94,7 +94,7 @@ class Backbone(nn.Module, ABC):
         return hub_state(library)
 
     def tap(self, word: str) -> int:
-        """The index of the stage that `word` means, see `BackboneSpec.tap`."""
+        """The index of the stage that `word` names, see `BackboneSpec.tap`."""
         return self.spec.tap(word)
 
     def feature_dim(self, tap: int) -> int:
@@ -111,10 +111,10 @@ class Backbone(nn.Module, ABC):
 
 
 def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
-    """Build the backbone of a spec, in evaluation mode, with its pretrained weights (or random ones).
+    """Build the backbone of a spec, in evaluation mode and float32, with its pretrained weights (or random ones).
 
-    Raises `WeightsUnavailable` when the weights cannot be had, `WeightsMismatch` where they are not those of the card
-    that lies beside them, `PluginFault` when its plugin fails.
+    Raises `WeightsUnavailable` if the weights cannot be had, `WeightsMismatch` if they differ from the card beside
+    them, `PluginFault` if its plugin fails.
     """
     weights = spec.weights.obtain(spec.name) if pretrained else None
     if weights is not None and weights.is_dir():
@@ -124,7 +124,7 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
         backbone = build(spec, weights)
     except GraftworkError:
         raise
-    except Exception as error:  # whatever a library makes of weights that are damaged or another model's
+    except Exception as error:  # libraries raise anything for weights that are damaged or of another model
         raise PluginFault(
             f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {failure_reason(error)}.",
             "If the weights are damaged, delete them so that they are fetched again; else update the plugin.",

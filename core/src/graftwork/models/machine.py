@@ -1,4 +1,4 @@
-"""What a fit uses of the machine: a device, other processes, memory, chance, seconds; and what computed it."""
+"""The machine as a fit uses it: device, processes, memory, random seeds, time; and the versions that computed it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graftwork.runtime import processes
 
 
 def resolve_device(word: str) -> torch.device:
-    """The device that "auto", "cpu", "cuda" or "mps" means here. Raises `GraftworkError` for one that is not there."""
+    """The device for "auto", "cpu", "cuda" or "mps". Raises `GraftworkError` if this machine does not have it."""
     if word == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -29,7 +29,7 @@ def resolve_device(word: str) -> torch.device:
 
 
 def join_process_group(device: torch.device) -> None:
-    """Find the other processes, where there are any."""
+    """Join the process group, if there is more than one process."""
     if processes.count() > 1:
         from accelerate import PartialState
 
@@ -37,7 +37,7 @@ def join_process_group(device: torch.device) -> None:
 
 
 def available_memory() -> int:
-    """Bytes of memory that are free."""
+    """Free memory in bytes."""
     import psutil
 
     return int(psutil.virtual_memory().available)
@@ -50,7 +50,7 @@ def seed_all(seed: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    """What computes here, so that a difference elsewhere can be explained."""
+    """The versions of the libraries and the number of threads, to explain different results elsewhere."""
     found = {"python": platform.python_version()}
     for name in ("graftwork", "torch", "torchvision", "torchaudio", "transformers", "numpy", "scipy"):
         try:
@@ -62,7 +62,7 @@ def versions() -> dict[str, str]:
 
 
 class Clock:
-    """Seconds spent in named parts, and in total since it was made."""
+    """Measures the seconds spent in named parts, and in total since it was made."""
 
     def __init__(self) -> None:
         self._begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Models without numbers: what a zoo's own code says of a model's sizes, found without drawing or reading a weight."""
+"""Models without values: the sizes of a zoo's model from its own code, without drawing or reading a weight."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from graftwork.models.stages import State
 
 
 class ShapesOnly(TorchFunctionMode):
-    """In this context layers get parameters on "meta", which have shapes and no numbers.
+    """A context in which layers get parameters on "meta", which have shapes and no values.
 
-    What a model computes while it is built, to know its own shape, stays on the processor; `model.to("meta")` moves it.
+    Tensors that a model computes from while it is built, to know its own shape, stay on the CPU; `model.to("meta")`
+    moves them.
     """
 
     FACTORIES = (torch.empty, torch.zeros, torch.ones)
@@ -27,7 +28,7 @@ class ShapesOnly(TorchFunctionMode):
 
 
 def pooled_dims(backbone: Backbone, hidden: torch.Tensor) -> tuple[int, ...]:
-    """D of the pooled features `(B, D)` after each stage, by folding `hidden` ("meta" will do)."""
+    """D of the pooled features `(B, D)` after each stage, by running the stages on `hidden` (it may be on "meta")."""
     state, dims = State(hidden), []
     with torch.no_grad():
         for stage in backbone.stages():

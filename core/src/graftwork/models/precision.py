@@ -1,4 +1,4 @@
-"""In which precision frozen stages run: what a machine is fast at, and all that decides rounding."""
+"""The precision of frozen stages: which one a machine is fast at, and everything that decides rounding."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 from graftwork.errors import UsageError
 
 AGREES = 0.999
-"""The least cosine between bf16 and fp32 features of the first batch for bf16 to be used."""
+"""The least cosine between bf16 and fp32 features of the first batch for which bf16 is used."""
 
 
 def check_precision(precision: str) -> None:
-    """Raises `UsageError` for a precision that features are not extracted in."""
+    """Raises `UsageError` for a precision that features cannot be extracted in."""
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"--precision {precision} is not known; auto, fp32 and bf16 are.", "Write: --precision auto")
 
 
 def fast_bf16(device: torch.device | str) -> bool:
-    """Whether the device multiplies bf16 matrices faster than fp32 ones: of processors, those with AMX.
+    """Whether the device multiplies bf16 matrices faster than fp32 ones; among CPUs, those with AMX.
 
-    False where torch is held to older instructions: ATEN_CPU_CAPABILITY=avx2.
+    False if torch is limited to older instructions: ATEN_CPU_CAPABILITY=avx2.
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -34,7 +34,7 @@ def fast_bf16(device: torch.device | str) -> bool:
 
 
 def rounding(device: torch.device) -> Mapping[str, Any]:
-    """All that decides how torch rounds on a device."""
+    """Everything that decides how torch rounds on a device."""
     found = {
         "torch": torch.__version__,
         "device": device.type,
@@ -50,5 +50,5 @@ def rounding(device: torch.device) -> Mapping[str, Any]:
 
 
 def least_cosine(exact: Tensor, other: Tensor) -> float:
-    """Between the rows of two `(N, D)`."""
+    """The least cosine between corresponding rows of two `(N, D)`."""
     return float(torch.nn.functional.cosine_similarity(exact.double(), other.double(), dim=-1).min())

@@ -1,6 +1,7 @@
-"""Loading models of transformers for the plugins that map them: in silence, whole, with nothing in the folder run.
+"""Loading transformers models for the plugins that support them: silently, with every weight, without running code from
+the folder.
 
-The class is always named by the plugin; what a config file says of code (`auto_map`, kernels) is not followed.
+The plugin always names the class; entries of a config file that name code (`auto_map`, kernels) are ignored.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ def load_pretrained(
     unused: Collection[str] = (),
     **fields: Any,
 ) -> Model:
-    """The model of transformers' class `kind` with the weights in `folder`, fp32; without one, with random weights.
+    """A model of the transformers class `kind` with the weights in `folder`, fp32; without a folder, with random
+    weights.
 
-    shape: of random weights: what a config.json says.
-    unused: parameters that no stage takes, which a file may lack. fields: what the class is built with besides.
-    What the file holds of other heads stays behind.
+    shape: the config.json fields for random weights.
+    unused: parameters that no stage uses; the file may lack them. fields: other arguments of the class.
+    Weights of other heads in the file are not loaded.
 
-    Raises `WeightsMismatch` when the weights are damaged or not those of such a model.
+    Raises `WeightsMismatch` if the weights are damaged or not those of such a model.
     """
     made: Any = kind
     # A config file may name kernels that transformers would fetch and run.
@@ -46,7 +48,7 @@ def load_pretrained(
         if folder is None:
             config = made.config_class.from_dict(dict(shape))
             return made._from_config(config, attn_implementation=attention, **fields)
-        if (folder / "adapter_config.json").is_file():  # which transformers would apply where peft is installed
+        if (folder / "adapter_config.json").is_file():  # transformers would apply it if peft is installed
             raise WeightsMismatch(
                 f"'{folder}' holds an adapter (adapter_config.json) beside its weights; plain weights are accepted.",
                 "Merge it into them: model.merge_and_unload().save_pretrained(FOLDER)",
@@ -77,10 +79,11 @@ def load_pretrained(
 
 
 def new_model(kind: Any, fields: Mapping[str, Any], **options: Any) -> Any:
-    """A model of transformers' class `kind` of this shape, with random weights by torch's generator. options: what the
-    class is built with besides.
+    """A model of the transformers class `kind` with random weights from torch's generator.
 
-    Raises `UsageError` for a field that its config does not have, or a value that it does not take.
+    fields: of its config. options: other arguments of the class.
+
+    Raises `UsageError` for a field that its config does not have, or a value that it does not accept.
     """
     known = [name for name in kind.config_class().to_dict() if name not in ("architectures", "transformers_version")]
     for name in fields:
@@ -93,7 +96,7 @@ def new_model(kind: Any, fields: Mapping[str, Any], **options: Any) -> Any:
     try:
         with _quiet():
             return kind._from_config(kind.config_class(**fields), attn_implementation=_attention(kind), **options)
-    except Exception as error:  # the library raises whatever a shape that cannot be leads to
+    except Exception as error:  # impossible shapes make the library raise errors of any type
         raise UsageError(
             f"A '{kind.config_class.model_type}' cannot be made of these fields: {failure_reason(error)}.",
             "Change them: --set",
@@ -101,13 +104,13 @@ def new_model(kind: Any, fields: Mapping[str, Any], **options: Any) -> Any:
 
 
 def save_new(model: Any, folder: Path) -> None:
-    """Write a model of transformers into a folder in hub layout: config.json and model.safetensors."""
+    """Write a transformers model into a folder in hub layout: config.json and model.safetensors."""
     with _quiet():
         model.save_pretrained(folder)
 
 
 def hub_state(model: Any) -> dict[str, Tensor]:
-    """The weights of a model of transformers by their names in hub layout, which are not always those of its parts."""
+    """The weights of a transformers model by their names in hub layout, which may differ from its module names."""
     with tempfile.TemporaryDirectory() as scratch:
         save_new(model, Path(scratch))
         return load_file(Path(scratch) / HUB_WEIGHTS)
@@ -119,7 +122,7 @@ def _attention(kind: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's progress bars and its report of what heads are left behind off the terminal."""
+    """Hide the library's progress bars and its report of heads that are not loaded."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

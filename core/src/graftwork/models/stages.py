@@ -1,4 +1,4 @@
-"""The one idea that all of the tensor floor is built on: a backbone is stages; running it folds a state over them."""
+"""A backbone is a list of stages, and running it folds a state over them: everything with tensors builds on this."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class State:
-    """What flows from stage to stage.
+    """The state that flows from stage to stage.
 
     hidden: examples first: `(B, T)` or `(B, T, D)` for sequences, `(B, C, H, W)` for maps, `(B, D)` for vectors.
-    mask: `(B, T)` bool, True where a position is real and False where it is padding; None when nothing is padded.
+    mask: `(B, T)` bool, True for a real position and False for padding; None if nothing is padded.
     """
 
     hidden: Tensor
     mask: Tensor | None = None
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> State:
-        """Move to a device; `dtype` changes floating-point hidden values only (token ids stay whole)."""
+        """Move to a device; `dtype` applies to floating-point hidden values only (token ids stay integers)."""
         hidden = self.hidden.to(device=device, dtype=dtype if self.hidden.is_floating_point() else None)
         return State(hidden, None if self.mask is None else self.mask.to(device))
 
     def attention_bias(self) -> Tensor | None:
-        """What is added to attention scores so that padding is never attended to: `(B, 1, T, T)`, or None."""
+        """The bias to add to attention scores so that padding is never attended to: `(B, 1, T, T)`, or None."""
         if self.mask is None:
             return None
         bias = torch.zeros(self.mask.shape, dtype=self.hidden.dtype, device=self.hidden.device)
@@ -36,7 +36,7 @@ class State:
 
 
 class Stage(nn.Module, ABC):
-    """A part of a backbone that takes a state and returns the next; it owns the parameters that do so."""
+    """A part of a backbone that maps a state to the next, and owns the parameters for it."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Stage(nn.Module, ABC):
 
 
 class Apply(Stage):
-    """A stage made of library modules that map hidden to hidden and leave the mask alone."""
+    """A stage of library modules that map hidden to hidden; the mask stays as it is."""
 
     def __init__(self, name: str, *modules: nn.Module) -> None:
         super().__init__(name)

@@ -1,4 +1,4 @@
-"""Files of tensors, which is all that weights are here: what would have to be run in order to be read is refused."""
+"""Weight files hold tensors only: a file that would have to run code to be read is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graftwork.errors import WeightsMismatch
 def load_tensors(file: Path) -> dict[str, Tensor]:
     """The tensors, by name, of a file that `torch.save` wrote (.pth, .bin), in main memory.
 
-    Raises `WeightsMismatch` for one that is damaged, or holds anything but tensors.
+    Raises `WeightsMismatch` for a file that is damaged, or holds anything but tensors.
     """
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
@@ -30,7 +30,7 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def failure_reason(error: Exception) -> str:
-    """Why weights could not be read, in one line. What torch advises, to run what the file holds, is not passed on."""
+    """Why weights could not be read, in one line. Leaves out torch's advice to run the code in the file."""
     if isinstance(error, pickle.UnpicklingError):
         named = re.search(r"GLOBAL (\S+)", str(error))
         return f"it holds code ({named[1]}), which is never run" if named else "it is not a file of tensors"

@@ -1,4 +1,4 @@
-"""What the core itself brings, through the same hooks as any plugin: three tasks, a head, policies, loggers."""
+"""The core's own registrations, through the same hooks as any plugin: tasks, a head, policies, objectives, loggers."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe

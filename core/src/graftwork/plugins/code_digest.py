@@ -1,6 +1,6 @@
-"""What code made a result: the sources and the libraries behind a factory, as a digest.
+"""A digest of the code behind a result: the sources of a package and the versions of its libraries.
 
-A version number would do for what was released; sources that are being worked on change without one.
+A version number alone would miss sources that are being worked on, since they change without a new version.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from pathlib import Path
 from graftwork.plugins.loading import installed
 
 FOLDERS = ("specs", "data", "models", "features")
-"""The folders of the core that decide what an example becomes. A module that moves between them stays in the digest."""
+"""The folders of the core that decide the features of an example. A module that moves between them stays in the digest.
+"""
 
 
 def core() -> str:
-    """A digest of what the core itself does between an example and its features."""
+    """A digest of the core's own code between an example and its features."""
     root = Path(__file__).parents[1]
     return _digest([file for folder in FOLDERS for file in (root / folder).rglob("*.py")], root)
 
 
 @cache
 def made_by(factory: str) -> str:
-    """A digest of the package that `module:attribute` lies in, and of the versions of what it requires."""
+    """A digest of the package that holds `module:attribute`, and of the versions of its requirements."""
     package = factory.partition(":")[0].partition(".")[0]
     module = sys.modules.get(package) or importlib.import_module(package)
     roots = [Path(root) for root in getattr(module, "__path__", [])]
@@ -48,17 +49,17 @@ def _digest(files: list[Path], *roots: Path) -> str:
 
 
 def _libraries(package: str) -> dict[str, str]:
-    """The installed versions of what the distribution of a plugin's package requires."""
+    """The installed versions of the requirements of a plugin's distribution."""
     owner = installed().distribution(package)
     try:
-        wanted = distribution(owner).requires or [] if owner else []
+        requirements = distribution(owner).requires or [] if owner else []
     except PackageNotFoundError:
         return {}
-    found = {}
-    for requirement in wanted:
+    versions = {}
+    for requirement in requirements:
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # of an extra that is not installed
+            versions[name] = version(name)
+        except PackageNotFoundError:  # belongs to an extra that is not installed
             continue
-    return found
+    return versions

@@ -1,4 +1,4 @@
-"""What the user of this machine decides for every command, in a TOML file: which installed plugins are not loaded."""
+"""The user's configuration for every command, a TOML file: which installed plugins are not loaded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from graftwork.errors import ConfigError
 
 @dataclass(frozen=True)
 class Config:
-    """disabled: names of entry points or distributions whose plugins are not loaded. file: where that is said."""
+    """disabled: names of entry points or distributions whose plugins are not loaded. file: the file that says so."""
 
     disabled: tuple[str, ...] = ()
     file: Path | None = None
 
 
 def file_in_use() -> Path:
-    """What GRAFTWORK_CONFIG names, else config.toml in the user's configuration folder."""
+    """The file that GRAFTWORK_CONFIG names, else config.toml in the user's configuration folder."""
     from platformdirs import user_config_path
 
     named = os.environ.get("GRAFTWORK_CONFIG")
@@ -27,10 +27,10 @@ def file_in_use() -> Path:
 
 
 def read() -> Config:
-    """What that file says; only one that GRAFTWORK_CONFIG names must exist.
+    """Read that file; it may be missing unless GRAFTWORK_CONFIG names it.
 
-    Raises `ConfigError` for one that cannot be read, or holds anything that is not known: a plugin that somebody meant
-    to disable must not be loaded because of a slip of the pen.
+    Raises `ConfigError` for a file that cannot be read or has an unknown entry: a typo must not load a plugin that the
+    user meant to disable.
     """
     file = file_in_use()
     try:
@@ -44,12 +44,12 @@ def read() -> Config:
     import tomllib  # only where there is something to read
 
     try:
-        found = tomllib.loads(text)
+        entries = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _refused(file, f"is not TOML: {error}") from error
-    plugins = found.pop("plugins", {})
-    if found or not isinstance(plugins, dict):
-        raise _refused(file, f"holds '{next(iter(found), 'plugins')}', which is not the table [plugins]")
+    plugins = entries.pop("plugins", {})
+    if entries or not isinstance(plugins, dict):
+        raise _refused(file, f"holds '{next(iter(entries), 'plugins')}', which is not the table [plugins]")
     disabled: Any = plugins.pop("disabled", [])
     if plugins:
         raise _refused(file, f"holds '{next(iter(plugins))}' in [plugins], which is not known")

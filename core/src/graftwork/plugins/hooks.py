@@ -33,7 +33,7 @@ def graftwork_backbones() -> Iterable[BackboneSpec]:  # pyright: ignore[reportRe
 
 @hookspec
 def graftwork_resolvers() -> Iterable[Resolver]:  # pyright: ignore[reportReturnType]
-    """Makers of backbones out of `scheme:id`."""
+    """Makers of backbone specs from `scheme:id`, or from models in hub layout."""
 
 
 @hookspec
@@ -48,17 +48,17 @@ def graftwork_adapters() -> Iterable[Adapter]:  # pyright: ignore[reportReturnTy
 
 @hookspec
 def graftwork_tasks() -> Iterable[TaskSpec]:  # pyright: ignore[reportReturnType]
-    """What labels can be."""
+    """Kinds of tasks: what labels can be."""
 
 
 @hookspec
 def graftwork_heads() -> Iterable[HeadSpec]:  # pyright: ignore[reportReturnType]
-    """What turns features into outputs."""
+    """Heads, which turn features into outputs."""
 
 
 @hookspec
 def graftwork_freeze_policies() -> Iterable[FreezePolicySpec]:  # pyright: ignore[reportReturnType]
-    """Which stages train, and when."""
+    """Freeze policies: which stages train, and when."""
 
 
 @hookspec
@@ -73,9 +73,9 @@ def graftwork_architectures() -> Iterable[ArchitectureSpec]:  # pyright: ignore[
 
 @hookspec
 def graftwork_objectives() -> Iterable[ObjectiveSpec]:  # pyright: ignore[reportReturnType]
-    """What they can be pretrained for."""
+    """Objectives that networks can be pretrained with."""
 
 
 @hookspec
 def graftwork_loggers() -> Iterable[LoggerSpec]:  # pyright: ignore[reportReturnType]
-    """Where the numbers of a training go."""
+    """Loggers: where the numbers of a training go."""

@@ -1,6 +1,6 @@
-"""Loading plugins, each entry point alone and in a guard, so that a bad one becomes a report and nothing else.
+"""Loading plugins, each entry point on its own and guarded, so that a broken one becomes a report and nothing else.
 
-Two plugins that claim one name are a conflict that names both; neither wins.
+Two plugins that register the same name are a conflict that names both; neither is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
 
-# What each hook may yield, and the name under which two plugins would clash.
+# The type that each hook yields, and the names that must be unique among plugins.
 KINDS: Mapping[str, tuple[type, Any]] = {
     "modalities": (Modality, lambda spec: [spec.name]),
     "backbones": (BackboneSpec, lambda spec: [spec.name]),
@@ -48,8 +48,10 @@ KINDS: Mapping[str, tuple[type, Any]] = {
 
 @dataclass
 class Plugins:
-    """Everything registered, by kind and name, with a report for each plugin. notes: what `graftwork plugins` warns of
-    besides."""
+    """Everything registered, by kind and name, with a report for each plugin.
+
+    notes: other warnings of `graftwork plugins`.
+    """
 
     reports: list[PluginReport] = field(default_factory=list)
     registered: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
@@ -58,30 +60,30 @@ class Plugins:
     _owners: dict[tuple[str, str], PluginReport] = field(default_factory=dict)
 
     def get(self, kind: str, name: str) -> Any | None:
-        """What is registered under `name`, or None. Raises `PluginConflict` when two plugins claim it."""
+        """The spec registered under `name`, or None. Raises `PluginConflict` if two plugins register it."""
         if (kind, name) in self.conflicts:
             raise PluginConflict(self.conflicts[kind, name], "Uninstall one of them; see: graftwork plugins")
         return self.registered[kind].get(name)
 
     def near(self, kind: str, name: str) -> str:
-        """The end of a sentence that says which registered names are like `name`, and which plugins are disabled."""
+        """The end of a sentence that names the registered names nearest to `name`, and the disabled plugins."""
         known = sorted(self.registered[kind])
         tails = {k.rsplit("/", 1)[-1]: k for k in known}
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         close += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3, cutoff=0.5)]
         nearest = list(dict.fromkeys(close))[:3] or known[:5]
-        said = "nothing installed brings any"
+        nearest_words = "nothing installed brings any"
         if nearest:
-            said = f"the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
-        return f"; {said}{self.disabled()}"
+            nearest_words = f"the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
+        return f"; {nearest_words}{self.disabled()}"
 
     def disabled(self) -> str:
-        """The end of a sentence that says which plugins are disabled, where some are."""
+        """The end of a sentence that names the disabled plugins; empty if there are none."""
         off = {report.name: report.disabled_by for report in self.reports if report.disabled_by is not None}
         return f"; '{next(iter(off.values()))}' disables {', '.join(sorted(off))}" if off else ""
 
     def distribution(self, package: str) -> str | None:
-        """The distribution of the plugin whose registrations name code in `package`."""
+        """The distribution of the plugin whose registered specs name code in `package`; None if there is none."""
         for (kind, name), report in self._owners.items():
             spec = self.registered[kind].get(name)
             code = getattr(spec, "factory", None) or getattr(spec, "reader", "")
@@ -90,7 +92,7 @@ class Plugins:
         return None
 
     def load(self, plugin: object, report: PluginReport) -> None:
-        """Register one plugin module (or object) and gather what its hooks yield into `report`."""
+        """Register the specs that a plugin module (or object) yields, and put what is wrong with it in `report`."""
         self.reports.append(report)
         stated = getattr(plugin, "api_version", None)
         if stated != hooks.API_VERSION:
@@ -128,7 +130,7 @@ class Plugins:
                     continue
                 try:
                     if isinstance(item, BackboneSpec):
-                        item.as_json()  # which every listing asks for
+                        item.as_json()  # every listing needs it
                 except Exception as error:
                     report.errors.append(
                         f"The backbone '{item.name}' cannot be described: {type(error).__name__}: {_first_line(error)}."
@@ -156,8 +158,9 @@ class Plugins:
 def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
     """Load the core's own registrations and the installed plugins.
 
-    wanted: the value of GRAFTWORK_PLUGINS; None loads every plugin, "" none, a comma list those, by the
-    name of their entry point or distribution. said: what the user's configuration says; whatever it disables stays out.
+    wanted: the value of GRAFTWORK_PLUGINS: None loads every plugin, "" none, and a comma-separated list those with
+    these names of entry points or distributions. said: the user's configuration; the plugins that it disables are not
+    loaded.
     """
     said, plugins = said or Config(), _core()
     names = None if wanted is None else {part.strip() for part in wanted.split(",") if part.strip()}
@@ -198,7 +201,9 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
 
 
 def unloaded(file: Path) -> Plugins:
-    """The installed plugins by name, none of them imported: `file`, which might disable any, cannot be used."""
+    """The installed plugins by name, none imported: the configuration `file` may disable any of them and cannot be
+    read.
+    """
     plugins = _core()
     for distribution in _entry_points():
         report = PluginReport(distribution.entry.name, distribution.name, distribution.version, disabled_by=file)
@@ -216,9 +221,9 @@ _installed: Plugins | None = None
 
 
 def installed() -> Plugins:
-    """The plugins of this process, discovered once; GRAFTWORK_PLUGINS and the user's configuration are honoured.
+    """The plugins of this process, discovered once, as GRAFTWORK_PLUGINS and the user's configuration allow.
 
-    Raises `ConfigError` where that cannot be used.
+    Raises `ConfigError` if the configuration cannot be used.
     """
     global _installed
     if _installed is None:
@@ -227,13 +232,15 @@ def installed() -> Plugins:
 
 
 def use(plugins: Plugins | None) -> None:
-    """Make `plugins` the ones of this process (None: discover anew); meant for tests."""
+    """Set the plugins of this process (None: discover again); meant for tests."""
     global _installed
     _installed = plugins
 
 
 class _Found(NamedTuple):
-    """A distribution (its metadata are parsed each time they are asked for) and an entry point of it."""
+    """A distribution and one of its entry points. The name and version are stored since reading them parses the
+    metadata.
+    """
 
     name: str
     version: str

@@ -1,4 +1,4 @@
-"""Finding what is registered by the name a user gives, and saying what is near when nothing has it."""
+"""Look up registered specs by the name that a user gives, and name the nearest ones if there is none."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def modalities() -> list[Modality]:
 
 
 def modality(name: str) -> Modality:
-    """Raises `UnknownName` when no installed plugin brings it."""
+    """The modality of this name. Raises `UnknownName` if no installed plugin brings it."""
     return _named("modalities", "modality", name, "graftwork plugins")
 
 
 def backbones(modality_name: str | None = None) -> list[BackboneSpec]:
-    """The declared backbones, by name. Raises `UnknownName` for a modality that nothing brings."""
+    """The declared backbones, sorted by name. Raises `UnknownName` for a modality that no plugin brings."""
     specs = sorted(installed().registered["backbones"].values(), key=lambda spec: spec.name)
     if modality_name is None:
         return specs
@@ -40,7 +40,7 @@ def backbones(modality_name: str | None = None) -> list[BackboneSpec]:
 
 
 def backbone(name: str) -> BackboneSpec:
-    """The spec of a declared backbone, or one that a resolver makes of `scheme:id`.
+    """The spec of a declared backbone, or the one that a resolver makes of `scheme:id`.
 
     Raises `UnknownName` with the nearest names, or what the resolver raises.
     """
@@ -51,11 +51,11 @@ def backbone(name: str) -> BackboneSpec:
 
 
 def starter(modality_name: str, adapter_name: str = "") -> BackboneSpec:
-    """The backbone taken when the user names none: weights at hand, declared starters first, then the smallest.
+    """The default backbone: with weights on this machine, declared starters first, then the smallest.
 
-    With an adapter it is one of the modality that the adapter leads to.
+    With an adapter it is one of the adapter's target modality.
 
-    Raises `WeightsUnavailable` when no backbone of the modality has its weights at hand.
+    Raises `WeightsUnavailable` if no backbone of the modality has its weights on this machine.
     """
     modality_name = adapter(adapter_name).target if adapter_name else modality_name
     candidates = backbones(modality_name)
@@ -98,7 +98,7 @@ def objective(name: str) -> ObjectiveSpec:
 
 
 def logger(name: str) -> LoggerSpec:
-    """Raises `UnknownName` when no installed plugin brings it."""
+    """The spec of a logger. Raises `UnknownName` if no installed plugin brings it."""
     return _named("loggers", "logger", name, "graftwork plugins")
 
 
@@ -114,12 +114,12 @@ def agree_on(
     may_leave_out: float = 0.0,
     prefer: Collection[str] = (),
 ) -> Agreement:
-    """`agree` with everything installed: its converters, and the names that make its sentence helpful.
+    """`agree` with all that is installed: its converters, and the names that its message needs.
 
-    adapter_name: the adapter that the user named, which makes examples of the encoder's modality out of the observed
-    ones. What the encoder's spec notes joins the warnings.
+    adapter_name: the adapter that the user named, which turns the observed examples into examples of the encoder's
+    modality. The note of the encoder's spec is added to the warnings.
 
-    Raises `UsageError` when the adapter does not lead from the one to the other, and what `agree` raises.
+    Raises `UsageError` if the adapter does not lead from the one modality to the other, and what `agree` raises.
     """
     notes = (spec.note,) if spec.note else ()
 
@@ -166,9 +166,9 @@ def agree_on(
 
 
 def preparer(spec: BackboneSpec) -> Callable[[list[Any]], Any]:
-    """The standard preparation of the backbone's modality, made for its spec: decoded values to a `State`.
+    """The standard preparation of the backbone's modality, made for its spec: it turns decoded values into a `State`.
 
-    Raises `UsageError` when the modality brings none, so that the backbone must prepare by itself.
+    Raises `UsageError` if the modality brings none; the backbone must then define `prepare`.
     """
     factory = modality(spec.modality).preparer
     if not factory:

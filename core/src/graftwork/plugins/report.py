@@ -1,4 +1,4 @@
-"""What is known of an installed plugin: where it comes from, what is wrong with it, and what importing it costs."""
+"""The report on an installed plugin: where it comes from, what is wrong with it, and what importing it costs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 SLOW = 2.0
-"""Seconds from which on an import is spoken of."""
+"""Seconds after which an import is reported as slow."""
 
 HEAVY = ("torch", "torchvision", "torchaudio", "transformers", "datasets")
-"""What a plugin must not import where it only says what it brings."""
+"""Packages that a plugin must not import in the module that only registers its specs."""
 
 
 @dataclass
 class PluginReport:
     """One installed plugin: where it comes from, and what is wrong with it, if anything.
 
-    errors: what of it does not work. warnings: what works and costs everybody. seconds: what importing it took.
-    disabled_by: the file for whose sake it was not imported; None for one that was.
+    errors: what does not work. warnings: what works but slows down or changes every command. seconds: the time to
+    import it. disabled_by: the file that disables it, so that it was not imported; None if it was.
     """
 
     name: str
@@ -56,7 +56,7 @@ class PluginReport:
 
 @contextmanager
 def watched(report: PluginReport) -> Iterator[None]:
-    """Note what importing a plugin costs, and what of the process it changes for all."""
+    """Record in `report` how long importing a plugin takes and which process-wide state it changes."""
     loaded, state, begun = set(sys.modules), _state(), time.perf_counter()
     yield
     report.seconds = time.perf_counter() - begun
@@ -70,7 +70,7 @@ def watched(report: PluginReport) -> Iterator[None]:
 
 
 def _state() -> dict[str, Any]:
-    """What a plugin has no business to change, as far as it can be seen without importing anything."""
+    """Process-wide state that no plugin may change, as far as it shows without importing anything."""
     blanket = [
         action for action, message, kind, module, _ in warnings.filters if kind is Warning and not (message or module)
     ]

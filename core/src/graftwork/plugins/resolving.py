@@ -1,4 +1,4 @@
-"""Backbones by `scheme:id`: from a scheme's own resolver, or a model in hub layout, mapped by the type it states."""
+"""Backbones by `scheme:id`: from a scheme's own resolver, or from a model in hub layout by its model type."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from graftwork.specs.weights import HubWeights
 
 
 def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
-    """The spec of `name`, which is `scheme:identifier`.
+    """The spec of the backbone `name`, which is `scheme:identifier`.
 
-    Raises `UnknownName` for a scheme or a model type that nothing maps, `DataError` for a folder that is no model,
-    `WeightsUnavailable` where the description of one on the hub cannot be had, and what the resolver raises.
+    Raises `UnknownName` for a scheme or a model type that no plugin supports, `DataError` for a folder that is not a
+    model, `WeightsUnavailable` if the config of a model on the hub cannot be fetched, and what the resolver raises.
     """
     plugins = installed()
     own = plugins.get("resolvers", f"{scheme}:")
@@ -43,9 +43,9 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
 
 
 def local(name: str, identifier: str) -> ModelFolder:
-    """A folder of the user's own.
+    """A model in a folder of the user.
 
-    Raises `DataError` when it holds no config.json, and what `pretraining_card.read` raises.
+    Raises `DataError` if it holds no config.json, and what `pretraining_card.read` raises.
     """
     folder = Path(identifier).expanduser()
     if not (folder / "config.json").is_file():
@@ -53,14 +53,14 @@ def local(name: str, identifier: str) -> ModelFolder:
             f"'{name}' wants a folder in hub layout, and '{folder / 'config.json'}' does not exist.",
             "Name a folder that holds config.json and model.safetensors.",
         )
-    found = ModelFolder(name, folder)
-    return replace(found, card=pretraining_card.read(folder, found.config))
+    model = ModelFolder(name, folder)
+    return replace(model, card=pretraining_card.read(folder, model.config))
 
 
 def hub(name: str, identifier: str) -> ModelFolder:
-    """A repository on the Hugging Face hub, `owner/name` or `owner/name@revision`: its small files, fetched if need be.
+    """A repository on the Hugging Face hub, `owner/name` or `owner/name@revision`: its small files, fetched if needed.
 
-    Raises `WeightsUnavailable` when they are not on this machine and cannot be fetched.
+    Raises `WeightsUnavailable` if they are not on this machine and cannot be fetched.
     """
     repo, _, revision = identifier.partition("@")
     folder = HubWeights(repo, ("config.json",), revision or "main").obtain(name)
@@ -68,7 +68,7 @@ def hub(name: str, identifier: str) -> ModelFolder:
 
 
 FOLDERS: Mapping[str, Callable[[str, str], ModelFolder]] = {"hub": hub, "local": local}
-"""The schemes that lead to a folder in hub layout."""
+"""The schemes whose identifier is a model in hub layout."""
 
 
 def _model_type(model: ModelFolder) -> str:

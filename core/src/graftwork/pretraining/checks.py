@@ -1,4 +1,4 @@
-"""What `pretrain` is asked for, checked before a network is made: names, modalities, amounts, what a teacher reads."""
+"""Checks of a `pretrain` request before a network is made: names, modality, amount of data, the teacher's input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def sized(word: str) -> tuple[ArchitectureSpec, str]:
-    """An architecture and one of its sizes, by `name` or `name-size`. Raises `UsageError`, `UnknownName`."""
+    """An architecture and one of its sizes, from `name` or `name-size`. Raises `UsageError`, `UnknownName`."""
     name, dash, size = word.rpartition("-")
     if dash:
         with contextlib.suppress(LookupError):
@@ -36,7 +36,7 @@ def sized(word: str) -> tuple[ArchitectureSpec, str]:
 
 
 def check_objective(objective: ObjectiveSpec, architecture: ArchitectureSpec, teacher: str | None) -> None:
-    """Raises `UsageError` where the objective is not for the architecture, or wants a teacher or none."""
+    """Raises `UsageError` if the objective does not support the architecture, lacks its teacher, or has none."""
     if objective.architectures and architecture.name not in objective.architectures:
         raise UsageError(
             f"The objective '{objective.name}' is for {', '.join(objective.architectures)}, not for "
@@ -52,22 +52,23 @@ def check_objective(objective: ObjectiveSpec, architecture: ArchitectureSpec, te
 
 
 def check_modality(architecture: ArchitectureSpec, data: Data) -> None:
-    """Raises `InputMismatch` for data that the architecture does not read."""
+    """Raises `InputMismatch` for data of another modality than the architecture's."""
     if data.modality.name != architecture.modality:
-        wanted = registry.modality(architecture.modality).noun
+        expected = registry.modality(architecture.modality).noun
         near = [a.name for a in registry.installed().registered["architectures"].values()]
         fitting = [name for name in near if registry.architecture(name).modality == data.modality.name]
         raise InputMismatch(
-            f"The architecture '{architecture.name}' learns from {wanted}; {data.observed.place} holds "
+            f"The architecture '{architecture.name}' learns from {expected}; {data.observed.place} holds "
             f"{data.modality.noun}.",
             f"Architectures for {data.modality.noun}: {', '.join(fitting) or 'none is installed'}.",
         )
 
 
 def amount(data: Data, objective: ObjectiveSpec, allow_little: bool) -> tuple[float, str]:
-    """How much there is of the data, in words for people: hours of what lasts, a count of what does not.
+    """The amount of data and its unit: hours for a fact in seconds, else in the unit of the fact, or the number of
+    examples.
 
-    Raises `DataError` where the objective wants more.
+    Raises `DataError` if the objective needs more.
     """
     fact, least = data.modality.amount, objective.least.get(data.modality.name, 0.0)
     unit = data.modality.units.get(fact, "")
@@ -81,19 +82,19 @@ def amount(data: Data, objective: ObjectiveSpec, allow_little: bool) -> tuple[fl
     else:
         found = float(len(data))
     if found < least and not allow_little:
-        there, wanted = (
+        there, required = (
             show(round(number, 1), unit) if unit else f"{number:,.0f} examples" for number in (found, least)
         )
         raise DataError(
             f"{data.observed.place} holds {there} of {data.modality.noun}; the objective '{objective.name}' wants at "
-            f"least {wanted}.",
+            f"least {required}.",
             "Give more data, or go on with what there is: --allow-little",
         )
     return (found / 3600, "hours") if unit == "s" else (found, unit or "examples")
 
 
 def check_same(student: BackboneSpec, teacher: BackboneSpec, observed: ObservedInput) -> None:
-    """Raises `InputMismatch` where the teacher would read an example of the data otherwise than the network does."""
+    """Raises `InputMismatch` if the teacher would read an example of the data differently from the network."""
     if teacher.modality != student.modality:
         raise InputMismatch(
             f"The teacher '{teacher.name}' reads {teacher.modality}; the network reads {student.modality}.",
@@ -109,7 +110,7 @@ def check_same(student: BackboneSpec, teacher: BackboneSpec, observed: ObservedI
         if isinstance(theirs, Within) and isinstance(ours, Within) and theirs.high != ours.high:
             both = min(theirs.high, ours.high)
             for seen in observed.facts.get(name, ()):
-                if not Within(-math.inf, both).allows(seen.value):  # what is longer would be cut in other places
+                if not Within(-math.inf, both).allows(seen.value):  # longer examples would be cut in different places
                     raise InputMismatch(
                         f"{differ}, and '{seen.example}' has {show(seen.value, theirs.unit)}.",
                         f"Cut the data to {show(both, theirs.unit)}, or name another teacher.",

@@ -1,6 +1,6 @@
-"""What a network is pretrained for: a loss over batches, and the two objectives that every network can have.
+"""Pretraining objectives: a loss over batches, and the two objectives that fit every network.
 
-`Supervised` learns the labels of a source task; `Distill` learns to say what another encoder says.
+`Supervised` learns the labels of a source task; `Distill` learns to predict the features of another encoder.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from graftwork.specs.modality import Modality
 from graftwork.tasks.task import Targets, Task
 
 SCALER_EXAMPLES = 512
-"""How many examples a teacher's scale is taken from."""
+"""About how many examples the mean and deviation of a teacher's outputs are computed on."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A frozen encoder to learn from. taps: stages by number; cache: where what it says of examples is kept."""
+    """A frozen encoder to learn from. taps: the stages to learn, by index. cache: keeps its outputs."""
 
     backbone: Backbone
     taps: Sequence[int]
@@ -39,7 +39,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of a source task. targets: a row for each example, by number."""
+    """The labels of a source task. targets: a row per example, by number."""
 
     task: Task
     targets: Targets
@@ -47,11 +47,11 @@ class Labels:
 
 @dataclass(frozen=True)
 class Given:
-    """What an objective works with.
+    """The inputs of an objective.
 
-    backbone: the network, with random weights, and folder: it in hub layout. examples: all of them, train and
-    validation: the numbers of those to train on and to judge by. labels: what they are, for objectives that learn them.
-    change: the training examples as an epoch shows them. device: where the network is.
+    backbone: the network, with random weights. folder: the network in hub layout. examples: all examples. train,
+    validation: numbers of those to train on and to validate on. labels: for objectives that learn them. change: gives
+    the augmented training examples of an epoch; None without augmentation. device: where the network is.
     """
 
     backbone: Backbone
@@ -67,9 +67,10 @@ class Given:
 
 
 class Objective(nn.Module, ABC):
-    """A network under training. Its parameters are all that is trained; chance is torch's, which each step seeds anew.
+    """A network under training. All its parameters that require gradients train; randomness is torch's, seeded anew for
+    each step.
 
-    `load` runs in threads beside the last step, `loss` under automatic mixed precision.
+    `load` runs in threads during the previous step, `loss` under automatic mixed precision.
     """
 
     def __init__(self, given: Given) -> None:
@@ -80,14 +81,14 @@ class Objective(nn.Module, ABC):
         """Called once before the first step, when the network is on its device."""
 
     def load(self, numbers: Sequence[int], epoch: int | None) -> Any:
-        """What `loss` takes of these examples; as they are where there is no epoch. The default is their `Batch`."""
+        """The input of `loss` for these examples, by default their `Batch`; not augmented if `epoch` is None."""
         given = self.given
         examples = given.examples if epoch is None or given.change is None else given.change(epoch)
         return examples.batch(numbers)
 
     @abstractmethod
     def loss(self, loaded: Any, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The mean loss `()` of what was loaded, and other figures of it by name."""
+        """The mean loss `()` of a loaded batch, and other figures by name."""
 
     @abstractmethod
     def hub_state(self) -> dict[str, Tensor]:
@@ -102,12 +103,12 @@ class OfBackbone(Objective):
         self.backbone = given.backbone
 
     def states(self, batch: Batch) -> State:
-        """What the last stage makes of a batch; a row is an example, or a window of one."""
+        """The state after the last stage for a batch; a row is an example, or a window of one."""
         batch = batch.to(self.given.device)
         return fold(self.backbone.stages(), batch.state)
 
     def pooled(self, batch: Batch) -> Tensor:
-        """`(B, D)`: of examples with windows, the mean over them."""
+        """Pooled features `(B, D)`; for an example with windows, their weighted mean."""
         found = self.backbone.pool(self.states(batch))
         if batch.example_index is None or batch.window_weight is None:
             return found
@@ -120,7 +121,7 @@ class OfBackbone(Objective):
 
 
 class Supervised(OfBackbone):
-    """A head on the pooled features says the label; the loss is the task's."""
+    """A head on the pooled features predicts the label; the loss is the task's."""
 
     def __init__(self, given: Given) -> None:
         super().__init__(given)
@@ -139,12 +140,12 @@ class Supervised(OfBackbone):
 
 
 class Distill(OfBackbone):
-    """A linear layer says what the teacher's stages make of the example, every number of it scaled to mean 0 and
-    deviation 1; mean squared error, so that 1 - loss is the part of its variance that is explained.
+    """A linear layer predicts the outputs of the teacher's stages, each dimension scaled to mean 0 and deviation 1. The
+    loss is the mean squared error, so 1 - loss is the explained part of the variance.
 
-    Where encoders of the modality run over the same time, state by state (the teacher's resampled to the student's
-    frames by linear interpolation); else the pooled features. The student sees changed examples where there is
-    augmentation, the teacher never (Hinton et al. 2015, arXiv:1503.02531; state by state as in DistilHuBERT,
+    If encoders of the modality are frame-aligned, states are predicted frame by frame (the teacher's resampled to the
+    student's frames by linear interpolation); else the pooled features. The student sees augmented examples if there is
+    augmentation, the teacher never (Hinton et al. 2015, arXiv:1503.02531; frame by frame as in DistilHuBERT,
     arXiv:2110.01900).
     """
 
@@ -160,7 +161,7 @@ class Distill(OfBackbone):
         self.register_buffer("scale", torch.zeros(2, self.projection.out_features))
 
     def _widths(self) -> tuple[int, int]:
-        """How many numbers the network says and the teacher: pooled, or of a state, which pooling need not keep."""
+        """D of the network's outputs and of the teacher's: pooled, or of states, which may have another D."""
         given, teacher = self.given, self.teacher
         if not given.modality.frames_aligned:
             return given.backbone.feature_dim(-1), sum(teacher.backbone.feature_dim(tap) for tap in teacher.taps)
@@ -180,31 +181,31 @@ class Distill(OfBackbone):
         else:
             self._rows = {number: row for row, number in enumerate(numbers)}
             self._features = torch.cat([self._pooled(tap, numbers) for tap in teacher.taps], 1)
-        values = _real(self._said(list(given.train)[:: max(1, len(given.train) // SCALER_EXAMPLES)])).float()
+        values = _real(self._teacher_targets(list(given.train)[:: max(1, len(given.train) // SCALER_EXAMPLES)])).float()
         self.scale.data = torch.stack([values.mean(0), values.std(0).clamp_min(1e-6)]).to(given.device)
         teacher.backbone.to("cpu")
 
     def load(self, numbers: Sequence[int], epoch: int | None) -> Any:
-        return super().load(numbers, epoch), self._said(numbers)
+        return super().load(numbers, epoch), self._teacher_targets(numbers)
 
     def loss(self, loaded: Any, step: int) -> tuple[Tensor, dict[str, float]]:
-        batch, said = loaded[0], loaded[1].to(self.given.device)
+        batch, teacher_targets = loaded[0], loaded[1].to(self.given.device)
         if self.given.modality.frames_aligned:
             ours = self.states(batch)
-            projected, wanted = self.projection(_real(ours)), _real(resample_to(said, ours))
+            projected, targets = self.projection(_real(ours)), _real(resample_to(teacher_targets, ours))
         else:
-            projected, wanted = self.projection(self.pooled(batch)), said.hidden
-        loss = (projected.float() - (wanted.float() - self.scale[0]) / self.scale[1]).square().mean()
+            projected, targets = self.projection(self.pooled(batch)), teacher_targets.hidden
+        loss = (projected.float() - (targets.float() - self.scale[0]) / self.scale[1]).square().mean()
         return loss, {"explained": 1 - float(loss.detach())}
 
-    def _said(self, numbers: Sequence[int]) -> State:
-        """What the teacher says of these examples: states `(B, T, D)`, or `(B, D)`."""
+    def _teacher_targets(self, numbers: Sequence[int]) -> State:
+        """The teacher's outputs for these examples: states `(B, T, D)`, or pooled features `(B, D)`."""
         if self.given.modality.frames_aligned:
             return self._kept.batch(numbers).state
         return State(self._features[[self._rows[number] for number in numbers]])
 
     def _states(self, numbers: Sequence[int]) -> ActivationCache:
-        """Raises `UsageError` where there is no room for them."""
+        """The cached states of the teacher. Raises `UsageError` if there is no room for them."""
         given, teacher = self.given, self.teacher
 
         def run(batch: Batch) -> State:
@@ -226,7 +227,7 @@ class Distill(OfBackbone):
         return kept
 
     def _teacher_states(self, state: State) -> State:
-        """The states after the teacher's taps, side by side `(B, T, D)`."""
+        """The states after the teacher's taps, concatenated: `(B, T, D)`."""
         found: list[Tensor] = []
         for place, stage in enumerate(self.teacher.backbone.stages()[: max(self.teacher.taps) + 1]):
             state = stage(state)
@@ -234,7 +235,9 @@ class Distill(OfBackbone):
         return State(torch.cat(found, -1), state.mask)
 
     def _pooled(self, tap: int, numbers: list[int]) -> Tensor:
-        """Features `(N, D)` of these examples, whose numbers ascend. Raises `DataError` where one is gone."""
+        """Features `(N, D)` of these examples, given in ascending order. Raises `DataError` if one cannot be read
+        any more.
+        """
         teacher = self.teacher
         extractor = Extractor(
             teacher.backbone, tap=tap, precision="fp32", device=self.given.device, cache=teacher.cache
@@ -247,12 +250,12 @@ class Distill(OfBackbone):
 
 
 def resample_to(state: State, to: State) -> State:
-    """Sequences `(B, T, D)` over the same time as others `(B, T', D')`, at the places of the latter's frames."""
+    """Interpolate states `(B, T, D)` linearly at the frames of `to` `(B, T', D')`; both cover the same time span."""
     hidden, frames = state.hidden.float(), to.hidden.shape[1]
     theirs = _lengths(state)[:, None].to(hidden.device)
     ours = _lengths(to)[:, None].to(hidden.device)
     places = (torch.arange(frames, device=hidden.device)[None] + 0.5) * theirs / ours - 0.5
-    places = places.clamp_min(0).minimum(theirs - 1)  # frames that are padding lie beyond the others
+    places = places.clamp_min(0).minimum(theirs - 1)  # frames of padding lie beyond the last real one
     low = places.long()
     high = torch.minimum(low + 1, theirs.long() - 1)
     rows = torch.arange(len(hidden), device=hidden.device)[:, None]
@@ -266,5 +269,5 @@ def _lengths(state: State) -> Tensor:
 
 
 def _real(state: State) -> Tensor:
-    """The frames that are not padding, `(N, D)`."""
+    """The real (not padded) frames, `(N, D)`."""
     return state.hidden.flatten(0, -2) if state.mask is None else state.hidden[state.mask]

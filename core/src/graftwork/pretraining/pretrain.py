@@ -1,4 +1,4 @@
-"""`pretrain`: from data and the name of an architecture to a source model of one's own, in hub layout, with a card."""
+"""`pretrain`: train a source model of one's own from data and an architecture's name; in hub layout, with a card."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ from graftwork.training.optimizers import check_optimizer
 from graftwork.training.progress import Progress
 
 VALIDATION, MOST_VALIDATION = 0.02, 512
-"""The part of the data that the objective is judged by, and the most examples of it."""
+"""The fraction of the data to validate on, and the most examples of it."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A source model in a folder. card: what `graftwork.json` in it says; name: what `fit` takes it by."""
+    """A source model in a folder. card: the contents of its `graftwork.json`. name: the backbone name for `fit`."""
 
     folder: Path
     card: Mapping[str, Any]
@@ -91,27 +91,29 @@ def pretrain(
 ) -> Pretrained:
     """Train a network from random weights, and write it to the new folder `out` in hub layout, with a card.
 
-    data: what `graftwork.data` returns or takes; labels are needed by the objective "supervised" alone.
-    architecture: a name, or one with a size: "wav2vec2-small". fields: of its config.json, which override the size's.
+    data: what `graftwork.data` returns or takes; only the objective "supervised" needs labels.
+    architecture: a name, with or without a size: "wav2vec2-small". fields: of its config.json; they override the
+    size's.
     objective: a name; `graftwork plugins --json` lists them. teacher, taps: for "distill", the encoder to learn from,
-    and the stages of it that are to be told from the network's last. license: of the weights, for the card.
-    allow_little: go on with less data than the objective wants. half: write the weights in float16. cache: keep what
-    the teacher says in the feature store. resume: go on with what was stopped; what is asked must be the same. The
-    other arguments are those of `graftwork.fit`; of its settings, those that every training by steps has.
+    and its stages whose outputs are learned.
+    license: of the weights, for the card. allow_little: accept less data than the objective needs. half: write the
+    weights in float16. cache: keep the teacher's outputs in the feature store. resume: continue a stopped training; the
+    arguments must be the same. The other arguments are those of `graftwork.fit`; of its settings, those that apply to
+    every training by steps.
 
     Raises `InputMismatch` for data of another modality, or a teacher that reads something else; `DataError`,
     `UsageError`, `UnknownName`, `RunError`, `Diverged`.
     """
-    asked = _Asked(
+    request = _PretrainRequest(
         architecture, dict(fields or {}), objective, teacher, tuple(taps), license, allow_little, half, seed, long,
         on_bad, precision, device, cache, resume, Path(out), _applicable(Settings.of(settings)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="graftwork-") as scratch, contextlib.ExitStack() as stack:
-        return _Pretraining(asked, data, Path(scratch), stack, watch).run()
+        return _Pretraining(request, data, Path(scratch), stack, watch).run()
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _PretrainRequest:
     architecture: str
     fields: dict[str, Any]
     objective: str
@@ -142,31 +144,31 @@ def _applicable(settings: Settings) -> Settings:
 
 
 class _Pretraining:
-    """One call of `pretrain`: what is asked, then what is made of it, in this order."""
+    """One call of `pretrain`: the checked request, then each result in the order of its making."""
 
     def __init__(
         self,
-        asked: _Asked,
+        request: _PretrainRequest,
         data: Any,
         scratch: Path,
         stack: contextlib.ExitStack,
         watch: Callable[[Progress], None] | None,
     ) -> None:
-        self.asked, self.stack, self.watch = asked, stack, watch
+        self.request, self.stack, self.watch = request, stack, watch
         self.warnings: list[str] = []
         if processes.count() > 1:
             raise UsageError("pretrain works in one process.", "Start it without a launcher.")
-        check_free(asked.out)
-        if not asked.resume:
-            check_anew(asked.out, "pretrain")
-        check_optimizer(asked.settings.optimizer)
-        check_loggers(asked.settings)
-        self.architecture, self.size = checks.sized(asked.architecture)
-        self.objective = registry.objective(asked.objective)
-        checks.check_objective(self.objective, self.architecture, asked.teacher)
-        self.device = resolve_device(asked.device)
+        check_free(request.out)
+        if not request.resume:
+            check_anew(request.out, "pretrain")
+        check_optimizer(request.settings.optimizer)
+        check_loggers(request.settings)
+        self.architecture, self.size = checks.sized(request.architecture)
+        self.objective = registry.objective(request.objective)
+        checks.check_objective(self.objective, self.architecture, request.teacher)
+        self.device = resolve_device(request.device)
         join_process_group(self.device)
-        self.precision = training_precision(asked.precision, self.device)
+        self.precision = training_precision(request.precision, self.device)
         wants = True if self.objective.labels else None
         self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
         checks.check_modality(self.architecture, self.data)
@@ -174,32 +176,32 @@ class _Pretraining:
         if self.objective.labels:
             task = load_task(DEFAULT_TASK)
             self.labels = Labels(task, task.encode(labelled(self.data.labels)))
-        self.amount = checks.amount(self.data, self.objective, asked.allow_little)
-        self.teacher = registry.backbone(asked.teacher) if asked.teacher else None
+        self.amount = checks.amount(self.data, self.objective, request.allow_little)
+        self.teacher = registry.backbone(request.teacher) if request.teacher else None
         self.teacher_weights = ""
         self.fingerprint = fingerprint(self.data)
         self.folder = scratch / "model"
         self.folder.mkdir()
 
     def run(self) -> Pretrained:
-        asked = self.asked
-        torch.manual_seed(asked.seed)
-        fields = {**self.architecture.sizes[self.size], **asked.fields}
+        request = self.request
+        torch.manual_seed(request.seed)
+        fields = {**self.architecture.sizes[self.size], **request.fields}
         load_factory(self.architecture.factory)(self.folder, fields, self._values())
         self.spec = registry.backbone(f"local:{self.folder}")
         agreement = registry.agree_on(
-            self.spec, self.data.observed, may_leave_out=self.data.max_left_out if asked.on_bad == "skip" else 0.0
+            self.spec, self.data.observed, may_leave_out=self.data.max_left_out if request.on_bad == "skip" else 0.0
         )
-        self.warnings += [*allow_bad(self.data.bad, len(self.data) + len(self.data.bad), asked.on_bad, agreement)]
+        self.warnings += [*allow_bad(self.data.bad, len(self.data) + len(self.data.bad), request.on_bad, agreement)]
         self.warnings += agreement.warnings
-        self.long = asked.long or self.data.modality.long
+        self.long = request.long or self.data.modality.long
         backbone = load_backbone(self.spec)
         pipeline = Pipeline(self.spec.contract, agreement, self.data.modality)
         examples = Examples(backbone, pipeline, self.data.raws, long=self.long, keep=available_memory() // 4)
         given = self._given(backbone, examples)
         objective: Objective = load_factory(self.objective.factory)(given)
-        decided = decide(asked.settings, self.objective.recipe, len(given.train))
-        unfinished = begun(asked.out, asked.resume, self._request(decided), "pretrain")
+        decided = decide(request.settings, self.objective.recipe, len(given.train))
+        unfinished = begun(request.out, request.resume, self._request(decided), "pretrain")
         with unfinished.under_way():
             figures = self._train(objective, given, decided, unfinished)
             self.warnings += unfinished.notes
@@ -209,21 +211,21 @@ class _Pretraining:
             shutil.copytree(self.folder, made)
             for log in unfinished.logs():
                 shutil.move(log, made / log.name)
-            asked.out.parent.mkdir(parents=True, exist_ok=True)
-            if asked.out.exists():
-                asked.out.rmdir()  # empty, or it was refused
-            made.rename(asked.out)
+            request.out.parent.mkdir(parents=True, exist_ok=True)
+            if request.out.exists():
+                request.out.rmdir()  # empty: `check_free` refuses any other
+            made.rename(request.out)
         unfinished.finish()
-        return Pretrained(asked.out, card)
+        return Pretrained(request.out, card)
 
     def _train(self, objective: Objective, given: Given, decided: Decided, unfinished: Unfinished) -> dict[str, Any]:
-        """Returns the figures: the losses and what else the objective says, epoch by epoch, and seconds."""
-        asked, begun = self.asked, time.perf_counter()
+        """Train. Returns the figures: losses and the objective's other figures by epoch, and the seconds."""
+        request, begun = self.request, time.perf_counter()
         with accelerated(self.device, self.precision) as accelerator:
-            training = ObjectiveTraining(objective, given, decided, accelerator, seed=asked.seed)
+            training = ObjectiveTraining(objective, given, decided, accelerator, seed=request.seed)
             state = TrainingLoop(
-                training, decided, asked.settings, accelerator, seed=asked.seed, precision=self.precision,
-                unfinished=unfinished, resume=asked.resume, watch=self.watch,
+                training, decided, request.settings, accelerator, seed=request.seed, precision=self.precision,
+                unfinished=unfinished, resume=request.resume, watch=self.watch,
             ).run()  # fmt: skip
         objective.eval()
         return {"history": state.history, "seconds": round(time.perf_counter() - begun, 1)}
@@ -233,21 +235,21 @@ class _Pretraining:
         return (reader.decode(raw) for raw in self.data.raws)
 
     def _given(self, backbone: Backbone, examples: Examples) -> Given:
-        asked, teacher = self.asked, self._teacher()
+        request, teacher = self.request, self._teacher()
         kept, bad, long = examples.scan()
         refused = [reason for _, reason in bad]
         if teacher is not None:
-            heard = {number: teacher.examples.pipeline.refused(self.data.raws[number]) for number in kept}
-            refused += [Bad(examples.name(number), why) for number, why in heard.items() if why]
-            kept = [number for number, why in heard.items() if not why]
-        self.warnings += allow_bad(refused, len(self.data), asked.on_bad)
+            reasons = {number: teacher.examples.pipeline.refused(self.data.raws[number]) for number in kept}
+            refused += [Bad(examples.name(number), why) for number, why in reasons.items() if why]
+            kept = [number for number, why in reasons.items() if not why]
+        self.warnings += allow_bad(refused, len(self.data), request.on_bad)
         self.warnings += long.warnings(len(kept), self.data.observed.items)
         count = min(MOST_VALIDATION, math.ceil(VALIDATION * len(kept)))
         if len(kept) <= count:
             raise DataError(
                 f"{self.data.observed.place} has {len(kept)} examples, of which none is left to train on.", "Give more."
             )
-        chosen = set(random.Random(f"held {asked.seed}").sample(kept, count))
+        chosen = set(random.Random(f"held {request.seed}").sample(kept, count))
         return Given(
             backbone,
             self.folder,
@@ -262,15 +264,15 @@ class _Pretraining:
         )
 
     def _change(self, examples: Examples) -> Callable[[int], Examples] | None:
-        """The examples as an epoch of training shows them."""
-        change = augmentation(self.asked.settings, self.data.modality)
+        """A function that gives the augmented examples of an epoch; None without augmentation."""
+        change = augmentation(self.request.settings, self.data.modality)
         if change is None:
             return None
-        seed = self.asked.seed
+        seed = self.request.seed
         return lambda epoch: AugmentedExamples(examples, change, lambda number: f"{seed} {epoch} {number}")
 
     def _teacher(self) -> Teacher | None:
-        """Raises `InputMismatch` where it reads something else than the network."""
+        """The frozen teacher, if there is one. Raises `InputMismatch` if it reads other inputs than the network."""
         if self.teacher is None:
             return None
         spec = self.teacher
@@ -278,26 +280,28 @@ class _Pretraining:
         agreement = registry.agree_on(spec, self.data.observed, may_leave_out=1.0)
         model, before = load_frozen(spec)
         self.teacher_weights = weights_digest(before)
-        store = self.stack.enter_context(opened(self.asked.cache, self.warnings))
+        store = self.stack.enter_context(opened(self.request.cache, self.warnings))
         kept: Store = self.stack.enter_context(temporary()) if store is None else store
         pipeline = Pipeline(spec.contract, agreement, self.data.modality)
         theirs = Examples(model, pipeline, self.data.raws, long=self.long)
-        taps = sorted({spec.tap(tap) for tap in self.asked.taps})
+        taps = sorted({spec.tap(tap) for tap in self.request.taps})
         return Teacher(model, taps, theirs, Cache(kept, self.teacher_weights))
 
     def _request(self, decided: Decided) -> dict[str, Any]:
-        asked = self.asked
-        said = {name: getattr(asked, name) for name in ("objective", "teacher", "taps", "seed", "precision", "on_bad")}
+        request = self.request
+        given = {
+            name: getattr(request, name) for name in ("objective", "teacher", "taps", "seed", "precision", "on_bad")
+        }
         return {
-            "architecture": f"{self.architecture.name}-{self.size}", "fields": asked.fields, **said,
-            **decided._asdict(), **asked.settings.fixed(),
+            "architecture": f"{self.architecture.name}-{self.size}", "fields": request.fields, **given,
+            **decided._asdict(), **request.settings.fixed(),
             "long": self.long, "teacher_weights": self.teacher_weights, "data": self.fingerprint,
         }  # fmt: skip
 
     def _write(self, objective: Objective, figures: dict[str, Any], decided: Decided, given: Given) -> dict[str, Any]:
-        asked, data = self.asked, self.data
+        request, data = self.request, self.data
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in objective.cpu().hub_state().items()}
-        if asked.half:
+        if request.half:
             state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
             for name, tensor in state.items():
                 if not tensor.isfinite().all():
@@ -310,11 +314,11 @@ class _Pretraining:
         amount, unit = self.amount
         about = {
             "architecture": f"{self.architecture.name}-{self.size}",
-            "fields": asked.fields,
-            "objective": asked.objective,
+            "fields": request.fields,
+            "objective": request.objective,
             "teacher": None
             if self.teacher is None
-            else {"name": self.teacher.name, "taps": list(asked.taps), "license": self.teacher.license,
+            else {"name": self.teacher.name, "taps": list(request.taps), "license": self.teacher.license,
                   "source": self.teacher.source, "weights": self.teacher_weights},
             "modality": data.modality.name,
             "contract": given.backbone.spec.contract.as_json(),
@@ -326,9 +330,9 @@ class _Pretraining:
                 "unit": unit,
                 "fingerprint": self.fingerprint,
             },
-            "license": asked.license or "not stated",
-            "seed": asked.seed,
-            "training": {**decided._asdict(), "precision": self.precision, "augment": asked.settings.augment},
+            "license": request.license or "not stated",
+            "seed": request.seed,
+            "training": {**decided._asdict(), "precision": self.precision, "augment": request.settings.augment},
             "figures": figures,
             "warnings": self.warnings,
             "versions": versions(),
@@ -346,6 +350,6 @@ class _Pretraining:
 
 
 def _same(one: Backbone, other: Backbone) -> bool:
-    """Whether two encoders have the same weights, but for what float16 rounds."""
+    """Whether two encoders have the same weights, up to float16 rounding."""
     theirs = other.state_dict()
     return all(torch.allclose(tensor, theirs[name], 1e-3, 1e-3) for name, tensor in one.state_dict().items())

@@ -1,4 +1,4 @@
-"""A pretraining as the training loop's work: the loss is an objective's, and the last weights are those that count."""
+"""A pretraining as the training loop sees it: an objective gives the loss, and the last weights are kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graftwork.training.steps import param_groups, seed_step
 
 
 class ObjectiveTraining(Trainable):
-    """An objective on its device, begun. A step is one part, since an objective's loss is the mean over it."""
+    """An objective on its device, after `begin`. A step is one batch, since an objective's loss is the mean over it."""
 
     columns = {"val_loss": "val_loss"}  # noqa: RUF012
     save_last = True
@@ -43,7 +43,7 @@ class ObjectiveTraining(Trainable):
         return list(self.named.values())
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that the objective holds, tensors of two names once."""
+        """All tensors of the objective's state; a tensor with two names appears once."""
         found = {id(tensor): (name, tensor) for name, tensor in self.objective.state_dict(keep_vars=True).items()}
         return dict(found.values())
 
@@ -56,7 +56,7 @@ class ObjectiveTraining(Trainable):
 
     @torch.no_grad()
     def evaluate(self, step: int) -> dict[str, float]:
-        """Means over the validation examples: the objective's loss, and its other figures."""
+        """Means over the validation examples of the objective's loss and its other figures."""
         numbers, examples = list(self.given.validation), self.examples
         figures: dict[str, float] = {}
         self.objective.eval()

@@ -1,4 +1,4 @@
-"""Locks on files, which end with the process that holds them however it ends."""
+"""File locks, which end with the process that holds them, however it ends."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ except ImportError:  # not a POSIX system
 
 
 def lock(handle: int, *, wait: bool = True) -> None:
-    """Lock an open file for this process. Raises `OSError` where another holds it and `wait` is false, and where the
-    system has no such locks."""
+    """Lock an open file for this process.
+
+    Raises `OSError` if another process holds it and `wait` is false, and on a system without such locks.
+    """
     if fcntl is None:
         raise OSError("this system has no file locks that end with a process")
     fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -23,7 +25,7 @@ def lock(handle: int, *, wait: bool = True) -> None:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold a file locked, made where there is none."""
+    """Hold a lock on a file, which is created if it does not exist."""
     handle = os.open(file, os.O_CREAT | os.O_RDWR)
     try:
         lock(handle)
@@ -33,7 +35,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def unlink_unless_locked(file: Path) -> bool:
-    """Delete a file that no living process holds locked; whether it is gone."""
+    """Delete a file unless a live process holds its lock. Returns whether the file is gone."""
     try:
         handle = os.open(file, os.O_RDWR)
     except FileNotFoundError:

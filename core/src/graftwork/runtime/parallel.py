@@ -1,4 +1,4 @@
-"""Work in threads, in order, with no more than a few results waiting."""
+"""Work in threads: results in order, only a few computed in advance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def workers() -> int:
 
 
 def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results in the order of `items`, no more than a few computed ahead of the one in use."""
+    """Yield `function(item)` in the order of `items`, computed in threads a few items ahead."""
     with ThreadPoolExecutor(max_workers=workers()) as pool:
         waiting: deque[Future[R]] = deque()
         try:
@@ -33,7 +33,7 @@ def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 def prefetch(items: Iterable[T]) -> Iterator[T]:
-    """The items in order, the next one made in a thread beside the use of the last."""
+    """Yield the items in order; a thread makes the next one while the last one is used."""
     source, end = iter(items), object()
     with ThreadPoolExecutor(max_workers=1) as pool:
         waiting = pool.submit(next, source, end)

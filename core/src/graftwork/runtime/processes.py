@@ -1,6 +1,7 @@
-"""Which of several processes this is, where `accelerate launch` or `torchrun` started more than one.
+"""The processes of a distributed run: their number and which one this is, if `accelerate launch` or `torchrun` started
+several.
 
-Torch is loaded only where there are several.
+Torch is imported only if there are several.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def count() -> int:
 
 
 def rank() -> int:
-    """The number of this process, from 0; the first is the one that writes."""
+    """The number of this process, from 0; only the first one writes."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -26,12 +27,12 @@ def is_main_process() -> bool:
 
 
 def mine(items: Sequence[T]) -> list[T]:
-    """The items that are this process's to do: every `count()`-th, from its own number on."""
+    """The items for this process: every `count()`-th, starting at its rank."""
     return list(items[rank() :: count()])
 
 
 def all_gather(item: T) -> list[T]:
-    """What every process gave, by its number."""
+    """The items of all processes, by rank."""
     if count() == 1:
         return [item]
     import torch.distributed as dist
@@ -42,5 +43,5 @@ def all_gather(item: T) -> list[T]:
 
 
 def broadcast(item: T) -> T:
-    """What the first process gave."""
+    """The first process's item."""
     return all_gather(item)[0]

@@ -1,4 +1,4 @@
-"""Progress on stderr for what takes longer than a second, and only where somebody watches a terminal."""
+"""Progress bars on stderr for work that takes longer than a second, only in a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], words: str, total: int) -> Iterator[T]:
-    """Pass `items` through; a bar appears after one second when stderr is a terminal."""
+    """Yield the items; a progress bar appears after one second if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield from items
         return

@@ -1,4 +1,4 @@
-"""The one place that decides whether data fit an encoder: command line, Python, trainer and tests all ask here."""
+"""The one place that decides whether data fit an encoder; command line, Python, trainer and tests all ask here."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from graftwork.specs.convert import Converter
 
 @dataclass(frozen=True)
 class Step:
-    """One conversion that the data need: which converter turns which value of a fact into which, in how many examples.
+    """One conversion that the data need: the converter, the fact, its value before (`seen`) and after (`to`), and the
+    number of examples.
 
-    `seen` is a range in words where the converter serves many values alike; `example` names the first of them.
+    seen: a range in words if one converter handles many values alike. example: the name of the first example.
     """
 
     converter: str
@@ -29,7 +30,7 @@ class Step:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A value of a fact that the encoder cannot read and nothing converts: its examples are named and left out."""
+    """A value of a fact that the encoder cannot read and no converter changes: its examples are left out."""
 
     fact: str
     seen: Value
@@ -44,11 +45,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Agreement:
-    """The conversions that make the data fit, what a user should know about them, and what does not fit.
+    """The conversions that make the data fit, the warnings for the user, and the values that do not fit.
 
-    conversions: for each value of a fact that is converted, the step that does it (with that value as `seen`).
-    adapter, then: where the user named an adapter into the encoder's modality, its name and the agreement after it;
-    `steps`, `warnings` and `left_out` are then those of both sides.
+    conversions: the step for each converted (fact, value).
+    adapter, then: if the user named an adapter into the encoder's modality, its name and the agreement on its output;
+    `steps`, `warnings` and `left_out` then cover both sides.
     """
 
     steps: tuple[Step, ...] = ()
@@ -60,7 +61,9 @@ class Agreement:
 
     @property
     def least_left_out(self) -> int:
-        """How many examples are left out at the least; one may be so for several facts, so counts cannot be added."""
+        """The least number of examples left out. Counts are not added, since one example may be left out for several
+        facts.
+        """
         counts: dict[str, int] = {}
         for item in self.left_out:
             counts[item.fact] = counts.get(item.fact, 0) + item.count
@@ -86,14 +89,15 @@ def agree(
     nouns: Mapping[str, str] | None = None,
     alternatives: Sequence[str] = (),
 ) -> Agreement:
-    """Find the conversions that turn `observed` into what `contract` asks for.
+    """Find the conversions that turn `observed` into what `contract` requires.
 
-    may_leave_out: the part of the examples that may be left out because nothing makes them fit. prefer: names of
-    converters taken before others that would do (those that a run was trained with). backbone, nouns (modality to what
-    its data are called) and alternatives (backbones that read the observed modality) serve the sentence only.
+    may_leave_out: the fraction of the examples, 0..1, that may be left out because no converter makes them fit.
+    prefer: names of converters to choose before others that fit (those that a run was trained with).
+    backbone, nouns (the noun for the data of a modality) and alternatives (backbones that read the observed modality):
+    used in the message only.
 
-    Raises `InputMismatch` when the modalities differ, when a demanded fact was not observed, or when more examples than
-    may be left out have a value that is neither accepted nor convertible.
+    Raises `InputMismatch` if the modalities differ, if a required fact was not observed, or if more examples than may
+    be left out have a value that is neither accepted nor convertible.
     """
     who = f"Backbone '{backbone}'" if backbone else "The encoder"
     nouns = nouns or {}
@@ -109,25 +113,25 @@ def agree(
     done: list[tuple[Step, Sighting]] = []
     refused: list[LeftOut] = []
     doubts: dict[tuple[str, str], list[Sighting]] = {}
-    for fact, wanted in contract.facts.items():
+    for fact, requirement in contract.facts.items():
         sightings = observed.facts.get(fact, ())
-        if wanted.demands and sum(sighting.count for sighting in sightings) < observed.count:
+        if requirement.demands and sum(sighting.count for sighting in sightings) < observed.count:
             raise InputMismatch(
-                f"{who} wants {words(fact)} {wanted}; the reader of {observed.place} does not say what it is.",
+                f"{who} wants {words(fact)} {requirement}; the reader of {observed.place} does not say what it is.",
                 "Update the plugin that reads these data; see: graftwork plugins",
             )
         excluded = []
         for sighting in sightings:
-            if wanted.allows(sighting.value):
-                if doubt := wanted.doubt(sighting.value):
+            if requirement.allows(sighting.value):
+                if doubt := requirement.doubt(sighting.value):
                     doubts.setdefault((fact, doubt), []).append(sighting)
-            elif step := _convert(fact, wanted, sighting, offered, prefer):
+            elif step := _convert(fact, requirement, sighting, offered, prefer):
                 done.append((step, sighting))
             else:
                 excluded.append(sighting)
         if sum(sighting.count for sighting in excluded) > may_leave_out * observed.count:
-            raise _refusal(who, fact, wanted, excluded, observed)
-        refused += [_left_out(who, fact, wanted, sighting) for sighting in excluded]
+            raise _refusal(who, fact, requirement, excluded, observed)
+        refused += [_left_out(who, fact, requirement, sighting) for sighting in excluded]
     lost: dict[str, int] = {}
     for step, _ in done:
         if step.loss:
@@ -145,27 +149,29 @@ def agree(
 
 
 def words(fact: str) -> str:
-    """The name of a fact as it is written in a sentence."""
+    """A fact's name as written in a sentence."""
     return fact.replace("_", " ")
 
 
 def _convert(
-    fact: str, wanted: Requirement, sighting: Sighting, offered: Sequence[Converter], prefer: Collection[str]
+    fact: str, requirement: Requirement, sighting: Sighting, offered: Sequence[Converter], prefer: Collection[str]
 ) -> Step | None:
     candidates = []
     for converter in offered:
-        if converter.fact == fact and (to := converter.target(sighting.value, wanted)) is not None:
+        if converter.fact == fact and (to := converter.target(sighting.value, requirement)) is not None:
             loss = converter.loses(sighting.value, to)
             candidates.append((converter.name not in prefer, bool(loss), converter.name, to, loss))
     if not candidates:
         return None
-    # What a run was trained with, then lossless before lossy, then by name: never by the order of the plugins.
+    # Preferred ones, then lossless ones, then by name, so that the order of the plugins never decides.
     _, _, name, to, loss = min(candidates, key=lambda c: c[:3])
     return Step(name, fact, sighting.value, to, sighting.count, loss, sighting.example)
 
 
 def _merged(done: Sequence[tuple[Step, Sighting]]) -> tuple[Step, ...]:
-    """One step for all values that one converter treats alike, where they are many; else one for each value."""
+    """Merge the steps of a converter with the same target and loss if they are more than `MANY`; else one step per
+    value.
+    """
     alike: dict[tuple[str, str, Value, str], list[Step]] = {}
     for step, _ in done:
         alike.setdefault((step.converter, step.fact, step.to, step.loss), []).append(step)
@@ -180,18 +186,20 @@ def _merged(done: Sequence[tuple[Step, Sighting]]) -> tuple[Step, ...]:
 
 
 def _refusal(
-    who: str, fact: str, wanted: Requirement, excluded: Sequence[Sighting], observed: ObservedInput
+    who: str, fact: str, requirement: Requirement, excluded: Sequence[Sighting], observed: ObservedInput
 ) -> InputMismatch:
     count = sum(sighting.count for sighting in excluded)
     return InputMismatch(
-        f"{who} wants {words(fact)} {wanted}; {observed.place} has "
-        f"{span([s.value for s in excluded], wanted.unit)} in "
+        f"{who} wants {words(fact)} {requirement}; {observed.place} has "
+        f"{span([s.value for s in excluded], requirement.unit)} in "
         f"{show(count)} of {show(observed.count)} {observed.items} (first: {excluded[0].example}), "
         "and no installed converter turns one into the other.",
         f"Convert the data yourself, or choose another backbone: graftwork backbones --modality {observed.modality}",
     )
 
 
-def _left_out(who: str, fact: str, wanted: Requirement, sighting: Sighting) -> LeftOut:
-    reason = f"its {words(fact)} is {show(sighting.value, wanted.unit)}; {who[0].lower()}{who[1:]} wants {wanted}"
+def _left_out(who: str, fact: str, requirement: Requirement, sighting: Sighting) -> LeftOut:
+    reason = (
+        f"its {words(fact)} is {show(sighting.value, requirement.unit)}; {who[0].lower()}{who[1:]} wants {requirement}"
+    )
     return LeftOut(fact, sighting.value, sighting.count, sighting.example, reason)

@@ -1,4 +1,4 @@
-"""Pretrained encoders, how they are fine-tuned, and what makes them of a name."""
+"""Specs of pretrained encoders, their recipes, and resolvers that make specs from a name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from graftwork.specs.weights import Weights
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an encoder is fine-tuned where the user says nothing: published settings, of AdamW with all of it training.
+    """The default settings for fine-tuning an encoder: published values, for AdamW with every stage training.
 
     learning_rate: of the encoder; policies multiply it. head_learning_rate: of a fresh head.
-    batch_size: examples a step. epochs: passes over the data, more where they are few. weight_decay: of AdamW, on
-    matrices. source: where the settings come from.
+    batch_size: examples a step. epochs: passes over the data; more are made if the data are few. weight_decay: of
+    AdamW, on matrices. source: where the values come from.
 
-    The default is what Mosbach et al. 2021 (arXiv:2006.04884) find stable for BERT on small data.
+    The defaults are those that Mosbach et al. 2021 (arXiv:2006.04884) find stable for BERT on small data.
     """
 
     learning_rate: float = 2e-5
@@ -34,18 +34,18 @@ class Recipe:
 class BackboneSpec:
     """A pretrained encoder, described.
 
-    name: `modality/name`, or `scheme:id` when a resolver made it.
+    name: `modality/name`, or `scheme:id` if a resolver made it.
     contract: what it was pretrained to read, and how `prepare` must turn that into numbers.
-    factory: names `build(spec, weights) -> Backbone`, `weights` being a local path or None for random ones.
+    factory: names `build(spec, weights) -> Backbone`; `weights` is a local path, or None for random weights.
     stages: names of its stages, input to output.
     feature_dim: D of the pooled features `(B, D)` after the last stage.
-    parameters: how many numbers the stages own.
-    config: whatever else `build` needs.
-    starter: whether a modality's default choice may be this one.
-    recipe: how it is fine-tuned.
-    note: what its user is told beside the warnings; empty where there is nothing to say.
-    views: what of a state heads can read.
-    parameters and `weights.size_bytes` are 0 where they are not known before the weights are at hand.
+    parameters: the number of parameters of all stages.
+    config: anything else that `build` needs.
+    starter: whether it may be its modality's default.
+    recipe: its default fine-tuning settings.
+    note: shown to the user with the warnings; empty for none.
+    views: the views of a state that heads can read.
+    parameters and `weights.size_bytes` are 0 if they are not known before the weights are on this machine.
     """
 
     name: str
@@ -70,11 +70,11 @@ class BackboneSpec:
 
     @property
     def preparation(self) -> Mapping[str, Any]:
-        """How data that meet the contract become numbers: the contract's own word on it."""
+        """How data that meet the contract become numbers: the contract's own `preparation`."""
         return self.contract.preparation
 
     def tap(self, word: str) -> int:
-        """The index of the stage that `word` means: "last", a stage's name, or its number from 0 (or back from -1).
+        """The index of the stage that `word` names: "last", a stage's name, or its number from 0 (or back from -1).
 
         Raises `UsageError` for anything else.
         """
@@ -111,12 +111,13 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class Resolver:
-    """Makes specs out of small config files: those of a scheme of its own, or models in hub layout of some types.
+    """Makes specs from small config files: for a scheme of its own, or for models in hub layout of certain types.
 
-    factory: with a scheme, names `resolve(name, id) -> BackboneSpec` for `scheme:id`; with model types,
-    `resolve(model: ModelFolder) -> BackboneSpec`, for `local:` and `hub:` alike.
-    model_types: the `model_type` values of config.json that it maps.
-    Raises `ValueError` where it has both or neither, or no factory.
+    factory: with a scheme, names `resolve(name, id) -> BackboneSpec` for `scheme:id`; with model types, `resolve(model:
+    ModelFolder) -> BackboneSpec`, for `local:` and `hub:` alike.
+    model_types: the `model_type` values of config.json that it supports.
+
+    Raises `ValueError` if it has both a scheme and model types, neither, or no factory.
     """
 
     scheme: str = ""
@@ -129,5 +130,5 @@ class Resolver:
 
     @property
     def names(self) -> list[str]:
-        """What it answers to."""
+        """The names that it is registered under."""
         return [f"model_type:{name}" for name in self.model_types] or [f"{self.scheme}:"]

@@ -1,7 +1,7 @@
 """What an encoder was pretrained to read, and what the data are: the two sides of every agreement.
 
-A fact is a named property of an input ("sampling_rate"); a requirement says which of its values are
-accepted; an observed fact says which values were seen, how often, and where.
+A fact is a named property of an input ("sampling_rate"); a requirement says which of its values are accepted; an
+observed fact says which values were seen, how often, and where.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Value = str | int | float
 
 
 def show(value: Value, unit: str = "") -> str:
-    """Write a fact's value the way people read it: `show(44100, "Hz")` is `44 100 Hz`."""
+    """A fact's value as text: `show(44100, "Hz")` is `44 100 Hz`."""
     if isinstance(value, bool | str):
         return str(value)
     whole = isinstance(value, int) or float(value).is_integer()
@@ -31,11 +31,11 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 MANY = 8
-"""From more values than this on, a fact is spoken of as a range."""
+"""More values of a fact than this are shown as a range."""
 
 
 def span(values: Sequence[Value], unit: str = "") -> str:
-    """Values in a few words: `8 000 Hz, 44 100 Hz`, or for many of them `0.2 to 31.4 s`."""
+    """Values in a few words: `8 000 Hz, 44 100 Hz`, or `0.2 to 31.4 s` for more than `MANY`."""
     if len(values) <= MANY:
         return ", ".join(show(value, unit) for value in values)
     numbers = [value for value in values if not isinstance(value, str)]
@@ -45,22 +45,24 @@ def span(values: Sequence[Value], unit: str = "") -> str:
 
 
 class Requirement(ABC):
-    """Which values of a fact are accepted. `demands` is False for one that excludes none, so that the fact may be
-    unknown."""
+    """Which values of a fact are accepted.
+
+    demands: False for one that accepts every value, so that the fact may be unknown.
+    """
 
     unit: str
     demands: ClassVar[bool] = True
 
     @abstractmethod
     def allows(self, value: Value) -> bool:
-        """Whether `value` is accepted as it is."""
+        """Whether `value` is accepted unchanged."""
 
     @abstractmethod
     def nearest(self, value: Value) -> Value:
         """The accepted value that a converter should aim for, starting from `value`."""
 
     def doubt(self, value: Value) -> str:
-        """What a user should know of examples with an accepted `value`; empty when there is nothing to say."""
+        """A warning about examples with an accepted `value`; empty for none."""
         return ""
 
     @abstractmethod
@@ -86,7 +88,7 @@ class Exactly(Requirement):
 
 @dataclass(frozen=True)
 class OneOf(Requirement):
-    """Any of a few values; the first is the one that converters aim for."""
+    """Any of a few values; converters aim for the first."""
 
     values: tuple[Value, ...]
     unit: str = ""
@@ -155,7 +157,7 @@ class Anything(Requirement):
 
 @dataclass(frozen=True)
 class Preferably(Requirement):
-    """A wish: every value is accepted, and one that `wish` excludes is warned of in the words of `otherwise`."""
+    """A preference: every value is accepted; `otherwise` is the warning about values that `wish` excludes."""
 
     wish: Requirement
     otherwise: str
@@ -182,7 +184,7 @@ class Preferably(Requirement):
 class Fact:
     """A property of an input that a modality's reader observes: its unit, and where it is read from.
 
-    headline: whether it is named where the data are described in a few words (`311 files, 44 100 Hz`).
+    headline: whether it appears in a short description of the data (`311 files, 44 100 Hz`).
     """
 
     name: str
@@ -195,8 +197,8 @@ class Fact:
 class InputContract:
     """What an encoder was pretrained to read: a modality, and a requirement for each named fact of the data.
 
-    preparation: how `prepare` must turn such data into numbers, as in pretraining (range, mean, std, sizes, the digest
-    of the tokenizer). It is part of the contract, so a run is refused where it has changed.
+    preparation: how `prepare` must turn such data into numbers, as in pretraining (range, mean, std, sizes, the
+    tokenizer's digest). It is part of the contract, so a run is refused if it has changed.
     """
 
     modality: str
@@ -211,25 +213,25 @@ class InputContract:
         }
 
     def difference(self, recorded: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-        """The first item in which this contract is not the `recorded` one (as JSON): its name, then and now.
+        """The first item that differs from the `recorded` contract (as JSON): its name, then and now.
 
-        What this contract does not state (None) is left to be compared when the encoder is loaded.
+        Items of the preparation that this contract leaves open (None) are compared when the encoder is loaded.
         """
         now = self.as_json()
         for part in ("facts", "preparation"):
             for name, was in recorded.get(part, {}).items():
-                found = now[part].get(name)
-                if found != was and not (part == "preparation" and found is None):
-                    return name, was, found
-            for name, found in now[part].items() if part == "preparation" else ():
+                current = now[part].get(name)
+                if current != was and not (part == "preparation" and current is None):
+                    return name, was, current
+            for name, current in now[part].items() if part == "preparation" else ():
                 if name not in recorded.get(part, {}):
-                    return name, None, found
+                    return name, None, current
         return None
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """One value of a fact as it was seen: how often, and the name of the first example that has it."""
+    """One observed value of a fact: how many examples have it, and the name of the first."""
 
     value: Value
     count: int
@@ -244,9 +246,8 @@ def _frequent_first(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
 class ObservedInput:
     """What the data are, read from headers and column types, never guessed from tensor shapes.
 
-    `place` names where the inputs stand ("column 'clip'"); `items` is what one of them is called
-    in the plural ("files"); `facts` holds every value seen of each fact, the most frequent first; `headlines` are the
-    facts named in a summary, by default those with a unit.
+    place: where the inputs stand ("column 'clip'"). items: the plural noun for them ("files"). facts: every observed
+    value of each fact, the most frequent first. headlines: the facts named in a summary, by default those with a unit.
     """
 
     modality: str
@@ -268,7 +269,7 @@ class ObservedInput:
         units: Mapping[str, str] | None = None,
         headlines: tuple[str, ...] | None = None,
     ) -> ObservedInput:
-        """Count `(name, facts)` pairs, one per example, into an observed input."""
+        """Count `(name, facts)` pairs, one per example."""
         counts: dict[str, Counter[Value]] = {}
         first: dict[tuple[str, Value], str] = {}
         total = 0
@@ -284,18 +285,18 @@ class ObservedInput:
         return cls(modality, place, total, items, seen, dict(units or {}), headlines)
 
     def __add__(self, other: ObservedInput) -> ObservedInput:
-        """All that was observed of data in two parts."""
+        """The observations of two parts of the data together."""
         seen: dict[str, tuple[Sighting, ...]] = {}
         for fact in {**self.facts, **other.facts}:
-            found: dict[Value, Sighting] = {}
+            merged: dict[Value, Sighting] = {}
             for sighting in (*self.facts.get(fact, ()), *other.facts.get(fact, ())):
-                before = found.get(sighting.value, Sighting(sighting.value, 0, sighting.example))
-                found[sighting.value] = replace(before, count=before.count + sighting.count)
-            seen[fact] = _frequent_first(found.values())
+                before = merged.get(sighting.value, Sighting(sighting.value, 0, sighting.example))
+                merged[sighting.value] = replace(before, count=before.count + sighting.count)
+            seen[fact] = _frequent_first(merged.values())
         return replace(self, count=self.count + other.count, facts=seen)
 
     def summary(self) -> str:
-        """The size and the leading facts in a few words: `311 files, 44 100 Hz`."""
+        """The size and the headline facts in a few words: `311 files, 44 100 Hz`."""
         parts = [f"{show(self.count)} {self.items}"]
         for fact in self.units if self.headlines is None else self.headlines:
             values, unit = self.facts.get(fact, ()), self.units.get(fact, "")
@@ -304,7 +305,7 @@ class ObservedInput:
         return ", ".join(parts)
 
     def span(self, fact: str) -> str:
-        """The values of a fact in a few words: each of them, or the lowest and highest where they are many."""
+        """The values of a fact in a few words: each of them, or the lowest and highest if they are many."""
         return span([s.value for s in self.facts.get(fact, ())], self.units.get(fact, ""))
 
     def as_json(self) -> dict[str, Any]:

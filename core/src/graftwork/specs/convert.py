@@ -1,4 +1,4 @@
-"""Declared steps that change an input: converters inside a modality, adapters between two."""
+"""Declared steps that change an input: converters within a modality, adapters between two."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from graftwork.specs.contracts import Anything, InputContract, Requirement, Valu
 
 @dataclass(frozen=True)
 class Converter:
-    """A declared step that changes one fact of an input inside a modality.
+    """A declared step that changes one fact of an input within a modality.
 
-    factory: names `convert(value, seen, to) -> value`, working on what the modality's reader decodes.
-    splits: the factory returns a list of `Window` instead: parts of a value that is too long to be read at once.
-    accepts: the values of the fact that it can start from; gives: those it can reach; reaches: says of two of them
-    whether it leads from the one to the other, where that is not so for all.
-    loss: says in words what is lost from `seen` to `to`; the empty string when nothing is.
+    factory: names `convert(value, seen, to) -> value`, which takes a value as the modality's reader decodes it.
+    splits: the factory returns a list of `Window` instead: windows of a value that is too long to be read at once.
+    accepts: the values of the fact that it can start from. gives: those that it can reach. reaches: whether it leads
+    from one given value to another; None if always.
+    loss: what is lost from `seen` to `to`, in words; empty for nothing.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Converter:
     splits: bool = False
 
     def target(self, seen: Value, wanted: Requirement) -> Value | None:
-        """The value that it would turn `seen` into so that `wanted` is met, or None when it cannot."""
+        """The value that it turns `seen` into so that `wanted` is met, or None if it cannot."""
         if not self.accepts.allows(seen):
             return None
         for candidate in (wanted.nearest(seen), self.gives.nearest(seen)):
@@ -47,8 +47,9 @@ class Converter:
 class Adapter:
     """A converter between modalities, used only when the user names it as `source:name`.
 
-    contract: what it reads of the source modality. factory: names `adapt(value) -> value`, from what the source's
-    reader decodes to what the target's reader takes in memory. gives: the facts of what it makes. loss: what is lost.
+    contract: what it reads of the source modality. factory: names `adapt(value) -> value`, from a value decoded by the
+    source's reader to one in memory for the target's reader. gives: the facts of its output. loss: what is lost, in
+    words.
     """
 
     name: str

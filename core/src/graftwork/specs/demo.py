@@ -1,4 +1,4 @@
-"""A small labelled set that comes with a plugin, described without loading it."""
+"""A small labelled set that a plugin brings, described without loading it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Demo:
-    """A small labelled set that comes with a plugin.
+    """A small labelled set that a plugin brings.
 
-    data: names `build(folder) -> path`, which may write into `folder` and returns what `graftwork.data` takes.
-    baseline: names `features(values) -> (N, F) array` of decoded inputs without any encoder.
+    data: names `build(folder) -> path`, which may write into `folder` and returns a source for `graftwork.data`.
+    baseline: names `features(values) -> (N, F) array`, features of decoded inputs made without an encoder.
     """
 
     name: str

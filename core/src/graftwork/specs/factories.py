@@ -1,4 +1,4 @@
-"""Code that a frozen dataclass names as `module:attribute`, imported by the first call that computes."""
+"""Code that a spec names as `module:attribute`, imported by the first call that computes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from graftwork.errors import PluginFault, UsageError
 
 
 def load_factory(factory: str) -> Any:
-    """Import what `module:attribute` names.
+    """Import the object that `module:attribute` names, and return it.
 
-    Raises `PluginFault` when the module or the attribute cannot be imported.
+    Raises `PluginFault` if the module or the attribute cannot be imported.
     """
     module, _, attribute = factory.partition(":")
     try:
@@ -36,11 +36,11 @@ def load_factory(factory: str) -> Any:
 
 
 def require(package: str, who: str, extra: str = "") -> None:
-    """Check that a package is installed, without importing it; "" is none.
+    """Check that a package is installed, without importing it; an empty name passes.
 
-    who: what needs it, as a sentence begins; extra: of graftwork, which installs it.
+    who: what needs it, as the start of the message. extra: the extra of graftwork that installs it.
 
-    Raises `UsageError`.
+    Raises `UsageError` if it is missing.
     """
     if not package or importlib.util.find_spec(package.replace("-", "_")) is not None:
         return

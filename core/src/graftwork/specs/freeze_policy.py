@@ -1,4 +1,4 @@
-"""Which stages train, by name."""
+"""Specs of freeze policies: which stages train, by name."""
 
 from __future__ import annotations
 

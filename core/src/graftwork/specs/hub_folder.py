@@ -1,4 +1,4 @@
-"""How folders are laid out: models as the hub has them (config.json beside model.safetensors), and runs."""
+"""Folder layouts: models as on the hub (config.json beside model.safetensors), and runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from graftwork.specs.weights import FolderWeights, HubWeights, Weights
 
 HUB_WEIGHTS = "model.safetensors"
 ANY_HUB_WEIGHTS = (HUB_WEIGHTS, "pytorch_model.bin")
-"""The files that transformers saves weights in, now and in the past."""
+"""The weight files that transformers writes, now and in the past."""
 MOST_HEADER = 100_000_000
-"""Bytes of a header that the safetensors library reads, so that no file can ask for any amount of memory."""
+"""The longest header, in bytes, that the safetensors library reads: no file can ask for unlimited memory."""
 UNSTATED = "as its owner states"
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model in hub layout that a user named: `folder` holds its small files, and its weights or not yet.
+    """A model in hub layout that a user named.
 
-    name: as the user wrote it. repo, commit: what of the Hugging Face hub it is; empty for a folder of the user's own.
-    card: what `graftwork pretrain` wrote of it, where that made it.
+    folder: holds its small files; the weights may still be missing. name: as the user wrote it. repo, commit: its
+    repository and commit on the Hugging Face hub; empty for a local folder. card: the pretraining card, if `graftwork
+    pretrain` made it.
     """
 
     name: str
@@ -39,7 +40,7 @@ class ModelFolder:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What config.json says."""
+        """The contents of config.json."""
         return self.read("config.json")
 
     @property
@@ -48,7 +49,7 @@ class ModelFolder:
 
     @property
     def pretrained_on(self) -> str:
-        """What its card says it was trained on, where it has one of ours."""
+        """Its pretraining data by its card; `UNSTATED` without one."""
         if self.card is None:
             return UNSTATED
         data, unit = self.card["data"], self.card["data"]["unit"]
@@ -57,7 +58,7 @@ class ModelFolder:
 
     @property
     def license(self) -> str:
-        """The licence in the head of the model card, where there is one."""
+        """The licence in the metadata block of README.md; `UNSTATED` without one."""
         card = self.folder / "README.md"
         head = card.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0] if card.is_file() else ""
         found = re.search(r"^license: *(\S+)", head, re.M) if head.startswith("---") else None
@@ -68,7 +69,7 @@ class ModelFolder:
         return read_json(self.folder / file)
 
     def want(self, *files: str) -> None:
-        """Raises `DataError` naming the first of `files` that is missing; `a|b` wants one of them."""
+        """Raises `DataError` naming the first of `files` that is missing; `a|b` requires one of the two."""
         for file in files:
             if not any((self.folder / part).is_file() for part in file.split("|")):
                 raise DataError(
@@ -77,14 +78,14 @@ class ModelFolder:
                 )
 
     def weights(self, *files: str) -> Weights:
-        """Its weights, in the first of `files` that there is."""
-        size, wanted = self._size(files), "|".join(files)
+        """Its weights, in the first of `files` that exists."""
+        size, names = self._size(files), "|".join(files)
         if self.repo:
-            return HubWeights(self.repo, ("config.json", wanted), self.commit, size)
-        return FolderWeights(self.folder, size, (wanted,))
+            return HubWeights(self.repo, ("config.json", names), self.commit, size)
+        return FolderWeights(self.folder, size, (names,))
 
     def parameters(self, belongs: Callable[[str], bool] = lambda name: True) -> int:
-        """Numbers in the tensors whose names belong to the encoder; 0 where model.safetensors is not here."""
+        """The number of parameters in tensors whose names belong to the encoder; 0 without model.safetensors."""
         return count_parameters(self.folder, belongs) if (self.folder / HUB_WEIGHTS).is_file() else 0
 
     def _size(self, files: tuple[str, ...]) -> int:
@@ -93,12 +94,12 @@ class ModelFolder:
 
 
 def unfinished_folder(run: Path) -> Path:
-    """Where the checkpoints of a fit to `run` are kept until it ends."""
+    """The folder that keeps the checkpoints of a fit to `run` until it ends."""
     return run.with_name(f"{run.name}.unfinished")
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A small config file; empty when it does not exist. Raises `DataError` when it is not a JSON object."""
+    """The contents of a small config file; empty if there is no file. Raises `DataError` if it is no JSON object."""
     if not file.is_file():
         return {}
     try:
@@ -111,10 +112,11 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def count_parameters(folder: Path, belongs: Callable[[str], bool]) -> int:
-    """Numbers in the tensors whose names belong to the encoder, from the header of model.safetensors alone.
+    """The number of parameters in tensors whose names belong to the encoder, from the header of model.safetensors
+    alone.
 
-    Format: 8 bytes of header length, little-endian, then JSON (safetensors' own description of it).
-    Raises `DataError` for a file that is none.
+    Format: 8 bytes of header length, little-endian, then JSON (as safetensors documents it).
+    Raises `DataError` if the file is not in that format.
     """
     path = folder / HUB_WEIGHTS
     try:

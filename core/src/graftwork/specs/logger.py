@@ -1,4 +1,4 @@
-"""Where the numbers of a training go, by name."""
+"""Specs of loggers: where the numbers of a training go, by name."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class LoggerSpec:
     """A logger by name.
 
-    factory: names a `graftwork.Logger` subclass, made without arguments. needs: the package that it imports, if it
-    brings none itself, and extra: the extra of graftwork that installs it.
+    factory: names a `graftwork.Logger` subclass, made without arguments. needs: the package that it imports, if the
+    plugin does not bring it. extra: the extra of graftwork that installs it.
     """
 
     name: str

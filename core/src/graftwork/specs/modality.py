@@ -1,4 +1,4 @@
-"""A kind of input, described without importing what reads it."""
+"""A kind of input, described without importing its reader."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ class Modality:
     """A kind of input.
 
     name: the word in backbone names and contracts ("audio").
-    noun: what data of it are called in a sentence ("audio", "images").
+    noun: the word for its data in a sentence ("audio", "images").
     reader: names a `graftwork.Reader` subclass; it may import Pillow or soundfile, never torch.
-    facts: what the reader observes of every example; conversions are applied in this order.
-    extensions: lower-case file endings that hold it (".wav").
+    facts: the facts that the reader observes for every example; conversions are applied in this order.
+    extensions: its file endings in lower case (".wav").
     inline: whether a table may hold the input itself (texts) instead of file paths.
     features: names of `datasets` feature types that hold it ("Audio").
     preparer: names `build(spec) -> prepare(values) -> State`, the modality's standard preparation.
     likeness: names a `graftwork.Likeness` subclass, which finds near duplicates.
-    long: what becomes of an example that is too long for an encoder unless the user says: "truncate" or "windows".
-    augment: names `build() -> change(value, rng) -> value`, which changes a decoded example as chance may (a
-    `random.Random`) without changing its label.
-    amount: the fact whose sum says how much there is of data ("duration"); empty where examples are counted.
-    frames_aligned: whether states `(B, T, D)` of any two of its encoders run over the same time, so that one can be
-    told from the other place by place.
+    long: the default for examples that are too long for an encoder: "truncate" or "windows".
+    augment: names `build() -> change(value, rng) -> value`, which augments a decoded example at random (`rng` is a
+    `random.Random`) and keeps its label.
     sample: names `build(facts, rng) -> Raw`, which makes an example in memory (encoded bytes, or the input itself where
-    it is inline) that has these facts, the others being ordinary ones drawn by the `random.Random`; it raises
-    `LookupError` for what it cannot make. The conformance kit and its fixtures make their data so.
+    it is inline) with these facts; `rng` draws ordinary values for the others. Raises `LookupError` for facts that it
+    cannot make. The conformance kit and its fixtures make their data with it.
+    amount: the fact whose sum is the amount of data ("duration"); empty if examples are counted.
+    frames_aligned: whether states `(B, T, D)` of any two of its encoders cover the same time span and can be compared
+    frame by frame.
     """
 
     name: str
@@ -55,6 +55,6 @@ class Modality:
     def observed(
         self, place: str, examples: Iterable[tuple[str, Mapping[str, Value]]], items: str = "examples"
     ) -> ObservedInput:
-        """What `(name, facts)` pairs, one per example, are as data of this modality."""
+        """Sum up `(name, facts)` pairs, one per example, as data of this modality."""
         headlines = tuple(fact.name for fact in self.facts if fact.headline)
         return ObservedInput.of(self.name, place, examples, items=items, units=self.units, headlines=headlines)

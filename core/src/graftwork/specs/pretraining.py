@@ -1,4 +1,4 @@
-"""Networks that can be pretrained, and what for."""
+"""Specs of networks that can be pretrained, and of the objectives they are pretrained with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from graftwork.specs.backbone import Recipe
 
 @dataclass(frozen=True)
 class ArchitectureSpec:
-    """A network that `graftwork.pretrain` can train from nothing, described.
+    """A network that `graftwork.pretrain` can train from scratch, described.
 
-    name: its `model_type` in a config.json. sizes: fields of that file, by the name of a size; the first is the
-    default. factory: names `make(folder, fields, values)`, which writes into an empty folder what a model of this shape
-    is in hub layout: config.json, what prepares its input, and random weights by torch's generator. `values` yields the
-    decoded examples, for a tokenizer to learn from; a field that the network does not have raises `UsageError`.
+    name: its `model_type` in config.json. sizes: config.json fields by the name of a size; the first size is the
+    default.
+    factory: names `make(folder, fields, values)`, which fills an empty folder in hub layout with a model of these
+    fields: config.json, the files that prepare its input, and random weights from torch's generator. `values` yields
+    the decoded examples, from which a tokenizer can learn. Raises `UsageError` for a field that the network does not
+    have.
     """
 
     name: str
@@ -27,12 +29,14 @@ class ArchitectureSpec:
 
 @dataclass(frozen=True)
 class ObjectiveSpec:
-    """What a network can be pretrained for, described.
+    """A pretraining objective, described.
 
-    factory: names a `graftwork.Objective` subclass. architectures: the names of those that it is for; none, for all.
-    least: by modality, the amount of data below which nothing transfers, in the unit of the modality's `amount` (the
-    number of examples where it has none); 0 where nothing is said. teacher, labels: whether it wants these.
-    recipe: how it trains where the user says nothing.
+    factory: names a `graftwork.Objective` subclass. architectures: names of the architectures that it supports; empty
+    for all.
+    least: by modality, the smallest amount of data from which anything transfers, in the unit of the modality's
+    `amount` (the number of examples where it has none); 0 for a modality that is not listed. teacher, labels: whether
+    it needs them.
+    recipe: the default training settings.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""The card that a folder of `graftwork pretrain` carries: what its weights came from, and digests that hold them to it.
+"""The card in a folder that `graftwork pretrain` wrote: where its weights come from, and digests of its files.
 
-Beside config.json and the weights lie `graftwork.json`, the card; `examples.bin`, 16 bytes for each example that the
-weights were trained on, sorted; and README.md, the same for people. config.json names the card, so that one that went
-missing is missed.
+Beside config.json and the weights lie `graftwork.json`, the card; `examples.bin`, a digest of 16 bytes for each
+training example, sorted; and README.md, the card for people. config.json names the card, so that a missing card is
+noticed.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ WIDTH = 16
 
 
 def digest(content: bytes) -> bytes:
-    """What tells the content of an example from that of any other, `WIDTH` bytes."""
+    """The digest of an example's content (BLAKE2b), `WIDTH` bytes."""
     from hashlib import blake2b
 
     return blake2b(content, digest_size=WIDTH).digest()
 
 
 def write(folder: Path, about: Mapping[str, Any], examples: Iterable[bytes]) -> dict[str, Any]:
-    """Write the card of a folder whose other files are all there, README.md excepted. Returns it.
+    """Write the card into a folder that is complete except for README.md. Returns the card.
 
-    about: what it says besides the digests. examples: the digests of those that were trained on.
+    about: its contents besides the digests. examples: the digests of the training examples.
     """
-    said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps({**said, MARK: CARD}, indent=2) + "\n", encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, MARK: CARD}, indent=2) + "\n", encoding="utf-8")
     (folder / EXAMPLES).write_bytes(b"".join(sorted(set(examples))))
     files = sorted(file for file in folder.iterdir() if file.name not in (CARD, "README.md"))
     card = {"format": 1, **about, "files": {file.name: _sha256(file) for file in files}}
@@ -46,9 +46,9 @@ def write(folder: Path, about: Mapping[str, Any], examples: Iterable[bytes]) -> 
 
 
 def read(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The card of a folder whose config.json says `config`; None where it has none and names none.
+    """The card of a folder whose config.json holds `config`; None if there is no card and `config` names none.
 
-    Raises `DataError` for a card that is missing or is none.
+    Raises `DataError` if the card is missing or is not one.
     """
     file = folder / CARD
     if not file.is_file():
@@ -69,10 +69,12 @@ def read(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def verify(folder: Path) -> None:
-    """Raises `WeightsMismatch` for a file that is not the one that the folder's card names, where it has a card, and
-    what `read` raises."""
-    said = read(folder, read_json(folder / "config.json"))
-    for name, expected in said["files"].items() if said else ():
+    """Check the files of a folder against its card, if it has one.
+
+    Raises `WeightsMismatch` for a file that is missing or changed, and what `read` raises.
+    """
+    card = read(folder, read_json(folder / "config.json"))
+    for name, expected in card["files"].items() if card else ():
         if not (folder / name).is_file():
             raise WeightsMismatch(f"'{folder}' has no {name}, which its card names.", "Copy the whole folder again.")
         if _sha256(folder / name) != expected:
@@ -83,7 +85,7 @@ def verify(folder: Path) -> None:
 
 
 def of(weights: Path | None) -> Path | None:
-    """The folder with a card that weights come from, where they do."""
+    """The folder that these weights lie in, if it has a card; else None."""
     if weights is None:
         return None
     folder = weights if weights.is_dir() else weights.parent
@@ -91,7 +93,7 @@ def of(weights: Path | None) -> Path | None:
 
 
 def overlap(folder: Path, examples: Iterable[bytes]) -> int:
-    """How many of these digests are among those of the examples that the folder's weights were trained on."""
+    """How many of these digests belong to examples that the folder's weights were trained on."""
     held = (folder / EXAMPLES).read_bytes()
     known = [held[start : start + WIDTH] for start in range(0, len(held), WIDTH)]
 
@@ -103,7 +105,7 @@ def overlap(folder: Path, examples: Iterable[bytes]) -> int:
 
 
 def describe(card: Mapping[str, Any]) -> str:
-    """The card for people: Markdown with the head that the Hugging Face hub reads."""
+    """The card for people: Markdown with the metadata block that the Hugging Face hub reads."""
     data, teacher = card["data"], card["teacher"]
     history = card["figures"]["history"]
     last = history[-1] if history else {}

@@ -1,4 +1,4 @@
-"""One kind of thing that is wrong with data, as `graftwork check` lists it."""
+"""One kind of problem with data, as `graftwork check` lists it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """How many examples a problem touches, and the first of them by name.
+    """A problem, how many examples it affects, and the names of the first of them.
 
     kind: "unreadable", "empty", "unlabelled", "exact_duplicates", "near_duplicates", "conflicting_labels", "leakage",
-    "left_out", "mismatch", or what a task calls what is wrong with labels ("imbalance", "too_few").
-    groups: the numbers in the listing of the first examples that belong together.
+    "left_out", "mismatch", or a task's name for a problem with labels ("imbalance", "too_few").
+    groups: for the first groups of examples that belong together, their numbers in the listing.
     """
 
     kind: str

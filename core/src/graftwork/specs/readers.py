@@ -17,14 +17,14 @@ from graftwork.specs.contracts import Value
 
 @dataclass(frozen=True)
 class Raw:
-    """One example as it was given: a file (`path`), or what is in memory already (`value`: text, bytes, an object)."""
+    """One example as given: a file (`path`), or a value in memory (`value`: text, bytes, an object)."""
 
     name: str
     path: Path | None = None
     value: Any = None
 
     def content(self) -> bytes:
-        """The encoded bytes of the file, wherever they are."""
+        """The encoded bytes, from memory or from the file."""
         if isinstance(self.value, bytes):
             return self.value
         assert self.path is not None, f"'{self.name}' is neither a file nor bytes"
@@ -33,7 +33,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a value that is too long to be read at once; `share` is how much of it this part stands for, 0 to 1."""
+    """A window of a value that is too long to be read at once. weight: its share of the whole, 0..1."""
 
     value: Any
     weight: float
@@ -42,33 +42,34 @@ class Window:
 class Reader(ABC):
     """Reads the examples of one modality. Every method raises `Unreadable` for an example that it cannot read.
 
-    items: what one example is called in the plural.
+    items: the plural noun for examples.
     """
 
     items: ClassVar[str] = "files"
 
     @abstractmethod
     def facts(self, raw: Raw) -> Mapping[str, Value]:
-        """A value for every fact that the modality declares, from the header where it has one. Raises `Empty` too."""
+        """A value for every fact that the modality declares, from the header if there is one. Raises `Empty` too."""
 
     @abstractmethod
     def decode(self, raw: Raw) -> Any:
-        """The example's value as converters and `prepare` take it, as stored, nothing converted."""
+        """The example's value as stored, unconverted; converters and `prepare` take it."""
 
-    def prepare_decode(self, preparation: Mapping[str, Any]) -> None:  # noqa: B027  most readers have nothing to spare
-        """Called before values are decoded for an encoder, with how it prepares them: a reader may spare what would be
-        thrown away, where features agree with those of the whole."""
+    def prepare_decode(self, preparation: Mapping[str, Any]) -> None:  # noqa: B027  most readers have nothing to skip
+        """Called with a contract's `preparation` before values are decoded for its encoder: a reader may skip data that
+        preparation would throw away, if the features agree with those of the whole value.
+        """
 
     def read(self, raw: Raw) -> tuple[Mapping[str, Value], Any]:
-        """The facts and the value, for readers that can have both at the price of one."""
+        """The facts and the value, for readers that get both in one pass."""
         return self.facts(raw), self.decode(raw)
 
     def size(self, raw: Raw) -> int:
-        """How much there is to compute, in any unit, so that examples of like size can share a batch."""
+        """How much there is to compute, in any unit; examples of similar size share a batch."""
         return 1
 
     def memory(self, value: Any) -> int:
-        """The bytes that a decoded value takes."""
+        """The memory that a decoded value takes, in bytes."""
         return sys.getsizeof(value)
 
     def show(self, raw: Raw) -> str:
@@ -76,11 +77,13 @@ class Reader(ABC):
         return raw.name
 
     def digest(self, raw: Raw) -> bytes:
-        """What is the same for two examples that hold the same: of the encoded bytes, unless a reader knows better."""
+        """Digest of the content, equal for examples that hold the same; by default of the encoded bytes."""
         return _digest(raw.content())
 
     def identity_digest(self, raw: Raw) -> bytes:
-        """What differs wherever anything of an example as it was given does, even what makes no difference."""
+        """Digest of the raw bytes: equal only for byte-identical examples. Cache key. For an object in memory it is
+        `digest`.
+        """
         if isinstance(raw.value, str):
             return _digest(raw.value.encode("utf-8", "surrogatepass"), person=b"text")
         if raw.value is None or isinstance(raw.value, bytes):
@@ -88,15 +91,15 @@ class Reader(ABC):
         return self.digest(raw)
 
     def picture(self, raw: Raw) -> bytes | None:
-        """The example as a small PNG or JPEG for a page; None where its words show it."""
+        """The example as a small PNG or JPEG for a page; None if `show` is enough."""
         return None
 
 
 class Likeness(ABC):
-    """Finds near duplicates of one modality by signatures: rows of whole numbers that are alike for like examples.
+    """Finds near duplicates of one modality by signatures: rows of whole numbers that are similar for similar examples.
 
-    A signature is compared with those that equal it in at least one of `bands` equal slices; two examples are near
-    duplicates when `alike` puts them at `least` or more.
+    Signatures are compared if they agree in at least one of `bands` equal slices; two examples are near duplicates if
+    their similarity is at least `threshold`, 0..1.
     """
 
     bands: ClassVar[int]
@@ -104,14 +107,14 @@ class Likeness(ABC):
 
     @abstractmethod
     def signature(self, raw: Raw) -> Any:
-        """A numpy row `(S,)` of whole numbers, or None for an example with too little in it to be like another."""
+        """A numpy row `(S,)` of whole numbers, or None for an example with too little content to compare."""
 
     @abstractmethod
     def similarity(self, one: Any, other: Any) -> Any:
-        """How alike the signatures `(M, S)` and `(M, S)` are, row by row: `(M,)`, 0 to 1."""
+        """The similarity of the signatures `(M, S)` and `(M, S)`, row by row: `(M,)`, 0..1."""
 
 
 def _digest(content: bytes, person: bytes = b"") -> bytes:
-    from hashlib import blake2b  # loads OpenSSL, which listing need not
+    from hashlib import blake2b  # loads OpenSSL, which listing does not need
 
     return blake2b(content, digest_size=16, person=person).digest()

@@ -1,7 +1,7 @@
-"""What a user may say about training, each setting declared once; what is left out comes from the encoder's recipe.
+"""Training settings, each declared once; the encoder's recipe gives the values that the user leaves out.
 
-A field of `Settings` says its help, the values it takes, where it applies and whether a resumed training may change it.
-The options of the command line, the checks, and what a resumed training must repeat are made from that.
+A field of `Settings` declares its help, the values it takes, where it applies and whether a resumed training may change
+it. The options of the command line, the checks, and what a resumed training must repeat are derived from that.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from graftwork.errors import UsageError
 from graftwork.specs.backbone import Recipe
 
 STEPS = 300
-"""The fewest steps that a fit on few data takes, up to `MOST_EPOCHS` passes over them: short fine-tuning is what makes
-it fail on small data (Mosbach et al. 2021; Zhang et al. 2021, arXiv:2006.05987, section 5)."""
+"""The fewest steps of a fit on few data, limited to `MOST_EPOCHS` passes over them: fine-tuning on small data fails if
+it is too short (Mosbach et al. 2021; Zhang et al. 2021, arXiv:2006.05987, section 5).
+"""
 
 MOST_EPOCHS = 20
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a field of `Settings` declares.
+    """The declaration of one field of `Settings`.
 
-    help: of its option; pretrain_help: that of `pretrain`, where it differs. applies: to "steps" (fits that train by
-    gradient steps), "exact" (heads that are solved exactly) and "pretrain". least, most: the numbers accepted, and
-    accepts says them in words; choices: the only words accepted. resumable: whether a training that goes on may change
-    it. option: on the command line, where it is not the field's name.
+    help: of its option. pretrain_help: of the option of `pretrain`, if it differs. applies: to "steps" (fits that train
+    by gradient steps), "exact" (heads that are solved exactly) and "pretrain". least, most: the range of numbers
+    accepted. accepts: that range in words. choices: the only words accepted. resumable: whether a resumed training may
+    change it. option: its name on the command line, if it is not the field's.
     """
 
     help: str
@@ -52,10 +53,11 @@ def setting(default: Any, help: str, **declared: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the loop trains. A number left out (None) is the recipe's, and more epochs where the data are few.
+    """How the training loop trains. A number left out (None) is the recipe's; epochs also rise if the data are few.
 
-    After the warm-up the rates fall along half a cosine; the policy's factors multiply them. `balance="weights"` counts
-    the examples of rare labels for more, "sampling" shows them more often. `recompute` is gradient checkpointing.
+    After the warm-up the learning rates fall along half a cosine; the policy's factors multiply them.
+    `balance="weights"` gives examples of rare labels more weight, "sampling" draws them more often. `recompute` is
+    gradient checkpointing.
 
     Raises `UsageError` for a value that is not accepted.
     """
@@ -181,7 +183,7 @@ class Settings:
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> Settings:
-        """From keywords. Raises `UsageError` for one that is not known, naming the nearest."""
+        """Settings from keywords. Raises `UsageError` for an unknown one, naming the nearest."""
         known = list(cls.declared())
         for name in options:
             if name not in known:
@@ -194,13 +196,13 @@ class Settings:
 
     @classmethod
     def declared(cls) -> dict[str, Setting]:
-        """What each field says of itself."""
+        """The declaration of each field."""
         return {item.name: item.metadata["setting"] for item in fields(cls)}
 
     @classmethod
     @cache
     def types(cls) -> dict[str, type]:
-        """bool, int, float, str or tuple for each field, without the None that some take too."""
+        """The type of each field (bool, int, float, str or tuple), without the None that some accept."""
         types = {}
         for name, hint in get_type_hints(cls).items():
             if NoneType in get_args(hint):
@@ -210,20 +212,20 @@ class Settings:
 
     @classmethod
     def applicable(cls, where: str) -> tuple[str, ...]:
-        """The names of those that have a meaning for "steps", "exact" or "pretrain"."""
+        """The names of the settings that apply to "steps", "exact" or "pretrain"."""
         return tuple(name for name, about in cls.declared().items() if where in about.applies)
 
     @classmethod
     def option(cls, name: str) -> str:
-        """What a field is called on the command line."""
+        """The option of a field on the command line."""
         return cls.declared()[name].option or "--" + name.replace("_", "-")
 
     def changed(self) -> list[str]:
-        """The names of what differs from the defaults."""
+        """The names of the settings that differ from their default."""
         return [item.name for item in fields(self) if getattr(self, item.name) != item.default]
 
     def fixed(self) -> dict[str, Any]:
-        """The values that a training which goes on must repeat."""
+        """The values that a resumed training must repeat."""
         return {name: getattr(self, name) for name, about in self.declared().items() if not about.resumable}
 
 
@@ -241,7 +243,7 @@ def _accepted(value: Any, kind: type, about: Setting) -> bool:
 
 
 class Decided(NamedTuple):
-    """The numbers of one fit, from what the user said, the encoder's recipe and the data."""
+    """The numbers of one fit, resolved from the settings, the encoder's recipe and the data."""
 
     epochs: int
     steps_per_epoch: int
@@ -256,27 +258,28 @@ class Decided(NamedTuple):
 
 
 def decide(settings: Settings, recipe: Recipe, examples: int) -> Decided:
-    """What holds for a training part of this many examples."""
+    """Resolve the numbers for a training part of `examples` examples."""
 
-    def say(said: Any, otherwise: Any) -> Any:
-        return otherwise if said is None else said
+    def given_or(given: Any, default: Any) -> Any:
+        return default if given is None else given
 
-    batch_size = say(settings.batch_size, recipe.batch_size)
+    batch_size = given_or(settings.batch_size, recipe.batch_size)
     steps = math.ceil(examples / batch_size)
     few = min(MOST_EPOCHS, math.ceil(STEPS / steps))
     return Decided(
-        epochs=say(settings.epochs, max(recipe.epochs, few)),
+        epochs=given_or(settings.epochs, max(recipe.epochs, few)),
         steps_per_epoch=steps,
         batch_size=batch_size,
-        lr=say(settings.lr, recipe.learning_rate),
-        head_lr=say(settings.head_lr, recipe.head_learning_rate),
-        weight_decay=say(settings.weight_decay, recipe.weight_decay),
+        lr=given_or(settings.lr, recipe.learning_rate),
+        head_lr=given_or(settings.head_lr, recipe.head_learning_rate),
+        weight_decay=given_or(settings.weight_decay, recipe.weight_decay),
     )
 
 
 def factor(step: int, steps: int, warmup: float) -> float:
-    """What the rates are multiplied by in a step (from 0): a linear rise over the part `warmup`, then half a cosine to
-    0 (Loshchilov and Hutter 2017, arXiv:1608.03983)."""
+    """The learning rate multiplier of a step (from 0): a linear rise over the fraction `warmup` of the steps, then half
+    a cosine to 0 (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    """
     rise = round(warmup * steps)
     if step < rise:
         return (step + 1) / (rise + 1)

@@ -1,4 +1,4 @@
-"""Kinds of questions, and what turns features into outputs: both by name."""
+"""Specs of tasks and heads, by name."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 RawLabel = str | Sequence[str] | Mapping[str, str]
-"""A label as the data have it: a cell's text, the items of a list cell, or the texts of several columns by name."""
+"""A label as stored in the data: a cell's text, the items of a list cell, or the texts of several columns by name."""
 
 DEFAULT_TASK = "classify"
-"""The task of labels of which nothing is said."""
+"""The task where none is named."""
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A kind of question, described.
+    """A kind of task, described.
 
     factory: names a `graftwork.Task` subclass. labels: what its labels are, in words ("one label per example").
-    heads: the names of heads that fit; the first is taken.
-    reads: the view of an encoder that its head takes ("pooled").
-    blank_is_label: whether a blank cell is a label (of which nothing is there) instead of a missing one.
+    heads: the names of heads that fit; the first is the default. reads: the view of an encoder that its head takes
+    ("pooled").
+    blank_is_label: whether a blank cell is a label (nothing is there) instead of a missing one.
     """
 
     name: str
@@ -32,8 +32,11 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A head by name. factory: names `build(features, outputs) -> Head`. convex: the exact engine can solve it on
-    stored features, since its outputs are an affine map of them that `load_solution` sets."""
+    """A head by name.
+
+    factory: names `build(features, outputs) -> Head`. convex: the exact engine can solve it on stored features; its
+    outputs are an affine map of them that `load_solution` sets.
+    """
 
     name: str
     factory: str

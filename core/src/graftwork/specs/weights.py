@@ -1,4 +1,4 @@
-"""Where pretrained weights live, and whether they are at hand, without importing what reads them."""
+"""Where pretrained weights live, and whether they are on this machine, without importing what reads them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def offline() -> bool:
 
 
 class Weights(ABC):
-    """A place that weights come from. `size_bytes` is what they take on disk, 0 when not known."""
+    """A source of weights. size_bytes: their size on disk, 0 if unknown."""
 
     size_bytes: int
 
     @abstractmethod
     def find(self) -> Path | None:
-        """The local file or folder when the weights are on this machine, else None. Never uses the network."""
+        """The local file or folder if the weights are on this machine, else None. Never uses the network."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -38,13 +38,13 @@ class Weights(ABC):
         """How a user gets them by hand."""
 
     def fetch(self) -> Path:
-        """Bring them to this machine; raises `WeightsUnavailable` when they cannot be had from a network."""
+        """Bring them to this machine. Raises `WeightsUnavailable` if no network has them."""
         raise WeightsUnavailable(f"The weights {self.describe()} are not on this machine.", self.remedy())
 
     def obtain(self, backbone: str) -> Path:
-        """The local path, fetched if need be.
+        """The local path, fetched if needed.
 
-        Raises `WeightsUnavailable`, naming `backbone` and the file wanted, when offline or without network.
+        Raises `WeightsUnavailable`, naming `backbone` and the missing file, when offline or without network.
         """
         found = self.find()
         if found is not None:
@@ -86,7 +86,7 @@ class PackagedWeights(Weights):
 
 @dataclass(frozen=True)
 class FolderWeights(Weights):
-    """Weights in a folder that the user named, in `files`; a name with `|` is satisfied by any of its parts."""
+    """Weights in a folder that the user named. files: the required ones; `a|b` requires one of the two."""
 
     folder: Path
     size_bytes: int = 0
@@ -105,18 +105,18 @@ class FolderWeights(Weights):
     def obtain(self, backbone: str) -> Path:
         found = self.find()
         if found is None:
-            wanted = ", ".join(self.files).replace("|", " or ") or "its files"
+            names = ", ".join(self.files).replace("|", " or ") or "its files"
             raise WeightsUnavailable(
-                f"Backbone '{backbone}' wants {wanted}, which '{self.folder}' does not hold.", self.remedy()
+                f"Backbone '{backbone}' wants {names}, which '{self.folder}' does not hold.", self.remedy()
             )
         return found
 
 
 @dataclass(frozen=True)
 class UrlWeights(Weights):
-    """One file behind an address, kept where torch keeps its downloads (TORCH_HOME).
+    """One file at a URL, kept in torch's cache of downloads (TORCH_HOME).
 
-    `sha256` is the digest or a leading part of it, as torchvision writes into its file names.
+    sha256: the digest or its beginning, as torchvision writes it into file names.
     """
 
     url: str
@@ -145,7 +145,7 @@ class UrlWeights(Weights):
         target = self.cached
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-        import hashlib  # loads OpenSSL, which listing need not
+        import hashlib  # loads OpenSSL, which listing does not need
 
         digest = hashlib.sha256()
         try:
@@ -169,15 +169,15 @@ class UrlWeights(Weights):
 
 
 SMALL = ("*.json", "*.txt", "README.md")
-"""What of a model repository describes it: configuration, vocabulary, model card."""
+"""The files that describe a model in its repository: configuration, vocabulary, model card."""
 
 
 @dataclass(frozen=True)
 class HubWeights(Weights):
     """A model repository on the Hugging Face hub, kept in its cache (HF_HOME).
 
-    files: the ones wanted, beside small ones; a name with `|` is satisfied by any of its parts, the first preferred.
-    revision: a branch, a tag or a commit. sha256: the digests of files by name, compared when they are fetched.
+    files: the required ones, besides `SMALL`; `a|b` requires one of the two and prefers the first.
+    revision: a branch, a tag or a commit. sha256: digests by file name, compared after a download.
     """
 
     repo: str
@@ -198,8 +198,8 @@ class HubWeights(Weights):
         reference = self._cache / "refs" / self.revision
         commit = reference.read_text().strip() if reference.is_file() else self.revision
         snapshot = self._cache / "snapshots" / commit
-        wanted = [any((snapshot / part).exists() for part in name.split("|")) for name in self.files]
-        return snapshot if wanted and all(wanted) else None
+        present = [any((snapshot / part).exists() for part in name.split("|")) for name in self.files]
+        return snapshot if present and all(present) else None
 
     def describe(self) -> str:
         return f"{', '.join(self.files).replace('|', ' or ')} of '{self.repo}' on the Hugging Face hub"
@@ -214,10 +214,10 @@ class HubWeights(Weights):
             from huggingface_hub import list_repo_files, snapshot_download  # pyright: ignore[reportMissingImports]
 
             published = set(list_repo_files(self.repo, revision=self.revision))
-            wanted = [
+            names = [
                 next((part for part in name.split("|") if part in published), name.split("|")[0]) for name in self.files
             ]
-            snapshot_download(self.repo, revision=self.revision, allow_patterns=[*wanted, *SMALL])
+            snapshot_download(self.repo, revision=self.revision, allow_patterns=[*names, *SMALL])
         except Exception as error:  # the hub's client raises a wide family of its own and of its transport
             raise WeightsUnavailable(
                 f"{self.describe()} cannot be fetched ({_reason(error)}).", f"{self.remedy()}."
@@ -244,9 +244,9 @@ class HubWeights(Weights):
 
 
 def hub_unreachable() -> str:
-    """Why no connection to the Hugging Face hub can be made; empty when one can, or when a proxy stands between.
+    """Why the Hugging Face hub cannot be reached; empty if it can, or if a proxy is set.
 
-    Tried first because the hub's own client goes on trying for half a minute.
+    Checked first because the hub's own client retries for half a minute.
     """
     import socket
     from urllib.parse import urlsplit
