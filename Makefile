@@ -20,7 +20,7 @@ demo: setup
 	@.venv/bin/graftwork demo
 
 test: setup
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal
 
 check: setup
 	@.venv/bin/ruff format --check .
