@@ -99,8 +99,8 @@ def photos(tmp_path: Path) -> Path:
 class Preloaded:
     """Starts `python -m MODULE` from a process that has imported the libraries; see tests/preloaded.py."""
 
-    LATE = ("GRAFTWORK_", "PYTEST_", "PYTHONPATH", "COLUMNS", "NO_COLOR")
-    """Variables that are read when a command runs; the libraries read the others when they are imported."""
+    LATE = ("GRAFTWORK_", "PYTEST_", "PYTHONPATH", "COLUMNS", "NO_COLOR", "KMP_", "TORCHINDUCTOR_")
+    """Variables that are read when a command runs, or set by a library; others are read when a library is imported."""
 
     def __init__(self) -> None:
         self.server: subprocess.Popen[bytes] | None = None
@@ -113,13 +113,24 @@ class Preloaded:
         return all(name.startswith(self.LATE) for name in changed)
 
     def __call__(
-        self, module: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: str, timeout: float
+        self,
+        module: str,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        stdin: str = "",
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         server = self._server()
         with tempfile.TemporaryDirectory() as scratch:
             files = {name: str(Path(scratch) / name) for name in ("stdin", "stdout", "stderr")}
             Path(files["stdin"]).write_text(stdin, encoding="utf-8")
-            asked = {"module": module, "arguments": list(arguments), "cwd": str(folder), "environment": dict(environment)}
+            asked = {
+                "module": module,
+                "arguments": list(arguments),
+                "cwd": str(folder),
+                "environment": dict(environment),
+            }
             assert server.stdin is not None
             assert server.stdout is not None
             server.stdin.write(json.dumps({**asked, **files}).encode() + b"\n")
@@ -163,7 +174,7 @@ class Shell:
         """Run a command: from the libraries at hand, or from the beginning where the environment asks for others."""
         settings = {**os.environ, **environment}
         if self.preloaded.fits(settings):
-            return self.preloaded("graftwork", arguments, self.folder, settings, stdin, timeout=120)
+            return self.preloaded("graftwork", arguments, self.folder, settings, stdin)
         return self.cold(*arguments, stdin=stdin, **environment)
 
     def cold(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,17 +2,20 @@
 
 Importing torch, torchvision and transformers takes a command longer than all that it then does. This process imports them
 once. For each request, a line of JSON on its standard input, it forks: the child is a process of its own with the folder,
-environment, files and arguments that were asked for, imports graftwork afresh and ends as `python -m` would. Nothing of
-graftwork is imported here, and nothing of a library is called.
+environment, files and arguments that were asked for, imports graftwork afresh and ends as `python -m` would, but that it
+leaves its memory to the system. Nothing of graftwork is imported here, and nothing of a library is called.
 """
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
 import runpy
 import sys
+import threading
 
 LIBRARIES = (
     "numpy", "PIL.Image", "soundfile", "safetensors.torch", "torch", "torchvision", "torchvision.transforms.v2", "accelerate",
@@ -53,9 +56,30 @@ def become(asked: dict) -> None:
     sys.argv[1:] = asked["arguments"]
 
 
+def run(module: str) -> int:
+    """Run it as `python -m` does; returns what the process ends with."""
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # a child that looks for garbage would copy every page
     request = serve()
     become(request)
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    code = run(request["module"])
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
