@@ -19,8 +19,9 @@ import graftwork as gw
 from graftwork import RunError, UsageError
 from graftwork.runtime import processes
 from graftwork.specs.settings import Settings, decide, factor
-from graftwork.training import accelerator, loop, sampling
-from graftwork.training.state import Progress
+from graftwork.training import accelerator, fine_tuning, sampling
+from graftwork.training.loop import TrainingLoop
+from graftwork.training.progress import Progress
 
 FAST: dict[str, Any] = {"epochs": 3, "batch_size": 8, "checkpoint_every": 0.0, "patience": 0}
 
@@ -96,14 +97,14 @@ def test_a_damaged_backbone_file_is_refused_by_name(messages, tiny, tmp_path) ->
 
 
 def test_a_leak_into_a_frozen_stage_fails_the_run_by_name(messages, tiny, tmp_path, monkeypatch) -> None:
-    original = loop._Fit._step
+    original = TrainingLoop._step
 
     def leaky(self, *arguments):
         with torch.no_grad():
-            self.model.stages[1].up.bias[0] += 1e-6
+            self.trainable.module.stages[1].up.bias[0] += 1e-6
         return original(self, *arguments)
 
-    monkeypatch.setattr(loop._Fit, "_step", leaky)
+    monkeypatch.setattr(TrainingLoop, "_step", leaky)
     sentence = r"'block1.up.bias' was frozen by the policy 'last:1' and changed during the run"
     with pytest.raises(gw.GraftworkError, match=sentence):
         gw.fit(messages, tiny, freeze="last:1", out=tmp_path / "run", **FAST)
@@ -112,20 +113,21 @@ def test_a_leak_into_a_frozen_stage_fails_the_run_by_name(messages, tiny, tmp_pa
 
 def test_the_optimizer_holds_exactly_what_trains_and_decays_matrices_only(messages, tiny, monkeypatch) -> None:
     seen: list[dict[str, Any]] = []
-    original = loop._Fit._epoch
+    original = TrainingLoop._epoch
 
     def spy(self, epoch):
         groups = self.optimizer.param_groups
         names = {name: group["weight_decay"] for group in groups for name in group["names"]}
-        trained = {f"{s.name}.{n}" for s in self.model.stages for n, p in s.named_parameters() if p.requires_grad}
-        trained |= {f"head.{n}" for n, _ in self.model.head.named_parameters()}
+        model = self.trainable.module
+        trained = {f"{s.name}.{n}" for s in model.stages for n, p in s.named_parameters() if p.requires_grad}
+        trained |= {f"head.{n}" for n, _ in model.head.named_parameters()}
         assert set(names) == trained
         ids = {id(p) for group in groups for p in group["params"]}
-        assert ids == {id(p) for p in self.model.parameters() if p.requires_grad}
+        assert ids == {id(p) for p in model.parameters() if p.requires_grad}
         seen.append(names)
         original(self, epoch)
 
-    monkeypatch.setattr(loop._Fit, "_epoch", spy)
+    monkeypatch.setattr(TrainingLoop, "_epoch", spy)
     gw.fit(messages, tiny, freeze="gradual:1", weight_decay=0.5, **FAST)
     assert len(seen) == 3
     assert len(seen[0]) < len(seen[1]) < len(seen[2])
@@ -341,13 +343,13 @@ def test_the_best_weights_are_kept_and_waiting_for_better_ones_ends(messages, ti
 def test_where_later_epochs_are_worse_all_of_the_first_weights_come_back(
     messages, tiny, freeze, moved, monkeypatch
 ) -> None:
-    original, calls = loop.classification, []
+    original, calls = fine_tuning.classification, []
 
     def worse(probabilities, targets):
         calls.append(None)
         return {**original(probabilities, targets), "accuracy": 1 / len(calls)}
 
-    monkeypatch.setattr(loop, "classification", worse)
+    monkeypatch.setattr(fine_tuning, "classification", worse)
     run = gw.fit(messages, tiny, freeze=freeze, **FAST)
     first = run.record["training"]["history"][0]
     assert run.record["training"]["best_epoch"] == first["epoch"]
@@ -415,8 +417,10 @@ def test_each_step_and_validation_is_a_row_of_the_log(messages, tiny, tmp_path) 
 def test_tensorboard_that_is_not_installed_is_said_before_anything_is_loaded(messages, tiny, monkeypatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match="--tensorboard needs the package tensorboard, which is not installed"):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(
+        UsageError, match="The logger 'tensorboard' needs the package tensorboard, which is not installed"
+    ):
         gw.fit(messages, tiny, freeze="all", tensorboard=True, **FAST)
 
 

@@ -1,10 +1,11 @@
-"""What the core itself brings, through the same hooks as any plugin: no modality, one task, one head, the policies."""
+"""What the core itself brings, through the same hooks as any plugin: three tasks, a head, policies, loggers."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.pretraining import ObjectiveSpec
-from graftwork.specs.task import HeadSpec, TaskSpec
+from graftwork.specs.task import DEFAULT_TASK, HeadSpec, TaskSpec
 
 api_version = API_VERSION
 
@@ -25,7 +26,23 @@ POLICIES = {
 @hookimpl
 def graftwork_tasks():
     yield TaskSpec(
-        "classify", labels="one class per example", heads=("linear",), metrics=("accuracy", "macro_f1", "log_loss")
+        DEFAULT_TASK,
+        factory="graftwork.tasks.classify:Classify",
+        labels="one name per example",
+        heads=("linear",),
+    )
+    yield TaskSpec(
+        "multilabel",
+        factory="graftwork.tasks.multilabel:Multilabel",
+        labels="any number of names per example",
+        heads=("linear",),
+        blank_is_label=True,
+    )
+    yield TaskSpec(
+        "regress",
+        factory="graftwork.tasks.regress:Regress",
+        labels="numbers",
+        heads=("linear",),
     )
 
 
@@ -62,4 +79,20 @@ def graftwork_objectives():
         recipe=Recipe(
             learning_rate=1e-3, batch_size=64, epochs=20, weight_decay=0.01, source="as DistilHuBERT, arXiv:2110.01900"
         ),
+    )
+
+
+@hookimpl
+def graftwork_loggers():
+    place = "graftwork.training.loggers"
+    yield LoggerSpec("csv", f"{place}.csv_file:CsvLogger", "log.csv, a row for each step and each validation")
+    yield LoggerSpec(
+        "tensorboard", f"{place}.tensorboard:TensorBoardLogger", "TensorBoard's files in tensorboard/",
+        needs="tensorboard", extra="tensorboard",
+    )  # fmt: skip
+    yield LoggerSpec(
+        "mlflow", f"{place}.mlflow:MlflowLogger", "MLflow's file store in mlflow/", needs="mlflow", extra="mlflow"
+    )
+    yield LoggerSpec(
+        "wandb", f"{place}.wandb:WandbLogger", "Weights & Biases' offline files in wandb/", needs="wandb", extra="wandb"
     )

@@ -8,6 +8,7 @@ from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
@@ -73,3 +74,8 @@ def graftwork_architectures() -> Iterable[ArchitectureSpec]:  # pyright: ignore[
 @hookspec
 def graftwork_objectives() -> Iterable[ObjectiveSpec]:  # pyright: ignore[reportReturnType]
     """What they can be pretrained for."""
+
+
+@hookspec
+def graftwork_loggers() -> Iterable[LoggerSpec]:  # pyright: ignore[reportReturnType]
+    """Where the numbers of a training go."""

@@ -24,6 +24,7 @@ from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
@@ -41,6 +42,7 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "demos": (Demo, lambda spec: [spec.name]),
     "architectures": (ArchitectureSpec, lambda spec: [spec.name]),
     "objectives": (ObjectiveSpec, lambda spec: [spec.name]),
+    "loggers": (LoggerSpec, lambda spec: [spec.name]),
 }
 
 

@@ -15,6 +15,7 @@ from graftwork.specs.contracts import InputContract, ObservedInput, show
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.factories import load_factory
 from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
@@ -94,6 +95,11 @@ def architecture(name: str) -> ArchitectureSpec:
 
 def objective(name: str) -> ObjectiveSpec:
     return _named("objectives", "objective", name, "graftwork plugins")
+
+
+def logger(name: str) -> LoggerSpec:
+    """Raises `UnknownName` when no installed plugin brings it."""
+    return _named("loggers", "logger", name, "graftwork plugins")
 
 
 def adapter(name: str) -> Adapter:

@@ -7,10 +7,11 @@ import math
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -28,8 +29,8 @@ from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.machine import available_memory, join_process_group, resolve_device, versions
 from graftwork.plugins import registry
 from graftwork.pretraining import checks
-from graftwork.pretraining.course import Course
-from graftwork.pretraining.objectives import Given, Objective, OfBackbone, Teacher
+from graftwork.pretraining.objectives import Given, Labels, Objective, OfBackbone, Teacher
+from graftwork.pretraining.training import ObjectiveTraining
 from graftwork.runs.backbone_cache import load_frozen
 from graftwork.runs.planning import augmentation
 from graftwork.runs.run import check_free
@@ -37,15 +38,18 @@ from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import HUB_WEIGHTS
-from graftwork.specs.settings import Decided, Options, Settings, decide
-from graftwork.training.accelerator import training_precision
-from graftwork.training.checkpoints import begun, check_anew
-from graftwork.training.state import Progress
+from graftwork.specs.settings import Decided, Settings, decide
+from graftwork.specs.task import DEFAULT_TASK
+from graftwork.tasks.task import load_task
+from graftwork.training.accelerator import accelerated, training_precision
+from graftwork.training.checkpoints import Unfinished, begun, check_anew
+from graftwork.training.logs import check_loggers
+from graftwork.training.loop import TrainingLoop
+from graftwork.training.optimizers import check_optimizer
+from graftwork.training.progress import Progress
 
-HELD, MOST_HELD = 0.02, 512
+VALIDATION, MOST_VALIDATION = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""
-APPLICABLE = ("epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "checkpoint_every")
-"""Settings of a fit that have a meaning here."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def pretrain(
     cache: bool = True,
     resume: bool = False,
     watch: Callable[[Progress], None] | None = None,
-    **settings: Unpack[Options],
+    **settings: Any,
 ) -> Pretrained:
     """Train a network from random weights, and write it to the new folder `out` in hub layout, with a card.
 
@@ -100,7 +104,7 @@ def pretrain(
     """
     asked = _Asked(
         architecture, dict(fields or {}), objective, teacher, tuple(taps), license, allow_little, half, seed, long,
-        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(dict(settings))),
+        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(settings)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="graftwork-") as scratch, contextlib.ExitStack() as stack:
         return _Pretraining(asked, data, Path(scratch), stack, watch).run()
@@ -128,10 +132,11 @@ class _Asked:
 
 
 def _heeded(settings: Settings) -> Settings:
+    applicable = settings.applicable("pretrain")
     for name in settings.changed():
-        if name not in APPLICABLE:
+        if name not in applicable:
             raise UsageError(
-                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(APPLICABLE)}.", "Leave it out."
+                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(applicable)}.", "Leave it out."
             )
     return settings
 
@@ -154,6 +159,8 @@ class _Pretraining:
         check_free(asked.out)
         if not asked.resume:
             check_anew(asked.out, "pretrain")
+        check_optimizer(asked.settings.optimizer)
+        check_loggers(asked.settings)
         self.architecture, self.size = checks.sized(asked.architecture)
         self.objective = registry.objective(asked.objective)
         checks.check_objective(self.objective, self.architecture, asked.teacher)
@@ -163,9 +170,10 @@ class _Pretraining:
         wants = True if self.objective.labels else None
         self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
         checks.check_modality(self.architecture, self.data)
-        labels = labelled(self.data.labels) if self.objective.labels else None
-        self.classes = sorted(set(labels or ()))
-        self.targets = {n: self.classes.index(label) for n, label in enumerate(labels or ())}
+        self.labels: Labels | None = None
+        if self.objective.labels:
+            task = load_task(DEFAULT_TASK)
+            self.labels = Labels(task, task.encode(labelled(self.data.labels)))
         self.amount = checks.amount(self.data, self.objective, asked.allow_little)
         self.teacher = registry.backbone(asked.teacher) if asked.teacher else None
         self.teacher_weights = ""
@@ -193,22 +201,32 @@ class _Pretraining:
         decided = decide(asked.settings, self.objective.recipe, len(given.train))
         unfinished = begun(asked.out, asked.resume, self._request(decided), "pretrain")
         with unfinished.under_way():
-            course = Course(
-                objective, given, decided, asked.settings, asked.seed, self.precision, unfinished, asked.resume,
-                self.watch,
-            )  # fmt: skip
-            figures = course.run()
+            figures = self._train(objective, given, decided, unfinished)
             self.warnings += unfinished.notes
             card = self._write(objective, figures, decided, given)
-            made = unfinished.folder / "model"
+            made = unfinished.folder / ".model"
             shutil.rmtree(made, ignore_errors=True)
             shutil.copytree(self.folder, made)
+            for log in unfinished.logs():
+                shutil.move(log, made / log.name)
             asked.out.parent.mkdir(parents=True, exist_ok=True)
             if asked.out.exists():
                 asked.out.rmdir()  # empty, or it was refused
             made.rename(asked.out)
         unfinished.finish()
         return Pretrained(asked.out, card)
+
+    def _train(self, objective: Objective, given: Given, decided: Decided, unfinished: Unfinished) -> dict[str, Any]:
+        """Returns the figures: the losses and what else the objective says, epoch by epoch, and seconds."""
+        asked, begun = self.asked, time.perf_counter()
+        with accelerated(self.device, self.precision) as accelerator:
+            training = ObjectiveTraining(objective, given, decided, accelerator, seed=asked.seed)
+            state = TrainingLoop(
+                training, decided, asked.settings, accelerator, seed=asked.seed, precision=self.precision,
+                unfinished=unfinished, resume=asked.resume, watch=self.watch,
+            ).run()  # fmt: skip
+        objective.eval()
+        return {"history": state.history, "seconds": round(time.perf_counter() - begun, 1)}
 
     def _values(self) -> Iterator[Any]:
         reader = load_factory(self.data.modality.reader)()
@@ -224,12 +242,12 @@ class _Pretraining:
             kept = [number for number, why in heard.items() if not why]
         self.warnings += allow_bad(refused, len(self.data), asked.on_bad)
         self.warnings += long.warnings(len(kept), self.data.observed.items)
-        held = min(MOST_HELD, math.ceil(HELD * len(kept)))
-        if len(kept) <= held:
+        count = min(MOST_VALIDATION, math.ceil(VALIDATION * len(kept)))
+        if len(kept) <= count:
             raise DataError(
                 f"{self.data.observed.place} has {len(kept)} examples, of which none is left to train on.", "Give more."
             )
-        chosen = set(random.Random(f"held {asked.seed}").sample(kept, held))
+        chosen = set(random.Random(f"held {asked.seed}").sample(kept, count))
         return Given(
             backbone,
             self.folder,
@@ -238,8 +256,7 @@ class _Pretraining:
             [number for number in kept if number not in chosen],
             sorted(chosen),
             self.device,
-            self.targets,
-            len(self.classes),
+            self.labels,
             teacher,
             self._change(examples),
         )
@@ -271,10 +288,9 @@ class _Pretraining:
     def _request(self, decided: Decided) -> dict[str, Any]:
         asked = self.asked
         said = {name: getattr(asked, name) for name in ("objective", "teacher", "taps", "seed", "precision", "on_bad")}
-        free = ("checkpoint_every", "tensorboard")
         return {
             "architecture": f"{self.architecture.name}-{self.size}", "fields": asked.fields, **said,
-            **decided._asdict(), **{k: v for k, v in vars(asked.settings).items() if k not in free},
+            **decided._asdict(), **asked.settings.fixed(),
             "long": self.long, "teacher_weights": self.teacher_weights, "data": self.fingerprint,
         }  # fmt: skip
 
@@ -305,7 +321,7 @@ class _Pretraining:
             "parameters": parameters,
             "data": {
                 "name": data.name,
-                "examples": len(given.train) + len(given.held),
+                "examples": len(given.train) + len(given.validation),
                 "amount": round(amount, 3),
                 "unit": unit,
                 "fingerprint": self.fingerprint,
@@ -317,7 +333,7 @@ class _Pretraining:
             "warnings": self.warnings,
             "versions": versions(),
         }  # fmt: skip
-        digests = contents(data, [*given.train, *given.held])
+        digests = contents(data, [*given.train, *given.validation])
         card = pretraining_card.write(self.folder, about, digests)
         (self.folder / "README.md").write_text(pretraining_card.describe(card), encoding="utf-8")
         loaded = load_backbone(registry.backbone(f"local:{self.folder}"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
-from graftwork.errors import PluginFault
+from graftwork.errors import PluginFault, UsageError
 
 
 def load_factory(factory: str) -> Any:
@@ -32,3 +33,18 @@ def load_factory(factory: str) -> Any:
             f"'{factory}' cannot be imported: {error}.",
             "Reinstall the plugin that names it; see: graftwork plugins",
         ) from error
+
+
+def require(package: str, who: str, extra: str = "") -> None:
+    """Check that a package is installed, without importing it; "" is none.
+
+    who: what needs it, as a sentence begins; extra: of graftwork, which installs it.
+
+    Raises `UsageError`.
+    """
+    if not package or importlib.util.find_spec(package.replace("-", "_")) is not None:
+        return
+    install = f"'graftwork[{extra}]'" if extra else package
+    raise UsageError(
+        f"{who} needs the package {package}, which is not installed.", f"Install it: pip install {install}"
+    )

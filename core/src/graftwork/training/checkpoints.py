@@ -43,10 +43,6 @@ class Unfinished:
         self.folder = unfinished_folder(Path(run))
         self.notes: list[str] = []
 
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.csv"
-
     def exists(self) -> bool:
         return (self.folder / "request.json").is_file()
 
@@ -126,8 +122,9 @@ class Unfinished:
         return None
 
     def logs(self) -> list[Path]:
-        """What of it belongs to the run: the log, and TensorBoard's where it was asked for."""
-        return [path for path in (self.log, self.folder / "tensorboard") if path.exists()]
+        """What of it belongs to the run: all that loggers wrote."""
+        own = {self.folder / "request.json", *self._files()}
+        return sorted(path for path in self.folder.iterdir() if path not in own and not path.name.startswith("."))
 
     def finish(self) -> None:
         """The run is there: nothing of this is needed any more."""

@@ -1,74 +1,74 @@
-"""What a training said of each step: a CSV file, and TensorBoard's where it is asked for."""
+"""What the loop says of each step and each validation, to every logger that is asked for."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from graftwork.errors import UsageError
+from graftwork.plugins import registry
+from graftwork.runtime import processes
+from graftwork.specs.factories import load_factory, require
+from graftwork.specs.settings import Settings
+from graftwork.training.checkpoints import Unfinished
+from graftwork.training.loggers.csv_file import read_rows
+from graftwork.training.loggers.logger import Logger
 
-COLUMNS: list[str] = ["step", "epoch", "loss", "lr", "grad_norm", "examples_per_s", "val_accuracy", "val_log_loss"]
+COLUMNS = ("step", "epoch", "loss", "lr", "grad_norm", "examples_per_s")
+"""What every log has; the figures of validations follow."""
 
 
-class Log:
-    """Rows of `columns` as they come, one a step and one a validation; none where there is no file.
+def logger_names(settings: Settings) -> list[str]:
+    """The loggers that are asked for, and csv, from which all go on after a kill."""
+    asked = (*settings.loggers, *(("tensorboard",) if settings.tensorboard else ()))
+    return list(dict.fromkeys(("csv", *asked)))
 
-    step: rows after it, which a fit that was killed wrote, are dropped. tensorboard: the folder for its files.
+
+def check_loggers(settings: Settings) -> None:
+    """Raises `UnknownName` for a logger that nothing brings, `UsageError` for one whose package is not installed."""
+    for name in logger_names(settings):
+        spec = registry.logger(name)
+        require(spec.needs, f"The logger '{name}'", spec.extra)
+
+
+class Logs:
+    """The loggers of one training; as a context it closes them.
+
+    folder: where they write. step: the last that was taken before; rows after it are dropped. about: what was asked.
     """
 
     def __init__(
-        self, path: Path | None, step: int, tensorboard: Path | None = None, columns: Sequence[str] = COLUMNS
+        self, loggers: Sequence[Logger], folder: Path, columns: Iterable[str], step: int, about: Mapping[str, Any]
     ) -> None:
-        self._file: IO[str] | None = None
-        self._board: Any = None
-        if path is None:
-            return
-        kept = [row for row in _read(path) if int(row["step"]) <= step]
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._rows = csv.DictWriter(self._file, columns)
-        self._rows.writeheader()
-        self._rows.writerows(kept)
-        if tensorboard is not None:
-            self._board = _tensorboard()(str(tensorboard), purge_step=step)
+        self._loggers: list[Logger] = []
+        names = (*COLUMNS, *columns)
+        rows = read_rows(folder, step) if loggers else []
+        try:
+            for logger in loggers:
+                self._loggers.append(logger)
+                logger.start(folder, names, rows, about)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def of(cls, settings: Settings, unfinished: Unfinished | None, columns: Iterable[str], step: int) -> Logs:
+        """Those that are asked for, on the main process of a training that is kept; else none."""
+        if unfinished is None or not processes.is_main_process():
+            return cls((), Path(), columns, step, {})
+        loggers = [load_factory(registry.logger(name).factory)() for name in logger_names(settings)]
+        return cls(loggers, unfinished.folder, columns, step, unfinished.request)
 
     def __call__(self, **row: float) -> None:
-        if self._file is None:
-            return
-        self._rows.writerow({name: f"{value:.6g}" for name, value in row.items()})
-        self._file.flush()
-        if self._board is not None:
-            for name, value in row.items():
-                if name not in ("step", "epoch"):
-                    self._board.add_scalar(name, value, row["step"])
+        for logger in self._loggers:
+            logger.log(row)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._board is not None:
-            self._board.close()
+        while self._loggers:
+            self._loggers.pop().close()
 
+    def __enter__(self) -> Logs:
+        return self
 
-def check_tensorboard() -> None:
-    """Raises `UsageError` when TensorBoard is not installed."""
-    _tensorboard()
-
-
-def _tensorboard() -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            "--tensorboard needs the package tensorboard, which is not installed.",
-            "Install it: pip install 'graftwork[tensorboard]'",
-        ) from error
-    return SummaryWriter
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    """The rows that are whole: a kill may have torn the last."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if (row["step"] or "").isdecimal() and None not in row.values()]
+    def __exit__(self, *_: object) -> None:
+        self.close()

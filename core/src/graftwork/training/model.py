@@ -21,18 +21,19 @@ class Grafted(nn.Module):
     """Batches to logits. What `follow` froze stays frozen through every later call of `train`.
 
     tap: the stage whose pooled features the head reads; later ones never run. dropout: of pooled features while
-    training. recompute: run the stages that train again in the backward pass instead of keeping what they computed.
+    training. gradient_checkpointing: run the stages that train again in the backward pass instead of keeping what they
+    computed.
     """
 
     def __init__(
-        self, backbone: Backbone, head: Head, tap: int, dropout: float = 0.0, *, recompute: bool = False
+        self, backbone: Backbone, head: Head, tap: int, dropout: float = 0.0, *, gradient_checkpointing: bool = False
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.tap = tap
         self.dropout = nn.Dropout(dropout)
-        self.recompute = recompute
+        self.gradient_checkpointing = gradient_checkpointing
         self._plan: Plan | None = None
 
     @property
@@ -60,7 +61,7 @@ class Grafted(nn.Module):
         """Pooled features `(B, D)` of the examples of a batch: those of their windows, averaged by share."""
         state = batch.state
         for stage in self.stages[batch.begin :]:
-            if self.recompute and self.training and any(p.requires_grad for p in stage.parameters()):
+            if self.gradient_checkpointing and self.training and any(p.requires_grad for p in stage.parameters()):
                 state = cast(State, checkpoint(stage, state, use_reentrant=False))
             else:
                 state = stage(state)

@@ -1,4 +1,4 @@
-"""What every training by gradient steps does alike: the optimizer's groups, chance in a step, short memory."""
+"""A step: the groups of the optimizer, chance, and running out of memory."""
 
 from __future__ import annotations
 

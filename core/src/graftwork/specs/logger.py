@@ -1,0 +1,20 @@
+"""Where the numbers of a training go, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LoggerSpec:
+    """A logger by name.
+
+    factory: names a `graftwork.Logger` subclass, made without arguments. needs: the package that it imports, if it
+    brings none itself, and extra: the extra of graftwork that installs it.
+    """
+
+    name: str
+    factory: str
+    summary: str
+    needs: str = ""
+    extra: str = ""
