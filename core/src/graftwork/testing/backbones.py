@@ -415,7 +415,8 @@ def gradients_reach_what_trains_and_nothing_else(encoder: Encoder) -> None:
 
     def look(parameter: Tensor) -> None:  # and let go, so that gradients never stand beside each other
         assert parameter.grad is not None
-        finite[id(parameter)] = bool(parameter.grad.sum(dtype=torch.float64).isfinite())  # isfinite of all takes copies
+        grad = torch.view_as_real(parameter.grad) if parameter.grad.is_complex() else parameter.grad
+        finite[id(parameter)] = not grad.numel() or all(bool(end.isfinite()) for end in grad.aminmax())
         parameter.grad = None
 
     for parameter in backbone.parameters():
