@@ -20,7 +20,7 @@ demo: setup
 	@.venv/bin/graftwork demo
 
 test: setup
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= MALLOC_MMAP_THRESHOLD_=2000000 OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal
 
 check: setup
 	@.venv/bin/ruff format --check .

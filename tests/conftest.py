@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,6 +38,15 @@ WORDS = [
     "back",
     "i",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_given_back() -> Iterator[None]:
+    """What the tests of a file have freed goes back to the system, where the C library can do that."""
+    yield
+    gc.collect()
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 @pytest.fixture(autouse=True)
@@ -93,13 +107,89 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+class Preloaded:
+    """Starts `python -m MODULE` from a process that has imported the libraries; see tests/preloaded.py."""
+
+    LATE = ("GRAFTWORK_", "PYTEST_", "PYTHONPATH", "COLUMNS", "NO_COLOR", "KMP_", "TORCHINDUCTOR_")
+    """Variables that are read when a command runs, or set by a library; others are read when a library is imported."""
+
+    def __init__(self) -> None:
+        self.server: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
+
+    def fits(self, environment: Mapping[str, str]) -> bool:
+        """Whether a process with this environment differs in nothing from one that is started from the beginning."""
+        ours = self.environment or dict(os.environ)
+        changed = {name for name in {*ours, *environment} if ours.get(name) != environment.get(name)}
+        return all(name.startswith(self.LATE) for name in changed)
+
+    def __call__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        stdin: str = "",
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        server = self._server()
+        with tempfile.TemporaryDirectory() as scratch:
+            files = {name: str(Path(scratch) / name) for name in ("stdin", "stdout", "stderr")}
+            Path(files["stdin"]).write_text(stdin, encoding="utf-8")
+            asked = {
+                "module": module,
+                "arguments": list(arguments),
+                "cwd": str(folder),
+                "environment": dict(environment),
+            }
+            assert server.stdin is not None
+            assert server.stdout is not None
+            server.stdin.write(json.dumps({**asked, **files}).encode() + b"\n")
+            server.stdin.flush()
+            child = int(server.stdout.readline())
+            late = threading.Timer(timeout, os.kill, (child, signal.SIGKILL))
+            late.start()
+            code = int(server.stdout.readline())
+            late.cancel()
+            said = [Path(files[name]).read_text(encoding="utf-8") for name in ("stdout", "stderr")]
+        return subprocess.CompletedProcess([module, *arguments], code, *said)
+
+    def _server(self) -> subprocess.Popen[bytes]:
+        if self.server is None:
+            self.environment = dict(os.environ)
+            command = [sys.executable, str(Path(__file__).with_name("preloaded.py"))]
+            self.server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self.server
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.communicate()
+
+
+@pytest.fixture(scope="session")
+def preloaded() -> Iterator[Preloaded]:
+    """What starts commands without importing torch for each."""
+    found = Preloaded()
+    yield found
+    found.close()
+
+
 class Shell:
     """The command line as a user meets it: a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, preloaded: Preloaded) -> None:
         self.folder = folder
+        self.preloaded = preloaded
 
     def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command: from the libraries at hand, or from the beginning where the environment asks for others."""
+        settings = {**os.environ, **environment}
+        if self.preloaded.fits(settings):
+            return self.preloaded("graftwork", arguments, self.folder, settings, stdin)
+        return self.cold(*arguments, stdin=stdin, **environment)
+
+    def cold(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command by `python -m graftwork`, which has imported nothing."""
         return subprocess.run(
             [sys.executable, "-m", "graftwork", *arguments],
             cwd=self.folder,
@@ -111,16 +201,16 @@ class Shell:
             check=False,
         )
 
-    def json(self, *arguments: str, code: int = 0, stdin: str = "", **environment: str):
+    def json(self, *arguments: str, code: int = 0, stdin: str = "", cold: bool = False, **environment: str):
         """Run with --json: stdout must be one JSON document and nothing else, and the exit status `code`."""
-        done = self(*arguments, "--json", stdin=stdin, **environment)
+        done = (self.cold if cold else self)(*arguments, "--json", stdin=stdin, **environment)
         assert done.returncode == code, done.stderr + done.stdout
         return json.loads(done.stdout)
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path, preloaded: Preloaded) -> Shell:
+    return Shell(tmp_path, preloaded)
 
 
 @pytest.fixture(scope="session")

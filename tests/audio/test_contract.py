@@ -53,9 +53,9 @@ def test_a_long_clip_is_read_in_windows_whose_features_are_averaged(saved: Calla
     run = gw.fit(tmp_path / "clips", f"local:{folder}")
     steps = [(s["converter"], s["seen"], s["to"], s["count"]) for s in run.record["agreement"]["steps"]]
     assert steps == [("windows", 40.0, 15.625, 2)]
-    assert run.record["long"] == {"mode": "windows", "examples": 2, "windows": 6, "unread": 0.0}
+    assert run.record["long"] == {"mode": "windows", "examples": 2, "windows": 6, "truncated": 0.0}
     cut = gw.fit(tmp_path / "clips", f"local:{folder}", long="truncate")
-    assert cut.record["long"] == {"mode": "truncate", "examples": 2, "windows": 2, "unread": 0.6094}
+    assert cut.record["long"] == {"mode": "truncate", "examples": 2, "windows": 2, "truncated": 0.6094}
 
 
 def test_a_short_clip_is_named_and_left_out_and_too_many_are_refused(

@@ -19,7 +19,7 @@ from graftwork_audio.reader import AudioReader
 
 LISTING = """
 import sys
-from graftwork import registry
+from graftwork.plugins import registry
 assert registry.modality("audio").reader == "graftwork_audio.reader:AudioReader"
 assert [s.name for s in registry.backbones("audio")] and registry.converter("audio", "resample")
 registry.converter("audio", "resample").loses(8000, 16000)
@@ -38,7 +38,7 @@ def test_listing_imports_nothing_heavy() -> None:
 def test_describing_a_local_model_imports_nothing_heavy(saved: Callable[..., Path]) -> None:
     code = f"""
 import sys
-from graftwork import registry
+from graftwork.plugins import registry
 assert registry.backbone({f"local:{saved('layer')}"!r}).feature_dim == 16
 heavy = {{"torch", "torchaudio", "transformers", "numpy", "soundfile", "datasets"}} & set(sys.modules)
 assert not heavy, heavy

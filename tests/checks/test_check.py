@@ -180,7 +180,7 @@ def test_the_same_sound_in_two_formats_is_an_exact_duplicate(tmp_path) -> None:
 class Digits(gw.Likeness):
     """Signatures of 4 digits, alike by the part that is equal."""
 
-    bands, least = 4, 0.75
+    bands, threshold = 4, 0.75
 
     def signature(self, raw):
         raise AssertionError
@@ -193,7 +193,7 @@ class Digits(gw.Likeness):
 @given(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1, max_size=12))
 def test_groups_are_those_that_comparing_each_with_each_would_find(rows) -> None:
     signatures = np.array(rows, np.uint8)
-    groups = near_duplicates.groups(signatures, Digits())
+    groups = near_duplicates.near_duplicates(signatures, Digits())
     together = {(i, j) for group in groups for i in group for j in group}
     linked = {
         i: {j for j in range(len(rows)) if (signatures[i] == signatures[j]).mean() >= 0.75} for i in range(len(rows))
@@ -217,7 +217,7 @@ def test_many_that_share_a_slice_are_not_compared_each_with_each() -> None:
 
     rng = np.random.default_rng(0)
     signatures = np.concatenate([np.zeros((3_000, 1)), rng.integers(0, 250, (3_000, 3))], 1).astype(np.uint8)
-    near_duplicates.groups(signatures, Counting())
+    near_duplicates.near_duplicates(signatures, Counting())
     assert sum(compared) < 20 * 3_000 * 4
 
 

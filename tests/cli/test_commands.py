@@ -54,7 +54,7 @@ def test_backbones_lists_contracts_and_filters_by_modality(shell) -> None:
 
 
 def test_fit_evaluate_and_predict_in_turn(shell, messages, tiny_bert) -> None:
-    fitted = shell.json("fit", str(messages), "--backbone", TINY.format(tiny_bert), "--out", "run")
+    fitted = shell.json("fit", str(messages), "--backbone", TINY.format(tiny_bert), "--out", "run", cold=True)
     assert fitted["run"] == "run"
     assert set(fitted) >= {
         "run", "task", "backbone", "tap", "freeze", "agreement", "metrics", "n_train", "n_val", "timings", "cache", "certificate",
@@ -62,8 +62,8 @@ def test_fit_evaluate_and_predict_in_turn(shell, messages, tiny_bert) -> None:
     assert set(fitted["agreement"]) >= {"steps", "warnings"}
     assert set(fitted["cache"]) == {"hits", "misses"}
     assert fitted["certificate"]["ok"] is True
-    assert shell.json("evaluate", "run", str(messages))["metrics"]["accuracy"] == 1.0
-    answers = shell.json("predict", "run", "-", "i lost my card", stdin="where is my parcel\n\nmy card\n")
+    assert shell.json("evaluate", "run", str(messages), cold=True)["metrics"]["accuracy"] == 1.0
+    answers = shell.json("predict", "run", "-", "i lost my card", cold=True, stdin="where is my parcel\n\nmy card\n")
     assert [(a["input"], a["label"]) for a in answers] == [
         ("where is my parcel", "delivery"),
         ("my card", "card"),

@@ -30,7 +30,9 @@ def tiny(tiny_bert: Path) -> str:
 def small_chunks(monkeypatch) -> None:
     monkeypatch.setattr(streaming, "MOST_ROWS", 12)
     monkeypatch.setattr(tables, "PIECE", 5)
-    monkeypatch.setattr("graftwork.data.sources.PIECE", 5)
+    from graftwork.data import sources
+
+    monkeypatch.setattr(sources, "PIECE", 5)
 
 
 def rows_of(messages: Path) -> list[dict[str, str]]:

@@ -148,7 +148,9 @@ def change_core(folder: Path, monkeypatch) -> None:
 
 
 def change_reader(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("graftwork.data.pipeline.made_by", lambda factory: "another version")
+    from graftwork.data import pipeline
+
+    monkeypatch.setattr(pipeline, "made_by", lambda factory: "another version")
 
 
 @pytest.mark.parametrize(
@@ -427,7 +429,7 @@ SCRIPT = """
 import os, sys, time
 from pathlib import Path
 import graftwork as gw
-from graftwork import extraction
+from graftwork.features import extraction
 {patch}
 Path(f"ready-{{os.getpid()}}").touch()
 while not Path("go").exists():

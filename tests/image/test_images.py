@@ -163,7 +163,7 @@ def test_preparation_and_address_are_torchvisions_own(name) -> None:
 
 def test_preparing_loads_no_torchvision() -> None:
     code = (
-        "import sys; from PIL import Image; import graftwork as gw; from graftwork import registry; "
+        "import sys; from PIL import Image; import graftwork as gw; from graftwork.plugins import registry; "
         "gw.preparer(registry.backbone('image/efficientnet-lite0'))([Image.new('RGB', (9, 9))]); "
         "assert 'torchvision' not in sys.modules"
     )

@@ -91,13 +91,13 @@ def run(code: str, environment: dict[str, str]) -> str:
 
 
 DESCRIBE = """
-from graftwork import registry
+from graftwork.plugins import registry
 spec = registry.backbone("hub:owner/name")
 print(spec.name, spec.license, spec.parameters, spec.weights.revision, spec.stages[-1])
 """
 LOAD = """
 import graftwork as gw
-from graftwork import registry
+from graftwork.plugins import registry
 print(gw.load_backbone(registry.backbone("hub:owner/name@main"))(gw.State(__import__("torch").ones(1, 3).long())).hidden.shape)
 """
 PINNED = """

@@ -183,7 +183,7 @@ def test_fit_converts_reads_in_windows_and_leaves_out_what_does_not_fit(series, 
     run = gw.fit(folder, out=tmp_path / "run")
     steps = {(s["converter"], s["seen"], s["to"], s["count"]) for s in run.record["agreement"]["steps"]}
     assert steps == {("thin", 20.0, 10, 1), ("split", 5.0, 2, 1)}
-    assert run.record["long"] == {"mode": "windows", "examples": 1, "windows": 3, "unread": 0.0}
+    assert run.record["long"] == {"mode": "windows", "examples": 1, "windows": 3, "truncated": 0.0}
     left_out = {Path(bad["name"]).name: bad["reason"] for bad in run.record["data"]["left_out"]}
     assert set(left_out) == {"short.series", "torn.series"}
     assert left_out["short.series"].endswith(
@@ -217,7 +217,7 @@ def test_windows_of_an_example_are_averaged_by_their_shares_and_truncation_reads
         write(tmp_path / "d", "b", f"{number}", [9.0] * 50)
     whole = gw.fit(tmp_path / "d", val=0.5)
     first = gw.fit(tmp_path / "d", val=0.5, long="truncate")
-    assert first.record["long"] == {"mode": "truncate", "examples": 8, "windows": 8, "unread": 0.6}
+    assert first.record["long"] == {"mode": "truncate", "examples": 8, "windows": 8, "truncated": 0.6}
     assert any(
         "8 of 8 series: more than the encoder reads at once, so cut; 60% of what they hold is not read" in w
         for w in first.record["warnings"]

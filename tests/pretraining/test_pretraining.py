@@ -386,10 +386,8 @@ def test_a_fit_says_how_many_of_its_examples_the_encoder_was_trained_on(small, s
 # Publishing.
 
 
-def test_a_model_is_published_as_a_plugin_that_passes_the_kit(small, tmp_path, shell) -> None:
+def test_a_model_is_published_as_a_plugin_that_passes_the_kit(small, tmp_path, shell, preloaded) -> None:
     import os
-    import subprocess
-    import sys
 
     made = small("wav2vec2", "supervised", license="MIT")
     done = shell("new", "plugin", "my-sounds", "--weights", str(made.folder))
@@ -400,10 +398,8 @@ def test_a_model_is_published_as_a_plugin_that_passes_the_kit(small, tmp_path, s
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-sounds\nVersion: 0.1.0\n")
     (about / "entry_points.txt").write_text("[graftwork]\nmy-sounds = my_sounds.plugin\n")
     path = os.pathsep.join([str(place / "src"), str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
-        cwd=place, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    words = ["-q", "-p", "no:cacheprovider", "tests"]
+    done = preloaded("pytest", words, place, {**os.environ, "PYTHONPATH": path})
     assert done.returncode == 0, done.stdout[-3000:]
     (made.folder / "graftwork.json").unlink()
     config = json.loads((made.folder / "config.json").read_text())
@@ -422,7 +418,7 @@ def test_the_command_line_pretrains(shell, source, tmp_path) -> None:
     data = source("text")
     fields = [word for name, value in FIELDS["bert"].items() for word in ("--set", f"{name}={value}")]
     words = ["pretrain", str(data), "--architecture", "bert-tiny", "--objective", "mlm", "--allow-little", *fields]
-    found = shell.json(*words, "--epochs", "1", "--out", "model", "--license", "MIT")
+    found = shell.json(*words, "--epochs", "1", "--out", "model", "--license", "MIT", cold=True)
     assert found["name"] == "local:model"
     assert found["data"]["examples"] == 40
     assert Path(tmp_path, "model", "README.md").read_text().startswith("---\nlicense: MIT\n")

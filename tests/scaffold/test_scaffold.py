@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,14 +22,12 @@ def install(place: Path, site: Path) -> None:
 
 
 @pytest.mark.parametrize("modality", ["image", "text", "audio", "seismic"])
-def test_what_is_written_passes_its_own_tests(tmp_path, modality) -> None:
+def test_what_is_written_passes_its_own_tests(tmp_path, preloaded, modality) -> None:
     place = new_plugin("my-encoder", modality, tmp_path)
     install(place, tmp_path / "site")
     path = os.pathsep.join([str(place / "src"), str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests"],
-        cwd=place, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
-    )  # fmt: skip
+    words = ["-q", "-rs", "-p", "no:cacheprovider", "tests"]
+    done = preloaded("pytest", words, place, {**os.environ, "PYTHONPATH": path})
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout.splitlines()[-1]
     assert all("reference" in line or "augment" in line or "likeness" in line or "padding" in line

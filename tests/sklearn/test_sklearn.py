@@ -64,7 +64,7 @@ def test_fitting_again_or_a_clone_gives_the_same_and_leaves_the_parameters_alone
 
 def test_c_is_scikit_learns(tiny) -> None:
     loose, tight = (TransferClassifier(tiny, C=c).fit(X, Y) for c in (100.0, 0.001))
-    assert loose.run_.record["training"]["strength"] == pytest.approx(1 / (40 * 100))
+    assert loose.run_.record["training"]["l2"] == pytest.approx(1 / (40 * 100))
     assert np.abs(loose.predict_proba(X) - 0.5).mean() > np.abs(tight.predict_proba(X) - 0.5).mean()
 
 

@@ -103,7 +103,7 @@ def test_another_kind_of_bert_is_refused(tiny_bert, tmp_path) -> None:
 
 def test_reading_texts_does_not_load_transformers() -> None:
     code = (
-        "import sys, graftwork as gw; from graftwork import registry; gw.load_backbone(registry.backbone('text/minilm'));"
+        "import sys, graftwork as gw; from graftwork.plugins import registry; gw.load_backbone(registry.backbone('text/minilm'));"
         "assert 'torch' in sys.modules and 'transformers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -37,7 +37,7 @@ def __getattr__(name):
 LOADING = """
 from pathlib import Path
 import graftwork as gw
-from graftwork import registry
+from graftwork.plugins import registry
 
 for folder in {folders}:
     for pretrained in (True, False):

@@ -133,7 +133,7 @@ def test_no_path_whatever_its_segments_reads_what_lies_outside(place, monkeypatc
     monkeypatch.setenv("HOME", str(place.parent / "out"))
     said = "/".join(segments).format(tmp=place.parent)
     modality = Modality("leaf", "leaves", "x:y", extensions=(".txt",))
-    raws = Raws.of(Listing("t", "column 'file'", modality, [said], None, None, place, inside=PathGuard("t", place)))
+    raws = Raws.of(Listing("t", "column 'file'", modality, [said], None, None, place, path_guard=PathGuard("t", place)))
     try:
         content = raws[0].content()
     except (DataError, OSError, ValueError):  # refused, or there is no such file

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import groupby
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load, save
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from graftwork.data.pipeline import Pipeline
@@ -57,12 +61,15 @@ class Encoder(Registered):
     def backbone(self) -> Backbone:
         """Built once; the last encoder that was asked for is the only one in memory."""
         if not self._held or self._held[0][0] is not self:
-            self._held[:] = [(self, self.build())]
+            self._held.clear()  # before another is built beside it
+            self._held.append((self, self.build()))
         return self._held[0][1]
 
-    def copied(self) -> Backbone:
-        """A copy to train, which takes less time than building another."""
-        return copy.deepcopy(self.backbone)
+    def taken(self) -> Backbone:
+        """The one that is built, to do with as a check likes; what asks after it gets another, built like the first."""
+        backbone = self.backbone
+        self._held.clear()
+        return backbone
 
     @cached_property
     def raws(self) -> list[Raw]:
@@ -80,9 +87,9 @@ class Encoder(Registered):
         agreement = registry.agree_on(self.spec, observed)
         return Pipeline(self.spec.contract, agreement, modality)(raw)[0].value
 
-    def prepare(self, values: Sequence[Any]) -> State:
+    def prepare(self, values: Sequence[Any], backbone: Backbone | None = None) -> State:
         try:
-            return self.backbone.prepare(list(values))
+            return (backbone or self.backbone).prepare(list(values))
         except (UsageError, WeightsUnavailable) as error:
             if self.at_hand:
                 raise
@@ -91,7 +98,7 @@ class Encoder(Registered):
     def features(self, values: Sequence[Any], backbone: Backbone | None = None) -> list[Tensor]:
         """Pooled features after every stage."""
         backbone = backbone or self.backbone
-        found, state = [], self.prepare(values)
+        found, state = [], self.prepare(values, backbone)
         with torch.inference_mode():
             for stage in backbone.stages():
                 state = stage(state)
@@ -287,86 +294,42 @@ def evaluation_has_no_chance_in_it(encoder: Encoder) -> None:
 
 
 @check("backbones")
-def gradients_reach_what_trains_and_nothing_else(encoder: Encoder) -> None:
-    backbone = encoder.copied()
-    last = encoder.spec.stages[-1]
-    for trains in (tuple(encoder.spec.stages), (last,)):
-        freezing.apply(encoder.plan(*trains), backbone.stages())
-        backbone.zero_grad(set_to_none=True)
-        batch = encoder.prepare(encoder.values)
-        features = backbone.features(batch, len(encoder.spec.stages) - 1)
-        if not features.requires_grad:
-            raise Nonconformance(
-                f"No gradient comes back through '{encoder.name}'.", "Use no torch.no_grad and no detach in its stages."
-            )
-        # Weighted by chance: a sum of normalised features may have no gradient.
-        generator = torch.Generator().manual_seed(SEED)
-        (features * torch.randn(features.shape, generator=generator)).sum().backward()
-        for stage in backbone.stages():
-            for name, parameter in stage.named_parameters():
-                reached = parameter.grad is not None
-                if reached != (stage.name in trains):
-                    raise Nonconformance(
-                        f"The parameter '{stage.name}.{name}' of '{encoder.name}' "
-                        + ("has a gradient though it is frozen." if reached else "has no gradient though it trains."),
-                        "Drop it if nothing uses it, and detach nothing on its way; leave requires_grad to the policy.",
-                    )
-                if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
-                    raise Nonconformance(
-                        f"The gradient of '{stage.name}.{name}' of '{encoder.name}' is not finite.",
-                        "Look at its stage.",
-                    )
-
-
-@check("backbones")
-def frozen_stages_stand_still(encoder: Encoder) -> None:
-    backbone = encoder.copied()
-    stages, last = backbone.stages(), encoder.spec.stages[-1]
-    before = freezing.stage_digests(stages)
-    plan = encoder.plan(last)
-    backbone.train()
-    freezing.apply(plan, stages)
-    moving = {name: freezing.may_move(found) for name, found in freezing.trained(plan, stages).items()}
-    training = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
-    if training:
-        optimizer = torch.optim.SGD(training, lr=0.1)
-        features = backbone.features(encoder.prepare(encoder.values), len(stages) - 1)
-        generator = torch.Generator().manual_seed(SEED)
-        (features * torch.randn(features.shape, generator=generator)).sum().backward()
-        optimizer.step()
-    encoder.features(encoder.values, backbone.eval())
-    leaked = freezing.certificate(moving, before, freezing.stage_digests(stages))["leaked"]
-    if leaked:
-        raise Nonconformance(
-            f"'{leaked[0]}' of '{encoder.name}' was frozen and changed in a step.",
-            "Change buffers only where self.training is true, and through layers that keep running statistics.",
-        )
-
-
-@check("backbones")
 def what_is_saved_is_loaded(encoder: Encoder) -> None:
-    backbone = encoder.backbone
     right = encoder.features(encoder.values)
-    other = encoder.build(pretrained=False, seed=SEED + 1)
-    tensors = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
-    try:
-        other.load_state_dict(load(save(tensors)))
-    except RuntimeError as error:
+    copied = copy.deepcopy(encoder.backbone)
+    if apart(encoder.features(encoder.values, copied)[-1], right[-1]) > EQUAL:
         raise Nonconformance(
-            f"The tensors of '{encoder.name}' cannot be saved and loaded: {str(error).splitlines()[0]}.",
-            "Let no two tensors share memory, and build the same modules with and without weights.",
-        ) from error
+            f"A deep copy of '{encoder.name}' computes otherwise.", "Hold no state outside its modules."
+        )
+    del copied
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "saved.safetensors"
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in encoder.taken().state_dict().items()}, file)
+            other = encoder.build(pretrained=False, seed=SEED + 1)
+            _load(other, file)
+        except RuntimeError as error:
+            raise Nonconformance(
+                f"The tensors of '{encoder.name}' cannot be saved and loaded: {str(error).splitlines()[0]}.",
+                "Let no two tensors share memory, and build the same modules with and without weights.",
+            ) from error
     for tap, features in enumerate(encoder.features(encoder.values, other.eval())):
         if (far := apart(features, right[tap])) > EQUAL:
             raise Nonconformance(
                 f"'{encoder.name}' saved and loaded differs after the stage '{encoder.spec.stages[tap]}' by {far:.1e}.",
                 "Keep all that computes in parameters and buffers that are saved.",
             )
-    copied = copy.deepcopy(backbone)
-    if apart(encoder.features(encoder.values, copied)[-1], right[-1]) > EQUAL:
-        raise Nonconformance(
-            f"A deep copy of '{encoder.name}' computes otherwise.", "Hold no state outside its modules."
-        )
+
+
+def _load(backbone: Backbone, file: Path) -> None:
+    """Load a file stage by stage, so that it is never in memory whole. Raises `RuntimeError` where it does not fit."""
+    with safe_open(file, "pt") as tensors:
+        names = sorted(tensors.keys())
+    if other := set(names) ^ set(backbone.state_dict()):
+        raise RuntimeError(f"'{min(other)}' is in one of the two alone")
+    for _, part in groupby(names, lambda name: name.split(".")[:2]):
+        with safe_open(file, "pt") as tensors:
+            backbone.load_state_dict({name: tensors.get_tensor(name) for name in part}, strict=False)
 
 
 @check("backbones")
@@ -442,3 +405,71 @@ def data_that_do_not_fit_are_refused(encoder: Encoder) -> None:
         raise Nonconformance(
             f"The preparation of '{spec.name}' cannot be written down: {error}.", "Use numbers, words and lists."
         ) from error
+
+
+@check("backbones")
+def gradients_reach_what_trains_and_nothing_else(encoder: Encoder) -> None:
+    backbone = encoder.taken()
+    last = encoder.spec.stages[-1]
+    finite: dict[int, bool] = {}
+
+    def look(parameter: Tensor) -> None:  # and let go, so that gradients never stand beside each other
+        assert parameter.grad is not None
+        grad = torch.view_as_real(parameter.grad) if parameter.grad.is_complex() else parameter.grad
+        finite[id(parameter)] = not grad.numel() or all(bool(end.isfinite()) for end in grad.aminmax())
+        parameter.grad = None
+
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(True).register_post_accumulate_grad_hook(look)
+    for trains in (tuple(encoder.spec.stages), (last,)):
+        freezing.apply(encoder.plan(*trains), backbone.stages())
+        finite.clear()
+        batch = encoder.prepare(encoder.values, backbone)
+        features = backbone.features(batch, len(encoder.spec.stages) - 1)
+        if not features.requires_grad:
+            raise Nonconformance(
+                f"No gradient comes back through '{encoder.name}'.", "Use no torch.no_grad and no detach in its stages."
+            )
+        # Weighted by chance: a sum of normalised features may have no gradient.
+        generator = torch.Generator().manual_seed(SEED)
+        (features * torch.randn(features.shape, generator=generator)).sum().backward()
+        for stage in backbone.stages():
+            for name, parameter in stage.named_parameters():
+                reached = id(parameter) in finite
+                if reached != (stage.name in trains):
+                    raise Nonconformance(
+                        f"The parameter '{stage.name}.{name}' of '{encoder.name}' "
+                        + ("has a gradient though it is frozen." if reached else "has no gradient though it trains."),
+                        "Drop it if nothing uses it, and detach nothing on its way; leave requires_grad to the policy.",
+                    )
+                if reached and not finite[id(parameter)]:
+                    raise Nonconformance(
+                        f"The gradient of '{stage.name}.{name}' of '{encoder.name}' is not finite.",
+                        "Look at its stage.",
+                    )
+
+
+@check("backbones")
+def frozen_stages_stand_still(encoder: Encoder) -> None:
+    backbone = encoder.taken()
+    stages, last = backbone.stages(), encoder.spec.stages[-1]
+    before = freezing.stage_digests(stages)
+    plan = encoder.plan(last)
+    backbone.train()
+    freezing.apply(plan, stages)
+    moving = {name: freezing.may_move(found) for name, found in freezing.trained(plan, stages).items()}
+    training = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+    if training:
+        optimizer = torch.optim.SGD(training, lr=0.1)
+        features = backbone.features(encoder.prepare(encoder.values, backbone), len(stages) - 1)
+        generator = torch.Generator().manual_seed(SEED)
+        (features * torch.randn(features.shape, generator=generator)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    encoder.features(encoder.values, backbone.eval())
+    leaked = freezing.certificate(moving, before, freezing.stage_digests(stages))["leaked"]
+    if leaked:
+        raise Nonconformance(
+            f"'{leaked[0]}' of '{encoder.name}' was frozen and changed in a step.",
+            "Change buffers only where self.training is true, and through layers that keep running statistics.",
+        )
