@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -100,7 +101,7 @@ def check(
     data = observe(listing, prints.take)
     raws = Raws.of(listing)
     namer = _Namer(raws, listing)
-    problems = [*_bad(data), *asked.problems(data.labels or ()), *_copies(data, asked, prints, namer)]
+    problems = [*_bad(data), *(asked.problems(data.labels) if data.labels else ()), *_copies(data, asked, prints, namer)]
     problems += [Problem("left_out", note, "Rename the split to have it used.", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:
@@ -133,14 +134,16 @@ class _Prints:
         self.digests = np.zeros(len(listing.inputs), dtype="V16")
         self.signed = np.zeros(len(listing.inputs), dtype=bool)
         self.signatures: Any = None
+        self._lock = threading.Lock()  # `take` is called in several threads
 
     def take(self, number: int, raw: Raw) -> None:
         self.digests[number] = np.void(self._reader.digest(raw))
         signature = self.likeness.signature(raw) if self.likeness else None
         if signature is None:
             return
-        if self.signatures is None:
-            self.signatures = np.zeros((len(self.signed), len(signature)), signature.dtype)
+        with self._lock:
+            if self.signatures is None:
+                self.signatures = np.zeros((len(self.signed), len(signature)), signature.dtype)
         self.signatures[number] = signature
         self.signed[number] = True
 

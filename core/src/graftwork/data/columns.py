@@ -279,7 +279,7 @@ def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[Raw
         inner = _feature(table, column).get("feature")
         known = inner.get("names") if isinstance(inner, dict) else None
         return [
-            None if cell is None else tuple(known[v] if known else str(_text(v)) for v in cell)
+            None if cell is None or None in cell else tuple(known[v] if known else str(_text(v)) for v in cell)
             for cell in values.to_pylist()
         ]
     if pa.types.is_nested(values.type):
