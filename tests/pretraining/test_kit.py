@@ -11,7 +11,8 @@ from torch import Tensor
 
 from graftwork.plugins import registry
 from graftwork.testing import networks
-from graftwork.testing.kit import Nonconformance, Registered
+from graftwork.testing.cases import Nonconformance
+from graftwork.testing.kit import Registered
 from graftwork_text import pretraining as text
 from graftwork_text.tokens import TextEncoder
 
