@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 PACKAGES := core[lora,tensorboard] plugins/image[hub] plugins/text[hub,starter] plugins/audio plugins/audio-starter plugins/timm \
-  examples/plugins/efficientnet-lite examples/plugins/word-vectors examples/plugins/time-series
+  examples/plugins/efficientnet-lite examples/plugins/word-vectors examples/plugins/time-series examples/plugins/ordinal
 PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 
 .PHONY: setup demo test check format bench docs wheels

@@ -44,13 +44,14 @@ from torch import Tensor
 from graftwork import Data, GraftworkError, load_backbone
 from graftwork import data as read
 from graftwork.data.pipeline import Pipeline
-from graftwork.features.dataset import Part
+from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.features.extraction import Extractor, Features
 from graftwork.models.backbone import Backbone
 from graftwork.plugins import registry
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
+from graftwork.tasks.losses import Softmax
 from graftwork.training import solver
 
 BENCH = Path(__file__).resolve().parent
@@ -108,8 +109,10 @@ class Task:
         known = features[~tested]
         x = (features - known.mean(0)) / known.std(0).clamp(min=1e-6)
         train = ~tested & ~held
-        chosen = solver.choose(Part(x[train], y[train]), Part(x[held], y[held]), len(names))
-        head = solver.solve(Part(x[~tested], y[~tested]), len(names), chosen.strength, near=chosen)
+        chosen = solver.choose(
+            FeatureDataset(x[train], y[train]), FeatureDataset(x[held], y[held]), len(names), Softmax()
+        )
+        head = solver.solve(FeatureDataset(x[~tested], y[~tested]), len(names), chosen.l2, Softmax(), near=chosen)
         return float((head.logits(x[tested]).argmax(1) == y[tested]).double().mean())
 
 

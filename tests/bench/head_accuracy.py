@@ -24,10 +24,11 @@ def main() -> None:
     from graftwork.data.pipeline import Pipeline
     from graftwork.data.reading import data
     from graftwork.data.splits import stratified
-    from graftwork.features.dataset import Part
+    from graftwork.features.dataset import FeatureDataset
     from graftwork.features.examples import Examples
     from graftwork.features.extraction import Extractor
     from graftwork.plugins import registry
+    from graftwork.tasks.losses import Softmax
     from graftwork.training import solver
 
     backbone = load_backbone(registry.backbone("text/minilm"))
@@ -43,8 +44,10 @@ def main() -> None:
         x, y, test_x, test_y = found.values[:COUNT], y[:COUNT], found.values[COUNT:], y[COUNT:]
         held = torch.tensor(stratified([label for _, label in rows[:COUNT]], 0.2, 0))
 
-        chosen = solver.choose(Part(x[~held], y[~held]), Part(x[held], y[held]), len(names))
-        head = solver.solve(Part(x, y), len(names), chosen.strength, near=chosen)
+        chosen = solver.choose(
+            FeatureDataset(x[~held], y[~held]), FeatureDataset(x[held], y[held]), len(names), Softmax()
+        )
+        head = solver.solve(FeatureDataset(x, y), len(names), chosen.l2, Softmax(), near=chosen)
         ours = float((head.logits(test_x).argmax(1) == test_y).double().mean())
 
         scores = {

@@ -162,6 +162,12 @@ def test_a_fault_of_ours_exits_1_with_the_way_to_see_it(monkeypatch, capsys) -> 
     assert "GRAFTWORK_DEBUG=1" in error["hint"]
 
 
+def test_commands_are_the_modules_of_their_names() -> None:
+    shared = {"__init__", "app", "options", "progress", "results", "terminal"}
+    modules = {file.stem for file in Path(app.__file__).parent.glob("*.py")} - shared
+    assert modules == {*app.COMMANDS, *app.GROUPS}
+
+
 def test_help_names_every_command_of_the_design(shell) -> None:
     words = shell("--help").stdout
     for command in ("plugins", "backbones", "check", "fit", "evaluate", "predict", "demo", "cache", "new"):
@@ -170,10 +176,11 @@ def test_help_names_every_command_of_the_design(shell) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_pages_show_only_commands_and_options_that_exist(page) -> None:
-    commands = {command.name or command.callback.__name__: command for command in app.app.registered_commands}
-    for group in app.app.registered_groups:
+    line = app.command_line()
+    commands = {command.name: command for command in line.registered_commands}
+    for group in line.registered_groups:
         commands |= {f"{group.name} {command.name}": command for command in group.typer_instance.registered_commands}
-    groups = "|".join(f"{group.name} [a-z]+" for group in app.app.registered_groups)
+    groups = "|".join(f"{group.name} [a-z]+" for group in line.registered_groups)
     for name, rest in re.findall(rf"^graftwork ({groups}|[a-z]+)(.*)$", page.read_text(), re.M):
         assert name in commands, f"graftwork {name}"
         parameters = inspect.signature(commands[name].callback).parameters

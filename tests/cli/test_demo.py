@@ -36,8 +36,8 @@ def test_without_a_demo_it_says_what_to_install(shell) -> None:
     [(0.9, 0.8, "transfer helped"), (0.8, 0.9, "transfer did not help"), (0.8, 0.803, "no difference")],
 )
 def test_the_verdict_says_so_when_transfer_did_not_help(accuracy, baseline, verdict, capsys) -> None:
-    from graftwork.cli import output
+    from graftwork.cli.demo import render
 
     row = {"name": "d", "modality": "m", "backbone": "b", "n": 1, "baseline_name": "x", "seconds": 1.0}
-    output.toured({"demos": [{**row, "accuracy": accuracy, "baseline": baseline}], "refused": None}, json=False)
+    render({"demos": [{**row, "accuracy": accuracy, "baseline": baseline}], "refused": None})
     assert verdict in capsys.readouterr().out

@@ -74,7 +74,7 @@ def test_what_is_meant_for_steps_is_refused_for_a_head_that_is_solved(shell, mes
 
 
 def test_a_terminal_sees_a_live_line_with_loss_metric_rate_speed_and_time_left(monkeypatch) -> None:
-    from graftwork.cli import output
+    from graftwork.cli.progress import watching
     from graftwork.training.progress import Progress
 
     class Terminal(io.StringIO):
@@ -83,7 +83,7 @@ def test_a_terminal_sees_a_live_line_with_loss_metric_rate_speed_and_time_left(m
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with output.watching() as watch:
+    with watching() as watch:
         watch(Progress(1, 3, 2, 9, 0.5, 1e-5, 40.0, 65.0, "accuracy", None))
         watch(Progress(2, 3, 5, 9, 0.25, 1e-5, 40.0, 5.0, "accuracy", 0.875))
         watch(Progress(2, 3, 6, 9, 0.25, 0.0, 0.0, 0.0, "accuracy", 0.9, done=True))

@@ -18,7 +18,7 @@ import graftwork as gw
 from graftwork import DataError, InputMismatch, UsageError
 from graftwork.data import streaming, tables
 from graftwork.features import dataset
-from graftwork.runtime.parallel import beside
+from graftwork.runtime.parallel import prefetch
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_items_made_beside_their_use_come_in_order_and_with_their_errors() -> No
         yield from range(3)
         raise ValueError("over")
 
-    found = beside(items())
+    found = prefetch(items())
     assert [next(found) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="over"):
         next(found)

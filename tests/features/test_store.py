@@ -519,5 +519,5 @@ def test_the_command_shows_checks_and_empties_the_store(shell, messages, tiny, o
 
 
 def test_listing_the_store_loads_no_torch(shell, own_store) -> None:
-    code = "import sys; from graftwork.cli import main\ntry: main(['cache', 'size'])\nexcept SystemExit: assert 'torch' not in sys.modules"
+    code = "import sys; from graftwork.cli.app import main\ntry: main(['cache', 'size'])\nexcept SystemExit: assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

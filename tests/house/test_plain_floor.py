@@ -31,6 +31,15 @@ def test_listing_commands_load_nothing_heavy(arguments: list[str]) -> None:
     assert heavy_after(f"from graftwork.cli.app import _run; assert _run({arguments!r}, json=False) == 0") == []
 
 
+def test_a_command_loads_no_other_commands() -> None:
+    from graftwork.cli.app import COMMANDS, GROUPS
+
+    code = "import sys; from graftwork.cli.app import _run; assert _run(['backbones', '--json'], json=True) == 0"
+    code += f"\nprint('LOADED', [n for n in {COMMANDS + GROUPS!r} if f'graftwork.cli.{{n}}' in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED ['backbones']"
+
+
 def test_the_observation_of_a_table_of_texts_needs_no_torch(messages) -> None:
     loaded = heavy_after(f"import graftwork as gw; gw.data({str(messages)!r})")
     assert not {"torch", "transformers", "datasets"} & set(loaded)

@@ -13,11 +13,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from graftwork import UsageError
-from graftwork.data.splits import sort_labels, stratified
+from graftwork.data.splits import stratified
 from graftwork.errors import DataError
-from graftwork.features.dataset import Part
+from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import batches
-from graftwork.tasks.metrics import classification
+from graftwork.tasks.classify import classification, sort_labels
+from graftwork.tasks.losses import Sigmoid, Softmax, Squares
 from graftwork.training import solver
 
 labels = st.lists(st.sampled_from("abcd"), min_size=2, max_size=60).filter(lambda ls: max(Counter(ls).values()) > 1)
@@ -66,8 +67,8 @@ def blobs(n: int, classes: int, dim: int, spread: float, seed: int = 0) -> tuple
 def test_the_solver_reaches_the_optimum_that_scikit_learn_reaches() -> None:
     x, y = blobs(300, 5, 12, 2.0)
     l2 = 1e-3
-    ours = solver.solve(Part(x, y), 5, l2)
-    scale = solver.Scaling.of(Part(x, y)).size
+    ours = solver.solve(FeatureDataset(x, y), 5, l2, Softmax())
+    scale = solver.Scaling.of(FeatureDataset(x, y)).size
     c = 1 / (len(x) * l2) / scale**2
     theirs = LogisticRegression(C=c, tol=1e-10, max_iter=10_000).fit(x.numpy().astype(np.float64), y.numpy())
     probabilities = ours.logits(x).double().softmax(1).numpy()
@@ -76,21 +77,21 @@ def test_the_solver_reaches_the_optimum_that_scikit_learn_reaches() -> None:
 
 def test_the_solution_does_not_depend_on_where_features_lie_or_how_large_they_are() -> None:
     x, y = blobs(200, 3, 6, 1.0)
-    plain = solver.solve(Part(x, y), 3, 1e-3).logits(x)
-    moved = solver.solve(Part(1000 * x + 500, y), 3, 1e-3).logits(1000 * x + 500)
+    plain = solver.solve(FeatureDataset(x, y), 3, 1e-3, Softmax()).logits(x)
+    moved = solver.solve(FeatureDataset(1000 * x + 500, y), 3, 1e-3, Softmax()).logits(1000 * x + 500)
     assert torch.allclose(plain.softmax(1), moved.softmax(1), atol=2e-3)
 
 
 def scaled_c(x: torch.Tensor, l2: float) -> float:
-    return 1 / (len(x) * l2) / solver.Scaling.of(Part(x, x)).size ** 2
+    return 1 / (len(x) * l2) / solver.Scaling.of(FeatureDataset(x, x)).size ** 2
 
 
 def test_labels_that_may_be_together_and_values_are_solved_as_scikit_learn_does() -> None:
     x, y = blobs(300, 5, 12, 2.0)
     together = torch.stack([y % 2 == 0, y > 2, x[:, 0] > 0], 1).float()
     wide = x.numpy().astype(np.float64)
-    ours = solver.solve(Part(x, together), 3, 1e-3, solver.Sigmoid())
-    sparse = solver.solve(Part(x, together.to_sparse()), 3, 1e-3, solver.Sigmoid())
+    ours = solver.solve(FeatureDataset(x, together), 3, 1e-3, Sigmoid())
+    sparse = solver.solve(FeatureDataset(x, together.to_sparse()), 3, 1e-3, Sigmoid())
     assert torch.equal(ours.weight, sparse.weight)
     for label in range(3):
         theirs = LogisticRegression(C=scaled_c(x, 1e-3), tol=1e-10, max_iter=10_000).fit(
@@ -98,7 +99,7 @@ def test_labels_that_may_be_together_and_values_are_solved_as_scikit_learn_does(
         )
         assert np.abs(torch.sigmoid(ours.logits(x))[:, label].numpy() - theirs.predict_proba(wide)[:, 1]).max() < 1e-4
     values = torch.stack([x[:, 0] * 3 + 1, x[:, 1].exp()], 1)
-    ridge = solver.solve(Part(x, values), 2, 1e-3, solver.Squares())
+    ridge = solver.solve(FeatureDataset(x, values), 2, 1e-3, Squares())
     theirs = Ridge(alpha=1 / scaled_c(x, 1e-3)).fit(wide, values.numpy())
     assert np.abs(ridge.logits(x).numpy() - theirs.predict(wide)).max() < 1e-3
 
@@ -109,15 +110,15 @@ def test_weights_are_scikit_learns_and_a_weight_of_two_is_an_example_twice() -> 
     x, y = x[keep], y[keep]
     counts = torch.bincount(y).double()
     weights = (len(y) / (3 * counts))[y]
-    ours = solver.solve(Part(x, y, weights=weights), 3, 1e-3).logits(x).double().softmax(1)
-    scale = solver.Scaling.of(Part(x, y, weights=weights)).size
+    ours = solver.solve(FeatureDataset(x, y, weights=weights), 3, 1e-3, Softmax()).logits(x).double().softmax(1)
+    scale = solver.Scaling.of(FeatureDataset(x, y, weights=weights)).size
     c = 1 / (len(x) * 1e-3) / scale**2
     wide = x.numpy().astype(np.float64)
     theirs = LogisticRegression(C=c, class_weight="balanced", tol=1e-10, max_iter=10_000).fit(wide, y.numpy())
     assert np.abs(ours.numpy() - theirs.predict_proba(wide)).max() < 1e-4
     twice = torch.cat([torch.arange(len(x)), torch.arange(0, len(x), 2)])
-    doubled = solver.solve(Part(x, y[twice], twice), 3, 1e-3)
-    heavy = solver.solve(Part(x, y, weights=1.0 + (torch.arange(len(x)) % 2 == 0)), 3, 1e-3)
+    doubled = solver.solve(FeatureDataset(x, y[twice], twice), 3, 1e-3, Softmax())
+    heavy = solver.solve(FeatureDataset(x, y, weights=1.0 + (torch.arange(len(x)) % 2 == 0)), 3, 1e-3, Softmax())
     assert torch.allclose(doubled.logits(x).softmax(1), heavy.logits(x).softmax(1), atol=1e-4)
 
 
@@ -127,36 +128,41 @@ def test_a_problem_in_chunks_is_the_whole_problem(monkeypatch, kept) -> None:
 
     x, y = blobs(500, 4, 12, 2.0)
     rows = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:400]
-    whole = solver.solve(Part(x[rows], y[rows]), 4, 1e-3)
+    whole = solver.solve(FeatureDataset(x[rows], y[rows]), 4, 1e-3, Softmax())
     monkeypatch.setattr(dataset, "CHUNK", 12 * 30)
     monkeypatch.setattr(solver, "KEPT", 10**9 if kept else 0)
-    chunked = solver.solve(Part(x, y[rows], rows), 4, 1e-3)
+    chunked = solver.solve(FeatureDataset(x, y[rows], rows), 4, 1e-3, Softmax())
     assert torch.allclose(whole.logits(x), chunked.logits(x), atol=1e-4)
     monkeypatch.setattr(solver, "SMALL", 0)  # in float32
-    rounded = solver.solve(Part(x, y[rows], rows), 4, 1e-3)
+    rounded = solver.solve(FeatureDataset(x, y[rows], rows), 4, 1e-3, Softmax())
     assert torch.allclose(whole.logits(x).softmax(1), rounded.logits(x).softmax(1), atol=2e-3)
 
 
 def test_a_thousand_classes_and_the_path_to_their_strength_are_solved() -> None:
     x, y = blobs(6000, 1000, 64, 0.7)
-    train, held = Part(x[1000:], y[1000:]), Part(x[:1000], y[:1000])
-    chosen = solver.choose(train, held, 1000)
-    final = solver.solve(train, 1000, chosen.l2, near=chosen)
+    train, held = FeatureDataset(x[1000:], y[1000:]), FeatureDataset(x[:1000], y[:1000])
+    chosen = solver.choose(train, held, 1000, Softmax())
+    final = solver.solve(train, 1000, chosen.l2, Softmax(), near=chosen)
     assert final.converged
     assert (final.logits(x[:1000]).argmax(1) == y[:1000]).double().mean() > 0.9
 
 
 def test_a_search_begun_near_the_solution_ends_there_too() -> None:
     x, y = blobs(300, 4, 12, 2.0)
-    far, near = solver.solve(Part(x, y), 4, 1e-3), solver.solve(Part(x[:280], y[:280]), 4, 1e-3)
-    again = solver.solve(Part(x, y), 4, 1e-3, near=near)
+    far, near = (
+        solver.solve(FeatureDataset(x, y), 4, 1e-3, Softmax()),
+        solver.solve(FeatureDataset(x[:280], y[:280]), 4, 1e-3, Softmax()),
+    )
+    again = solver.solve(FeatureDataset(x, y), 4, 1e-3, Softmax(), near=near)
     assert torch.allclose(far.logits(x), again.logits(x), atol=1e-4)
 
 
 def test_the_strength_is_chosen_by_what_was_held_out() -> None:
     def choice(n: int, dim: int, spread: float) -> float:
         x, y = blobs(n, 4, dim, spread)
-        return solver.choose(Part(x[n // 4 :], y[n // 4 :]), Part(x[: n // 4], y[: n // 4]), 4).l2
+        return solver.choose(
+            FeatureDataset(x[n // 4 :], y[n // 4 :]), FeatureDataset(x[: n // 4], y[: n // 4]), 4, Softmax()
+        ).l2
 
     assert choice(120, 200, 12.0) > 10 * choice(4000, 8, 0.3)
     assert choice(1200, 200, 12.0) > 10 * choice(4000, 8, 0.3)
@@ -202,5 +208,8 @@ def test_large_features_lie_in_a_file_and_come_back_after_they_were_released(mon
     far.copy_(x)
     dataset.release(far)
     assert torch.equal(far, x)
-    ours, theirs = solver.solve(Part(far, y), 3, 1e-3), solver.solve(Part(x, y), 3, 1e-3)
+    ours, theirs = (
+        solver.solve(FeatureDataset(far, y), 3, 1e-3, Softmax()),
+        solver.solve(FeatureDataset(x, y), 3, 1e-3, Softmax()),
+    )
     assert torch.equal(ours.weight, theirs.weight)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import graftwork as gw
-from graftwork.cli import output
+from graftwork.cli import terminal
 from graftwork.reports.html_page import write_check
 
 SCRIPT = "<script>alert(1)</script>"
@@ -90,9 +90,9 @@ def test_the_page_of_check_shows_texts_as_words(marked, tmp_path) -> None:
 
 
 def test_names_do_not_steer_the_terminal(capsys) -> None:
-    output.tell("a\x1b]0;title\x07.png\tis\nhere\x9b2J")
-    output.say("\x1b[2Jlabel")
-    output.table(["label"], [["\x1b[31mred"]])
+    terminal.tell("a\x1b]0;title\x07.png\tis\nhere\x9b2J")
+    terminal.say("\x1b[2Jlabel")
+    terminal.table(["label"], [["\x1b[31mred"]])
     said = capsys.readouterr()
     assert said.out.startswith("a\\x1b]0;title\\x07.png\tis\nhere\\x9b2J\n")
     assert "\\x1b[31mred" in said.out

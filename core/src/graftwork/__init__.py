@@ -56,9 +56,10 @@ from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.problem import Problem
 from graftwork.specs.readers import Likeness, Raw, Reader, Window
 from graftwork.specs.settings import Settings
-from graftwork.specs.task import HeadSpec, TaskSpec
+from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
 from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ if TYPE_CHECKING:
     from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
     from graftwork.runs.run import Run, load
-    from graftwork.tasks.heads import Head
+    from graftwork.tasks.heads import Head, LinearHead
+    from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
+    from graftwork.tasks.task import Metric, Targets, Task
     from graftwork.training.loggers.logger import Logger
 
 del data  # pyright: ignore  so that `__getattr__` finds the function
@@ -87,6 +90,14 @@ _LATER = {
     "check": "graftwork.checks.checking",
     "fit": "graftwork.runs.fitting",
     "Head": "graftwork.tasks.heads",
+    "LinearHead": "graftwork.tasks.heads",
+    "Loss": "graftwork.tasks.losses",
+    "Sigmoid": "graftwork.tasks.losses",
+    "Softmax": "graftwork.tasks.losses",
+    "Squares": "graftwork.tasks.losses",
+    "Metric": "graftwork.tasks.task",
+    "Targets": "graftwork.tasks.task",
+    "Task": "graftwork.tasks.task",
     "Logger": "graftwork.training.loggers.logger",
     "Given": "graftwork.pretraining.objectives",
     "Objective": "graftwork.pretraining.objectives",
@@ -162,8 +173,11 @@ __all__ = [
     "InputContract",
     "InputMismatch",
     "Likeness",
+    "LinearHead",
     "Logger",
     "LoggerSpec",
+    "Loss",
+    "Metric",
     "Modality",
     "ModelFolder",
     "Objective",
@@ -177,7 +191,9 @@ __all__ = [
     "PluginFault",
     "Preferably",
     "Pretrained",
+    "Problem",
     "Raw",
+    "RawLabel",
     "Reader",
     "Recipe",
     "Requirement",
@@ -187,12 +203,17 @@ __all__ = [
     "Settings",
     "ShapesOnly",
     "Sighting",
+    "Sigmoid",
+    "Softmax",
+    "Squares",
     "Stage",
     "StagePlan",
     "State",
     "Step",
     "StoreError",
     "Stream",
+    "Targets",
+    "Task",
     "TaskSpec",
     "UnknownName",
     "Unreadable",

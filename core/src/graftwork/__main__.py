@@ -1,6 +1,6 @@
 """`python -m graftwork` is the command line."""
 
-from graftwork.cli import main
+from graftwork.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -11,16 +11,18 @@ import torch
 
 from graftwork.data.reading import Data
 from graftwork.data.reading import data as read_data
-from graftwork.data.splits import sort_labels, split
+from graftwork.data.splits import labelled, split
 from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
-from graftwork.features.dataset import Part
+from graftwork.features.dataset import FeatureDataset
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
 from graftwork.runs.fitting import fit
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
-from graftwork.tasks.metrics import classification
+from graftwork.specs.task import DEFAULT_TASK
+from graftwork.tasks.task import load_task
 from graftwork.training import solver
+from graftwork.training.trainer import convex_loss
 
 SEED = 0
 HELD = 0.2
@@ -62,7 +64,8 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
     return {
         **row,
         "backbone": spec.name,
-        "accuracy": fitted.metrics["accuracy"],
+        "metric": fitted.task.primary.name,
+        fitted.task.primary.name: fitted.metrics[fitted.task.primary.name],
         "baseline": baseline(demo, data),
         "baseline_name": demo.baseline_name,
         "seconds": round(seconds, 2),
@@ -70,16 +73,15 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
 
 
 def baseline(demo: Demo, data: Data, seed: int = SEED) -> float:
-    """Accuracy of the same head on raw-input features, on the same held-out part."""
-    assert data.labels is not None
+    """The primary metric of the same head on features of the raw input, on the same held-out part."""
+    task = load_task(DEFAULT_TASK)
     reader = load_factory(data.modality.reader)()
     features = torch.from_numpy(load_factory(demo.baseline)([reader.decode(raw) for raw in data.raws])).float()
-    labels = sort_labels(set(data.labels))
-    targets = torch.tensor([labels.index(label) for label in data.labels])
-    held = torch.tensor([word == "validation" for word in split(data.labels, data.splits, HELD, seed)])
-    solution = solver.choose(Part(features[~held], targets[~held]), Part(features[held], targets[held]), len(labels))
-    probabilities = solution.logits(features[held]).double().softmax(1)
-    return classification(probabilities.numpy(), targets[held].numpy())["accuracy"]
+    known = task.encode(labelled(data.labels))
+    held = torch.tensor([word == "validation" for word in split(known.strata, data.splits, HELD, seed)])
+    train, validation = (FeatureDataset(features[rows], known.values[rows]) for rows in (~held, held))
+    solution = solver.choose(train, validation, task.outputs(known), convex_loss(task, known, train))
+    return task.metrics(solution.logits(validation.features), validation.targets, known)[task.primary.name]
 
 
 def _refusal(demos: list[Demo], read: dict[str, Data]) -> dict[str, str] | None:

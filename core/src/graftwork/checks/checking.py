@@ -12,47 +12,20 @@ from typing import Any
 import numpy as np
 
 from graftwork.checks import near_duplicates
-from graftwork.data.listing import Listing, fold_label
+from graftwork.data.listing import Listing
 from graftwork.data.reading import MOST_BAD, Data, Raws, list_source, observe
 from graftwork.errors import InputMismatch
 from graftwork.plugins import registry
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import plural, show
 from graftwork.specs.factories import load_factory
+from graftwork.specs.problem import Problem
 from graftwork.specs.readers import Likeness, Raw, Reader
+from graftwork.specs.task import DEFAULT_TASK
+from graftwork.tasks.task import Task, load_task
 
-FEW = 10
-"""A label with fewer examples is judged by one or two held-out ones."""
-TIMES = 10
-"""From here on, the most frequent label is called out of balance with the rarest."""
 NAMED = 20
 """How many examples (or groups of them) of a problem are named."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One kind of thing that is wrong: how many examples it touches, and the first of them by name.
-
-    kind: "unreadable", "empty", "unlabelled", "exact_duplicates", "near_duplicates", "conflicting_labels", "leakage",
-    "imbalance", "too_few", "similar_labels", "one_label", "left_out" or "mismatch". groups: the numbers in the listing
-    of the first examples that belong together.
-    """
-
-    kind: str
-    message: str
-    hint: str
-    count: int
-    examples: tuple[str, ...] = ()
-    groups: tuple[tuple[int, ...], ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "message": self.message,
-            "hint": self.hint,
-            "count": self.count,
-            "examples": list(self.examples),
-        }
 
 
 @dataclass(frozen=True)
@@ -60,6 +33,7 @@ class Checked:
     """What `check` found: the data, their problems, and whether they fit a backbone where one was named."""
 
     data: Data
+    task: Task
     raws: Raws
     problems: tuple[Problem, ...]
     backbone: str | None
@@ -78,7 +52,7 @@ class Checked:
         """The label and the split of each example that could be read, by its number in the listing; "" without."""
         labels, splits = self.data.labels, self.data.splits
         return {
-            number: (labels[i] if labels else "", splits[i] if splits else "")
+            number: (self.task.show(labels[i]) if labels else "", splits[i] if splits else "")
             for i, number in enumerate(self.data.raws.numbers)
         }
 
@@ -103,10 +77,10 @@ def check(
     source: Any,
     *,
     backbone: str | None = None,
-    task: str = "classify",
+    task: str = DEFAULT_TASK,
     adapter: str = "",
     input: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     allow_outside: bool = False,
 ) -> Checked:
     """Read what `graftwork.data` takes, labelled or not, once; say what it is, what is wrong with it, and whether it
@@ -116,16 +90,16 @@ def check(
     `UnknownName` for a backbone, task or adapter that nothing brings.
     """
     begun = time.perf_counter()
-    registry.task(task)
+    asked = load_task(task)
     spec = registry.backbone(backbone) if backbone else None
     if adapter:
         registry.adapter(adapter)
-    listing = list_source(source, input, label, labelled=None, allow_outside=allow_outside)
+    listing = list_source(source, input, label, labelled=None, task=task, allow_outside=allow_outside)
     prints = _Prints(listing)
     data = observe(listing, prints.take)
     raws = Raws.of(listing)
     namer = _Namer(raws, listing)
-    problems = [*_bad(data), *_labels(data), *_copies(data, prints, namer)]
+    problems = [*_bad(data), *asked.problems(data.labels or ()), *_copies(data, asked, prints, namer)]
     problems += [Problem("left_out", note, "Rename the split to have it used.", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:
@@ -136,13 +110,14 @@ def check(
             problems.insert(0, Problem("mismatch", error.message, error.hint, len(data)))
     return Checked(
         data=data,
+        task=asked,
         raws=raws,
         problems=tuple(problems),
         backbone=backbone,
         agreement=agreement,
         mismatch=mismatch,
         seconds=time.perf_counter() - begun,
-        labels=dict(Counter(data.labels or ()).most_common()),
+        labels=asked.tally(data.labels or ()),
         splits=dict(Counter(data.splits or ()).most_common()),
     )
 
@@ -195,47 +170,7 @@ def _bad(data: Data) -> Iterable[Problem]:
             yield Problem(kind, message, hint, len(found), tuple(bad.reason for bad in found[:NAMED]))
 
 
-def _labels(data: Data) -> Iterable[Problem]:
-    if data.labels is None:
-        return
-    counts = Counter(data.labels)
-    ranked = counts.most_common()
-    (most, many), (least, few) = ranked[0], ranked[-1]
-    if len(ranked) == 1:
-        yield Problem(
-            "one_label", f"All {show(many)} examples have the label '{most}'.", "Add examples of another label.", many
-        )
-    rare = [(name, count) for name, count in reversed(ranked) if count < FEW]
-    if rare:
-        names = ", ".join(f"'{name}' ({count})" for name, count in rare[:5]) + (" and others" if len(rare) > 5 else "")
-        message = (
-            f"{show(len(rare))} of {show(len(ranked))} labels "
-            f"{'has' if len(rare) == 1 else 'have'} fewer than {FEW} examples: {names}."
-        )
-        hint = "Add examples; with so few, a figure on the held-out part says little."
-        yield Problem("too_few", message, hint, sum(count for _, count in rare), tuple(n for n, _ in rare[:NAMED]))
-    if many >= TIMES * few:
-        message = (
-            f"The label '{most}' has {show(many)} examples and '{least}' {show(few)}: {many / few:.0f} times as many."
-        )
-        hint = "Judge by macro F1 rather than by accuracy, or add examples of the rare labels."
-        yield Problem("imbalance", message, hint, many, (most, least))
-    alike: dict[str, list[str]] = {}
-    for name in counts:
-        alike.setdefault(fold_label(name), []).append(name)
-    twins = [names for names in alike.values() if len(names) > 1]
-    if twins:
-        first = " and ".join(f"'{name}' ({counts[name]})" for name in twins[0])
-        yield Problem(
-            "similar_labels",
-            f"Labels differ only by case or blanks ({plural(len(twins), 'group')}); the first: {first}.",
-            "Write them alike; as they are, each counts as a class of its own.",
-            sum(counts[name] for names in twins for name in names),
-            tuple(name for names in twins for name in names)[:NAMED],
-        )
-
-
-def _copies(data: Data, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
+def _copies(data: Data, task: Task, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
     """Duplicates, exact and near, the same example under two labels, and what stands in two splits."""
     numbers = np.asarray(data.raws.numbers)
     exact = near_duplicates.equal(np.unique(prints.digests[numbers], return_inverse=True)[1])
@@ -260,10 +195,10 @@ def _copies(data: Data, prints: _Prints, namer: _Namer) -> Iterable[Problem]:
         hint = "Look at them: near copies on both sides of a split flatter the figures."
         yield _problem("near_duplicates", message, hint, alike, numbers, namer)
     if data.labels is not None:
-        labels = data.labels
+        labels = [task.show(label) for label in data.labels]
         torn = [group for group in exact if len({labels[i] for i in group}) > 1]
         if torn:
-            names = " and ".join(f"'{label}'" for label in sorted({str(labels[i]) for i in torn[0]})[:3])
+            names = " and ".join(f"'{label}'" for label in sorted({labels[i] for i in torn[0]})[:3])
             message = (
                 f"{show(sum(map(len, torn)))} {items} hold the same under different labels "
                 f"({plural(len(torn), 'group')}); the first: {namer(int(numbers[torn[0][0]]))} is {names}."

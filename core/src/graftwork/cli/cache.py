@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from graftwork.cli import output
-from graftwork.cli.output import Json
+from graftwork.cli.options import Json
+from graftwork.cli.terminal import answer, table, tell
 
 if TYPE_CHECKING:
     from graftwork.features.store import Store
@@ -19,31 +19,71 @@ app = typer.Typer(no_args_is_help=True, help="The feature store: what frozen sta
 def list_(json: Json = False) -> None:
     """What it holds: for each encoder and way of computing the examples, their bytes and the last use."""
     with _store() as store:
-        output.cached(store.list(), json)
+        answer(store.list(), _list, json)
 
 
 @app.command("size")
 def size(json: Json = False) -> None:
     """Where it is, and how much it holds and may hold."""
     with _store() as store:
-        output.cache_size(store.size(), json)
+        answer(store.size(), _size, json)
 
 
 @app.command("verify")
 def verify(json: Json = False) -> None:
     """Read all of it, and forget what is damaged, so that it is computed again."""
     with _store() as store:
-        output.cache_verified(store.verify(), json)
+        answer(store.verify(), _verified, json)
 
 
 @app.command("clear")
 def clear(json: Json = False) -> None:
     """Forget everything."""
     with _store() as store:
-        output.cache_cleared(store.clear(), json)
+        answer(store.clear(), _cleared, json)
 
 
 def _store() -> Store:
     from graftwork.features.store import Store
 
     return Store()
+
+
+def _list(spaces: list[dict[str, Any]]) -> None:
+    if not spaces:
+        tell("The feature store is empty.")
+    else:
+        from datetime import datetime
+
+        rows = [
+            [
+                s["backbone"], s["kind"], s["precision"], s["weights"][:12], f"{s['rows']:,}", _megabytes(s["bytes"]),
+                f"{datetime.fromtimestamp(s['used']):%Y-%m-%d %H:%M}",
+            ]
+            for s in spaces
+        ]  # fmt: skip
+        table(["backbone", "kind", "precision", "weights", "examples", "size", "last used"], rows, ("examples", "size"))
+    tell("Next: graftwork cache size")
+
+
+def _size(found: dict[str, Any]) -> None:
+    tell(
+        f"{found['folder']} holds features of {found['rows']:,} examples in {_megabytes(found['bytes'])} of at most "
+        f"{_megabytes(found['limit'])}; what was not used for longest goes first. Change it: GRAFTWORK_CACHE_LIMIT=20GB"
+    )
+    tell("Next: graftwork cache list")
+
+
+def _verified(found: dict[str, Any]) -> None:
+    bad = f"{found['bad']:,} were damaged and will be computed again." if found["bad"] else "All are whole."
+    tell(f"Read the features of {found['rows']:,} examples. {bad}")
+    tell("Next: graftwork cache size")
+
+
+def _cleared(found: dict[str, Any]) -> None:
+    tell(f"Forgot the features of {found['rows']:,} examples, {_megabytes(found['bytes'])}.")
+    tell("Next: graftwork fit DATA")
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:,.1f} MB"

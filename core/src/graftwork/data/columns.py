@@ -18,6 +18,7 @@ from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
+from graftwork.specs.task import RawLabel
 
 INPUT_NAMES = (
     "text", "sentence", "message", "utterance", "review", "content", "body", "question", "query", "tweet",
@@ -37,8 +38,9 @@ def list_tables(
     base: Path,
     path_guard: PathGuard | None,
     input_column: str | None,
-    label_column: str | None,
+    label_columns: Sequence[str],
     labelled: bool | None,
+    blank_is_label: bool = False,
 ) -> Listing:
     """Choose the columns of one or more tables of like columns (keyed by split, "" for none) and list their rows.
 
@@ -52,8 +54,8 @@ def list_tables(
     tables = {split: tables[split] for split in known}
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
-    columns = Columns.of(next(iter(tables.values())), name, input_column, label_column, labelled)
-    return columns.list(tables, name, base, path_guard, tuple(notes))
+    columns = Columns.of(next(iter(tables.values())), name, input_column, label_columns, labelled)
+    return columns.list(tables, name, base, path_guard, tuple(notes), blank_is_label)
 
 
 def known_splits(splits: Iterable[str], name: str) -> list[str]:
@@ -73,29 +75,33 @@ def no_rows(name: str) -> DataError:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that are used of tables alike, by name. place: where the inputs stand, in words."""
+    """The columns that are used of tables alike, by name. place: where the inputs stand, in words. labels: none, the
+    one whose cells are the labels, or several, whose cells together are."""
 
     input: str
-    label: str | None
+    labels: tuple[str, ...]
     split: str | None
     modality: Modality
     place: str
 
     @classmethod
-    def of(cls, table: pa.Table, name: str, asked: str | None, label: str | None, labelled: bool | None) -> Columns:
-        """asked, label: columns that the user named. labelled: whether a label is asked for; None takes a plain one.
+    def of(cls, table: pa.Table, name: str, asked: str | None, labels: Sequence[str], labelled: bool | None) -> Columns:
+        """asked, labels: columns that the user named. labelled: whether a label is asked for; None takes a plain one.
 
         Raises `DataError` where a column is not plain, `UsageError` where one that was named is not there.
         """
         columns = table.column_names
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise DataError(f"'{name}' has the column '{twice[0]}' more than once.", "Rename or remove one of them.")
-        found = _label(columns, label, asked, name) if labelled or label else None
-        if labelled is None and found is None:
-            found = _plain_label(columns, asked)
+        found = tuple(_present(label, columns, name, "--label") for label in labels)
+        if not found and labelled is not False:
+            plain = _plain_label(columns, asked)
+            if plain is None and labelled:
+                raise _no_plain_label(columns, name)
+            found = () if plain is None else (plain,)
         chosen = _input(columns, asked, found, name)
         place = f"column '{chosen}'"
-        split = SPLIT_COLUMN if SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, found) else None
+        split = SPLIT_COLUMN if SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, *found) else None
         return cls(chosen, found, split, _modality(table, chosen, place), place)
 
     def list(
@@ -105,21 +111,23 @@ class Columns:
         base: Path,
         path_guard: PathGuard | None,
         notes: tuple[str, ...],
+        blank_is_label: bool = False,
     ) -> Listing:
-        """The rows of tables that have these columns, keyed by split; base, path_guard: see `Listing`."""
+        """The rows of tables that have these columns, keyed by split; base, path_guard: see `Listing`. blank_is_label:
+        whether a blank cell is a label."""
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
         if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
             inputs = [_text(cell) for cell in inputs]
-        labels: list[str | None] = []
+        labels: list[RawLabel | None] = []
         splits: list[str] = []
         for split, table in tables.items():
-            if self.label is not None:
-                labels += _label_words(table, self.label)
+            if self.labels:
+                labels += _labels(table, self.labels, blank_is_label)
             if split:
                 splits += [SPLITS[split.lower()]] * len(table)
             elif self.split is not None:
                 splits += _split_words(table, self.split, name)
-        known = labels if self.label is not None else None
+        known = labels if self.labels else None
         return Listing(
             name,
             self.place,
@@ -151,16 +159,11 @@ class Column(Sequence[Any]):
         return self._chunks[part][index - self._starts[part]].as_py()
 
 
-def _label(columns: Sequence[str], asked: str | None, input_column: str | None, name: str) -> str:
-    if asked is not None:
-        return _present(asked, columns, name, "--label")
-    found = _plain_label(columns, input_column)
-    if found is None:
-        raise DataError(
-            f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
-            "Name it: --label COLUMN",
-        )
-    return found
+def _no_plain_label(columns: Sequence[str], name: str) -> DataError:
+    return DataError(
+        f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
+        "Name it: --label COLUMN",
+    )
 
 
 def _plain_label(columns: Sequence[str], input_column: str | None) -> str | None:
@@ -173,10 +176,10 @@ def _plain_label(columns: Sequence[str], input_column: str | None) -> str | None
     return found
 
 
-def _input(columns: Sequence[str], asked: str | None, label: str | None, name: str) -> str:
+def _input(columns: Sequence[str], asked: str | None, labels: Sequence[str], name: str) -> str:
     if asked is not None:
         return _present(asked, columns, name, "--input")
-    rest = [c for c in columns if c != label and c.lower() != SPLIT_COLUMN]
+    rest = [c for c in columns if c not in labels and c.lower() != SPLIT_COLUMN]
     lowered = {column.lower(): column for column in rest}
     named = [lowered[n] for n in INPUT_NAMES if n in lowered]
     if len(named) == 1 or (not named and len(rest) == 1):
@@ -248,11 +251,27 @@ def _text(cell: Any) -> str | None:
     return None if cell is None else readable(cell if isinstance(cell, bytes) else str(cell))
 
 
-def _label_words(table: pa.Table, column: str) -> list[str | None]:
+def _labels(table: pa.Table, columns: Sequence[str], blank_is_label: bool) -> list[RawLabel | None]:
+    """The label of each row, None where it has none: of one column its cells, of several theirs by name."""
+    if len(columns) == 1:
+        return _label_cells(table, columns[0], blank_is_label)
+    cells = [_label_cells(table, column, blank_is_label) for column in columns]
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
+    return [None if None in row.values() else row for row in rows]  # pyright: ignore[reportReturnType]
+
+
+def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[RawLabel | None]:
     names = _feature(table, column).get("names")
     values = table.column(column)
     if names:
         return [None if v is None or v < 0 else names[v] for v in values.to_pylist()]
+    if pa.types.is_list(values.type) and not pa.types.is_nested(values.type.value_type):
+        inner = _feature(table, column).get("feature")
+        known = inner.get("names") if isinstance(inner, dict) else None
+        return [
+            None if cell is None else tuple(known[v] if known else str(_text(v)) for v in cell)
+            for cell in values.to_pylist()
+        ]
     if pa.types.is_nested(values.type):
         raise DataError(
             f"The label column '{column}' holds {values.type}; one label per example is accepted.",
@@ -261,10 +280,10 @@ def _label_words(table: pa.Table, column: str) -> list[str | None]:
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
     # One object for each label, however many rows have it.
-    found: list[str | None] = []
+    found: list[RawLabel | None] = []
     for chunk in values.chunks:
         words = [_text(value) for value in chunk.dictionary.to_pylist()]
-        words = [word if word and word.strip() else None for word in words]
+        words = [word if word is not None and (word.strip() or blank_is_label) else None for word in words]
         found += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
     return found
 

@@ -10,7 +10,7 @@ from graftwork.errors import DataError
 
 
 def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:
-    """List the files below each class folder of `root`, sorted by name; hidden files are passed over.
+    """List the files below the folder of each label in `root`, sorted by name; hidden files are passed over.
 
     Without `labelled`, a folder that holds files and no class folders is listed without labels.
 

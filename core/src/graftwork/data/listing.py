@@ -13,6 +13,7 @@ from graftwork.errors import DataError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
+from graftwork.specs.task import RawLabel
 
 SPLITS = {
     "train": "train",
@@ -40,7 +41,7 @@ class Listing:
     place: str
     modality: Modality
     inputs: Sequence[Any]
-    labels: Sequence[str | None] | None
+    labels: Sequence[RawLabel | None] | None
     splits: Sequence[str] | None
     base: Path
     notes: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, overload
 from graftwork.data.listing import Listing, readable
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
+from graftwork.plugins import registry
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 from graftwork.specs.agreement import Agreement
@@ -19,6 +20,7 @@ from graftwork.specs.contracts import ObservedInput, Value
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw, Reader
+from graftwork.specs.task import DEFAULT_TASK, RawLabel
 
 MOST_BAD = 0.05
 """The part of the data that may be left out as unreadable before a fit is refused."""
@@ -48,7 +50,7 @@ class Data:
     name: str
     modality: Modality
     raws: Raws
-    labels: Sequence[str] | None
+    labels: Sequence[RawLabel] | None
     splits: Sequence[str] | None
     observed: ObservedInput
     bad: Sequence[Bad]
@@ -83,42 +85,54 @@ def data(
     source: Any,
     *,
     input: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     labelled: bool = True,
+    task: str = DEFAULT_TASK,
     allow_outside: bool = False,
 ) -> Data:
-    """Read what `source` is: a folder of class folders, a CSV, TSV, JSONL or Parquet table of texts or file paths, a
+    """Read what `source` is: a folder with one per label, a CSV, TSV, JSONL or Parquet table of texts or file paths, a
     `datasets` folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
 
-    input, label: the columns of a table, found by themselves when plain; labelled=False does not ask for a label.
+    input, label: the columns of a table, found by themselves when plain; several label columns are labels of one
+    example (0 or 1 each, or a value each). labelled=False does not ask for a label. task: what labels are for, by which
+    a blank cell is a missing label or one of which nothing is there.
     allow_outside: paths that stand in a table may lead outside of its folder.
     Only headers are read; an unreadable example is listed in `bad`, never dropped in silence.
 
     Raises `DataError` when there is nothing to use or a path leads outside, `UsageError` for a column that does not
     exist.
     """
-    return observe(list_source(source, input, label, labelled, allow_outside=allow_outside))
+    return observe(list_source(source, input, label, labelled, task=task, allow_outside=allow_outside))
 
 
 def list_source(
     source: Any,
     input_column: str | None = None,
-    label_column: str | None = None,
+    label_columns: str | Sequence[str] | None = None,
     labelled: bool | None = True,
     *,
+    task: str = DEFAULT_TASK,
     allow_outside: bool = False,
 ) -> Listing:
     """What `source` holds, nothing of it read yet; labelled=None takes labels where they are plain."""
     from graftwork.data import folders, sources
     from graftwork.data.columns import list_tables
 
+    labels, blank_is_label = named(label_columns), registry.task(task).blank_is_label
     found = sources.open_source(source, allow_outside=allow_outside)
     if not isinstance(found, Path):
         return list_tables(
-            found.whole(), found.name, found.base, found.path_guard, input_column, label_column, labelled
+            found.whole(), found.name, found.base, found.path_guard, input_column, labels, labelled, blank_is_label
         )
-    check_no_columns(found, input_column, label_column)
+    check_no_columns(found, input_column, *labels)
     return folders.list_folder(found, labelled=labelled)
+
+
+def named(columns: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The columns that a user named: none, one, or several."""
+    if columns is None:
+        return ()
+    return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
 def check_no_columns(folder: Path, *columns: str | None) -> None:
@@ -226,7 +240,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
         name=listing.name,
         modality=listing.modality,
         raws=Raws.of(listing, good),
-        labels=None if labels is None else [str(labels[i]) for i in good],
+        labels=None if labels is None else [label for i in good if (label := labels[i]) is not None],
         splits=None if splits is None else [splits[i] for i in good],
         observed=observed,
         bad=bad,

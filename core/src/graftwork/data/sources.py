@@ -106,7 +106,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
         if path.suffix.lower() not in SUFFIXES:
             raise DataError(
                 f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
-                "Give a table, or a folder of class folders.",
+                "Give a table, or a folder with one folder per label.",
             )
         return File(path, None if allow_outside else PathGuard(path.stem, path.parent))
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):

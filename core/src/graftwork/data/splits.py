@@ -1,21 +1,22 @@
-"""Which examples are trained on, validated with and tested with, the same for the same seed; and the classes."""
+"""Which examples are trained on, validated with and tested with: the same for the same seed."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from graftwork.errors import DataError, UsageError
 
 
-def split(labels: Sequence[str], brought: Sequence[str] | None, val: float, seed: int) -> list[str]:
-    """For each example "train", "validation" or "test": as the data bring it, else held out stratified by label.
+def split(strata: Sequence[str], brought: Sequence[str] | None, val: float, seed: int) -> list[str]:
+    """For each example "train", "validation" or "test": as the data bring it, else a part of each stratum is held out.
+
+    strata: for each example what it is held out alike with, as its task says ("cat").
 
     Raises `DataError` where there is nothing to train on.
     """
-    splits = list(brought or ["train"] * len(labels))
+    splits = list(brought or ["train"] * len(strata))
     if "train" not in splits:
         raise DataError(
             f"The data bring the splits {', '.join(sorted(set(splits)))}, and none to train on.",
@@ -23,34 +24,34 @@ def split(labels: Sequence[str], brought: Sequence[str] | None, val: float, seed
         )
     if "validation" not in splits:
         training = [i for i, word in enumerate(splits) if word == "train"]
-        held = stratified([labels[i] for i in training], val, seed)
+        held = stratified([strata[i] for i in training], val, seed)
         for index, out in zip(training, held, strict=True):
             if out:
                 splits[index] = "validation"
     return splits
 
 
-def stratified(labels: Sequence[str], fraction: float, seed: int) -> list[bool]:
-    """For each example whether it is held out: `fraction` of every label, at least one of a label that has two or more.
+def stratified(strata: Sequence[str], fraction: float, seed: int) -> list[bool]:
+    """For each example whether it is held out: `fraction` of every stratum, at least one where it has two or more.
 
-    A label with a single example is never held out. Raises `UsageError` for a fraction outside 0..1 and `DataError`
-    when no label has two examples.
+    A stratum with a single example is never held out. Raises `UsageError` for a fraction outside 0..1 and `DataError`
+    when no stratum has two examples.
     """
     check_fraction(fraction)
     places: dict[str, list[int]] = {}
-    for index, label in enumerate(labels):
-        places.setdefault(label, []).append(index)
+    for index, stratum in enumerate(strata):
+        places.setdefault(stratum, []).append(index)
     if all(len(indices) < 2 for indices in places.values()):
         raise DataError(
             "Every label has one example only, so none can be held out to check the model.",
             "Add examples: two of a label at the least.",
         )
-    held = [False] * len(labels)
-    for label in sorted(places):
-        indices = places[label]
+    held = [False] * len(strata)
+    for stratum in sorted(places):
+        indices = places[stratum]
         if len(indices) > 1:
             count = min(max(1, round(fraction * len(indices))), len(indices) - 1)
-            for index in random.Random(f"{seed} {label}").sample(indices, count):
+            for index in random.Random(f"{seed} {stratum}").sample(indices, count):
                 held[index] = True
     return held
 
@@ -63,7 +64,7 @@ def check_fraction(fraction: float) -> None:
         )
 
 
-def labelled(labels: Sequence[str] | None) -> Sequence[str]:
+def labelled(labels: Sequence[Any] | None) -> Sequence[Any]:
     """The labels. Raises `DataError` where there are none."""
     if labels is None:
         raise DataError(
@@ -73,48 +74,12 @@ def labelled(labels: Sequence[str] | None) -> Sequence[str]:
     return labels
 
 
-def check_labels(labels: Sequence[str]) -> list[str]:
-    """Warnings about labels. Raises `DataError` where they are all the same."""
-    counts = Counter(labels)
-    if len(counts) == 1:
-        raise DataError(
-            f"All {len(labels)} examples have the label '{next(iter(counts))}'; two labels or more are accepted.",
-            "Add examples of another label.",
-        )
-    single = sorted(label for label, count in counts.items() if count == 1)
-    if not single:
-        return []
-    words = ", ".join(f"'{label}'" for label in single[:5]) + (" and others" if len(single) > 5 else "")
-    return [f"Seen once only, so trained on but never checked: the label{'s' * (len(single) > 1)} {words}."]
+def parts(kept: Sequence[int], splits: Sequence[str]) -> dict[str, list[int]]:
+    """The numbers of the examples that are kept of each split.
 
-
-def part(
-    labels: Sequence[str], kept: Sequence[int], splits: Sequence[str]
-) -> tuple[list[str], dict[int, int], dict[str, list[int]]]:
-    """The classes, the class number of each example that is kept, and the numbers of those of each split.
-
-    Raises `DataError` for a label that only the test split has, and where nothing is left of another split.
+    Raises `DataError` where nothing is left to train on, or to check with.
     """
-    classes = sort_labels({labels[i] for i in kept if splits[i] != "test"})
-    number = {label: k for k, label in enumerate(classes)}
-    unseen = sorted({labels[i] for i in kept} - set(classes))
-    if unseen:
-        raise DataError(
-            f"The test split has the label '{unseen[0]}', which no training example has.",
-            "Add training examples, or drop it.",
-        )
-    parts = {name: [i for i in kept if splits[i] == name] for name in ("train", "validation", "test")}
-    if not parts["train"] or not parts["validation"]:
+    found = {name: [i for i in kept if splits[i] == name] for name in ("train", "validation", "test")}
+    if not found["train"] or not found["validation"]:
         raise DataError("No readable example is left to train on or to check with.", "Mend the data, or add examples.")
-    return classes, {i: number[labels[i]] for i in kept}, parts
-
-
-def sort_labels(labels: Iterable[str]) -> list[str]:
-    """By value where all are finite numbers, else by letters; like values by letters too, so that the order is one."""
-    try:
-        values = {label: float(label) for label in labels}
-    except ValueError:
-        return sorted(labels)
-    if not all(math.isfinite(value) for value in values.values()):
-        return sorted(labels)
-    return sorted(labels, key=lambda label: (values[label], label))
+    return found

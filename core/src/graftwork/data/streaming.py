@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,10 +12,12 @@ import pyarrow as pa
 from graftwork.data import folders
 from graftwork.data.columns import Columns, known_splits, no_rows
 from graftwork.data.listing import Listing
-from graftwork.data.reading import Data, check_no_columns, observe
+from graftwork.data.reading import Data, check_no_columns, named, observe
 from graftwork.data.sources import Tables, open_source
+from graftwork.plugins import registry
 from graftwork.runtime.parallel import prefetch
 from graftwork.specs.modality import Modality
+from graftwork.specs.task import DEFAULT_TASK
 
 MOST_ROWS, MOST_BYTES = 4096, 64 * 2**20
 """A chunk is read to its end when it has as many rows, or as many bytes."""
@@ -58,19 +60,21 @@ def stream(
     source: Any,
     *,
     input: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     labelled: bool = True,
+    task: str = DEFAULT_TASK,
     allow_outside: bool = False,
 ) -> Stream:
     """Data that need not fit in memory or on the disk, in chunks: of what `graftwork.data` takes, or a
     `datasets.IterableDataset`. Sets on the hub are fetched as they are read.
 
-    input, label, labelled, allow_outside: as `graftwork.data` takes them; the columns are settled by the first rows.
-    Raises `DataError` when there is nothing to use, `UsageError` for a column that does not exist.
+    input, label, labelled, task, allow_outside: as `graftwork.data` takes them; the columns are settled by the first
+    rows. Raises `DataError` when there is nothing to use, `UsageError` for a column that does not exist.
     """
+    labels, blank_is_label = named(label), registry.task(task).blank_is_label
     found = open_source(source, streaming=True, allow_outside=allow_outside)
     if isinstance(found, Path):
-        check_no_columns(found, input, label)
+        check_no_columns(found, input, *labels)
         listing = folders.list_folder(found, labelled=labelled)
         return Stream(listing.name, lambda: _cut(listing))
     splits = known_splits(found.splits, found.name)
@@ -82,8 +86,8 @@ def stream(
         for split in splits:
             for table in _chunks(found, split):
                 if not columns:
-                    columns.append(Columns.of(table, found.name, input, label, labelled))
-                yield columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
+                    columns.append(Columns.of(table, found.name, input, labels, labelled))
+                yield columns[0].list({split: table}, found.name, found.base, found.path_guard, notes, blank_is_label)
 
     return Stream(found.name, listings)
 

@@ -1,11 +1,12 @@
-"""Some of the examples that features were computed of, with what they are to become; read in chunks of bounded size."""
+"""Features with targets and splits, read in chunks of bounded size; large ones lie in files."""
 
 from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import IO
 
 import torch
@@ -77,26 +78,36 @@ def release(values: Tensor) -> None:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Examples to train or judge on.
+class FeatureDataset:
+    """Examples with what a head is trained towards, their splits, and their pooled features where these were computed.
 
-    values: pooled features `(M, D)` float32 of these and other examples, in memory or in a file.
-    targets: what each is to become, class numbers `(N,)` or values `(N, K)`, dense or sparse (COO).
-    rows: the rows of `values` that are theirs `(N,)`; None for all, in order.
-    weights: how much each counts `(N,)`; None for alike.
+    values: features `(M, D)` float32 of these and other examples, in memory or in a file; None before they are
+    computed. targets: a row for each example, as its task encodes them: `(N,)`, or `(N, K)` dense or sparse (COO).
+    rows: the rows of `values` that are theirs `(N,)`; None for all, in order. weights: how much each counts `(N,)`;
+    None for alike. numbers: of the examples `(N,)`. splits: the numbers of each split. augmented: for an example to
+    train on, the rows of `values` that are of augmented versions of it.
     """
 
-    values: Tensor
+    values: Tensor | None
     targets: Tensor
     rows: Tensor | None = None
     weights: Tensor | None = None
+    numbers: Sequence[int] = ()
+    splits: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    augmented: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     @property
+    def all_values(self) -> Tensor:
+        assert self.values is not None, "features that were not computed"
+        return self.values
+
+    @property
     def width(self) -> int:
-        return self.values.shape[1]
+        """D."""
+        return self.all_values.shape[1]
 
     @property
     def total(self) -> float:
@@ -105,21 +116,37 @@ class Part:
 
     @property
     def features(self) -> Tensor:
-        """All of them at once, `(N, D)`."""
-        return self.values if self.rows is None else self.values[self.rows]
+        """Those of all examples at once, `(N, D)`."""
+        return self.all_values if self.rows is None else self.all_values[self.rows]
 
-    def at(self, chosen: Tensor) -> Part:
-        """The examples at these places `(n,)`."""
-        rows = chosen if self.rows is None else self.rows[chosen]
-        return Part(self.values, self.targets[chosen], rows, None if self.weights is None else self.weights[chosen])
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {number: place for place, number in enumerate(self.numbers)}
+
+    def targets_of(self, numbers: Sequence[int]) -> Tensor:
+        """The targets of the examples with these numbers."""
+        return self.targets[[self._places[number] for number in numbers]]
+
+    def split(self, name: str) -> FeatureDataset:
+        """The examples of a split. One with augmented versions weighs as much as one without."""
+        places, rows, weights = [], [], []
+        for number in self.splits[name]:
+            place = self._places[number]
+            versions = (place, *(self.augmented.get(number, ()) if name == "train" else ()))
+            places += [place] * len(versions)
+            rows += versions
+            weights += [1 / len(versions)] * len(versions)
+        weighted = torch.tensor(weights) if len(places) > len(self.splits[name]) else None
+        return FeatureDataset(self.values, self.targets[places], torch.tensor(rows, dtype=torch.long), weighted)
 
     def chunks(self) -> Iterator[tuple[slice, Tensor]]:
         """Which of the examples, and their features `(n, D)`."""
+        values = self.all_values
         step = max(1, CHUNK // max(1, self.width))
         for start in range(0, len(self), step):
             here = slice(start, min(start + step, len(self)))
-            yield here, self.values[here] if self.rows is None else self.values[self.rows[here]]
-            release(self.values)
+            yield here, values[here] if self.rows is None else values[self.rows[here]]
+            release(values)
 
     def targets_at(self, here: slice) -> Tensor:
         """The targets of some of the examples."""
@@ -127,11 +154,11 @@ class Part:
             return self.targets[here]
         return torch.narrow_copy(self.targets, 0, here.start, here.stop - here.start)
 
-    def __add__(self, other: Part) -> Part:
+    def __add__(self, other: FeatureDataset) -> FeatureDataset:
         """Both; they must be of the same values."""
-        assert self.values is other.values, "parts of different features"
-        rows = [torch.arange(len(part)) if part.rows is None else part.rows for part in (self, other)]
+        assert self.values is other.values, "features of different matrices"
+        rows = [torch.arange(len(side)) if side.rows is None else side.rows for side in (self, other)]
         weighted = None
         if self.weights is not None or other.weights is not None:
-            weighted = torch.cat([torch.ones(len(p)) if p.weights is None else p.weights for p in (self, other)])
-        return Part(self.values, torch.cat([self.targets, other.targets]), torch.cat(rows), weighted)
+            weighted = torch.cat([torch.ones(len(s)) if s.weights is None else s.weights for s in (self, other)])
+        return FeatureDataset(self.values, torch.cat([self.targets, other.targets]), torch.cat(rows), weighted)

@@ -1,9 +1,11 @@
-"""From labelled data, at hand or in a stream, to features: each chunk agreed on, read and extracted in turn."""
+"""Labelled data, at hand or in a stream, read and extracted: each chunk agreed on, read and computed in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad, Data, allow_bad
@@ -13,99 +15,109 @@ from graftwork.features.examples import Examples, LongInputs
 from graftwork.features.extraction import Extractor, Features
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
+from graftwork.specs.task import RawLabel
 
 Agree = Callable[[ObservedInput], Agreement]
 
 
-@dataclass
-class Gathered:
-    """Data by the numbers of their examples, those of all chunks in turn.
+@dataclass(frozen=True)
+class Extracted:
+    """What was read of labelled data, and computed of it. Examples go by number, those of all chunks in turn.
 
-    kept: the numbers of those that can be used; long: what is too long of them. left_out: the others, and those whose
-    headers could not be read, which have no number. total: of all of them. features: of those that are kept.
-    examples: to read them again; of a stream None. hits, misses: examples whose features were found, and computed.
+    labels, splits: of all examples, as the data have them. kept: the numbers of those that can be used; values: their
+    features `(len(kept), D)`, None where they were only read; precision, cosine: see `Features`. long: what is too long
+    of them. left_out: the others, and those whose headers could not be read, which have no number. total: of all.
+    examples: to read them again; None for a stream. hits, misses: how many features were found, and computed.
     """
 
     observed: ObservedInput
-    labels: list[str]
+    labels: list[RawLabel]
     splits: list[str] | None
     kept: list[int]
     long: LongInputs
     left_out: list[Bad]
     total: int
     notes: list[str]
-    features: Features | None = None
+    values: Tensor | None = None
+    precision: str = "fp32"
+    cosine: float | None = None
     examples: Examples | None = None
     hits: int = 0
     misses: int = 0
 
-    def count(self, features: Features) -> None:
-        """Take note of features that were found and computed."""
-        self.hits += features.hits
-        self.misses += features.misses
-        self.notes += features.notes
+    def counting(self, features: Features) -> Extracted:
+        """With what finding and computing other features of its examples gave."""
+        notes = [*self.notes, *(note for note in features.notes if note not in self.notes)]
+        return replace(self, hits=self.hits + features.hits, misses=self.misses + features.misses, notes=notes)
 
     def warnings(self, on_bad: str) -> list[str]:
         """Raises `DataError` where more is left out than may be."""
         named = allow_bad(self.left_out, self.total, on_bad)
         return [*named, *self.notes, *self.long.warnings(len(self.labels), self.observed.items)]
 
-    def extend(self, other: Gathered) -> None:
-        """Append what a chunk like the ones before holds, but for the values of its features."""
-        assert self.features is not None
-        first = len(self.labels)
-        self.observed += other.observed
-        self.long += other.long
-        self.labels += other.labels
-        if self.splits is not None and other.splits is not None:
-            self.splits += other.splits
-        self.kept += [first + number for number in other.kept]
-        self.left_out += other.left_out
-        self.total += other.total
-        self.notes += [note for note in other.notes if note not in self.notes]
-        self.hits += other.hits
-        self.misses += other.misses
-        self.features = replace(self.features, kept=self.kept)
-        self.examples = None
 
-
-def survey(data: Data, examples: Examples) -> Gathered:
-    """Data at hand, each example read once."""
+def scan(data: Data, examples: Examples) -> Extracted:
+    """Data at hand, each example read once and none computed."""
     kept, bad, long = examples.survey()
-    return _gathered(data, kept, [item for _, item in bad], long, None, examples)
+    return _extracted(data, kept, [item for _, item in bad], long, examples)
 
 
-def gather(
+def extract_dataset(
     chunks: Iterable[Data], extractor: Extractor, agree: Agree, long: str, on_bad: str, keep: int = 0
-) -> Gathered:
+) -> Extracted:
     """Extract what the chunks hold. keep: as `Examples` takes it.
 
     Raises `DataError` for the first example that cannot be used where `on_bad` is "error".
     """
     backbone, values = extractor.backbone, RowBuffer()
-    whole: Gathered | None = None
+    parts: list[Extracted] = []
     for chunk in chunks:
         pipeline = Pipeline(backbone.spec.contract, agree(chunk.observed), chunk.modality)
         examples = Examples(backbone, pipeline, chunk.raws, long=long, keep=keep)
         found = extractor(examples)
         values.add(found.values)
-        part = _gathered(chunk, found.kept, [bad for _, bad in found.bad], found.long, found, examples)
+        part = _extracted(chunk, found.kept, [bad for _, bad in found.bad], found.long, examples).counting(found)
         if on_bad == "error":
             allow_bad(part.left_out, part.total, on_bad)
-        if whole is None:
-            whole = part
-        else:
-            whole.extend(part)
-    assert whole is not None, "no chunk"
-    assert whole.features is not None
-    whole.features = replace(whole.features, values=values.done())
-    return whole
+        parts.append(replace(part, precision=found.precision, cosine=found.cosine))
+    return replace(_joined(parts), values=values.done())
 
 
-def _gathered(
-    data: Data, kept: list[int], bad: list[Bad], long: LongInputs, features: Features | None, examples: Examples
-) -> Gathered:
-    found = Gathered(
+def _joined(parts: list[Extracted]) -> Extracted:
+    """The chunks of one source as one."""
+    first, *others = parts
+    if not others:
+        return first
+    observed, long = first.observed, first.long
+    labels, splits = list(first.labels), None if first.splits is None else list(first.splits)
+    kept, left_out, notes = list(first.kept), list(first.left_out), list(first.notes)
+    for part in others:
+        observed += part.observed
+        long += part.long
+        kept += [len(labels) + number for number in part.kept]
+        labels += part.labels
+        if splits is not None:
+            splits += part.splits or []
+        left_out += part.left_out
+        notes += [note for note in part.notes if note not in notes]
+    return replace(
+        parts[-1],
+        observed=observed,
+        labels=labels,
+        splits=splits,
+        kept=kept,
+        long=long,
+        left_out=left_out,
+        total=sum(part.total for part in parts),
+        notes=notes,
+        examples=None,
+        hits=sum(part.hits for part in parts),
+        misses=sum(part.misses for part in parts),
+    )
+
+
+def _extracted(data: Data, kept: list[int], bad: list[Bad], long: LongInputs, examples: Examples) -> Extracted:
+    return Extracted(
         data.observed,
         list(labelled(data.labels)),
         None if data.splits is None else list(data.splits),
@@ -114,9 +126,5 @@ def _gathered(
         [*data.bad, *bad],
         len(data) + len(data.bad),
         list(data.notes),
-        features,
-        examples,
+        examples=examples,
     )
-    if features is not None:
-        found.count(features)
-    return found

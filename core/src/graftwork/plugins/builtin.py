@@ -1,11 +1,11 @@
-"""What the core itself brings, through the same hooks as any plugin: a task, a head, policies, loggers."""
+"""What the core itself brings, through the same hooks as any plugin: three tasks, a head, policies, loggers."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.pretraining import ObjectiveSpec
-from graftwork.specs.task import HeadSpec, TaskSpec
+from graftwork.specs.task import DEFAULT_TASK, HeadSpec, TaskSpec
 
 api_version = API_VERSION
 
@@ -26,7 +26,23 @@ POLICIES = {
 @hookimpl
 def graftwork_tasks():
     yield TaskSpec(
-        "classify", labels="one class per example", heads=("linear",), metrics=("accuracy", "macro_f1", "log_loss")
+        DEFAULT_TASK,
+        factory="graftwork.tasks.classify:Classify",
+        labels="one name per example",
+        heads=("linear",),
+    )
+    yield TaskSpec(
+        "multilabel",
+        factory="graftwork.tasks.multilabel:Multilabel",
+        labels="any number of names per example",
+        heads=("linear",),
+        blank_is_label=True,
+    )
+    yield TaskSpec(
+        "regress",
+        factory="graftwork.tasks.regress:Regress",
+        labels="numbers",
+        heads=("linear",),
     )
 
 

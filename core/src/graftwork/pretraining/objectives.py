@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from graftwork.features.extraction import Cache, Extractor
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import State, fold
 from graftwork.specs.modality import Modality
+from graftwork.tasks.task import Targets, Task
 
 SCALER_EXAMPLES = 512
 """How many examples a teacher's scale is taken from."""
@@ -37,12 +38,19 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """The labels of a source task. targets: a row for each example, by number."""
+
+    task: Task
+    targets: Targets
+
+
+@dataclass(frozen=True)
 class Given:
     """What an objective works with.
 
-    backbone: the network, with random weights, and folder: it in hub layout. examples: all of them, train
-    and validation: the numbers of those to train on and to judge by. targets: the class of each by number, classes: how
-    many there are.
+    backbone: the network, with random weights, and folder: it in hub layout. examples: all of them, train and
+    validation: the numbers of those to train on and to judge by. labels: what they are, for objectives that learn them.
     change: the training examples as an epoch shows them. device: where the network is.
     """
 
@@ -53,8 +61,7 @@ class Given:
     train: Sequence[int]
     validation: Sequence[int]
     device: torch.device
-    targets: Mapping[int, int]
-    classes: int
+    labels: Labels | None
     teacher: Teacher | None
     change: Callable[[int], Examples] | None
 
@@ -113,17 +120,22 @@ class OfBackbone(Objective):
 
 
 class Supervised(OfBackbone):
-    """A linear layer on the pooled features says the label; cross-entropy."""
+    """A head on the pooled features says the label; the loss is the task's."""
 
     def __init__(self, given: Given) -> None:
         super().__init__(given)
-        self.head = nn.Linear(given.backbone.feature_dim(-1), given.classes)
+        assert given.labels is not None, "an objective that is declared to want labels"
+        self.task, self.targets = given.labels.task, given.labels.targets
+        self.head = self.task.head(given.backbone.feature_dim(-1), self.targets)
 
     def loss(self, loaded: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
-        logits = self.head(self.pooled(loaded)).float()
-        targets = torch.tensor([self.given.targets[number] for number in loaded.examples], device=logits.device)
-        right = (logits.argmax(1) == targets).float().mean()
-        return nn.functional.cross_entropy(logits, targets), {"accuracy": float(right)}
+        outputs = self.head(self.pooled(loaded)).float()
+        targets = self.targets.values[loaded.examples].to(outputs.device)
+        loss = self.task.loss(outputs, targets).mean()
+        if self.training:
+            return loss, {}
+        primary = self.task.primary.name
+        return loss, {primary: self.task.metrics(outputs.detach().cpu(), targets.cpu(), self.targets)[primary]}
 
 
 class Distill(OfBackbone):

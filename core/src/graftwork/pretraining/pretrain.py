@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -29,7 +29,7 @@ from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.machine import available_memory, join_process_group, resolve_device, versions
 from graftwork.plugins import registry
 from graftwork.pretraining import checks
-from graftwork.pretraining.objectives import Given, Objective, OfBackbone, Teacher
+from graftwork.pretraining.objectives import Given, Labels, Objective, OfBackbone, Teacher
 from graftwork.pretraining.training import ObjectiveTraining
 from graftwork.runs.backbone_cache import load_frozen
 from graftwork.runs.planning import augmentation
@@ -38,7 +38,9 @@ from graftwork.runtime import processes
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import HUB_WEIGHTS
-from graftwork.specs.settings import Decided, Options, Settings, decide
+from graftwork.specs.settings import Decided, Settings, decide
+from graftwork.specs.task import DEFAULT_TASK
+from graftwork.tasks.task import load_task
 from graftwork.training.accelerator import accelerated, training_precision
 from graftwork.training.checkpoints import Unfinished, begun, check_anew
 from graftwork.training.logs import check_loggers
@@ -48,11 +50,6 @@ from graftwork.training.progress import Progress
 
 VALIDATION, MOST_VALIDATION = 0.02, 512
 """The part of the data that the objective is judged by, and the most examples of it."""
-APPLICABLE = (
-    "epochs", "lr", "batch_size", "weight_decay", "warmup", "clip", "augment", "optimizer", "loggers",
-    "checkpoint_every",
-)  # fmt: skip
-"""Settings of a fit that have a meaning here."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def pretrain(
     cache: bool = True,
     resume: bool = False,
     watch: Callable[[Progress], None] | None = None,
-    **settings: Unpack[Options],
+    **settings: Any,
 ) -> Pretrained:
     """Train a network from random weights, and write it to the new folder `out` in hub layout, with a card.
 
@@ -107,7 +104,7 @@ def pretrain(
     """
     asked = _Asked(
         architecture, dict(fields or {}), objective, teacher, tuple(taps), license, allow_little, half, seed, long,
-        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(dict(settings))),
+        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(settings)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="graftwork-") as scratch, contextlib.ExitStack() as stack:
         return _Pretraining(asked, data, Path(scratch), stack, watch).run()
@@ -135,10 +132,11 @@ class _Asked:
 
 
 def _heeded(settings: Settings) -> Settings:
+    applicable = settings.applicable("pretrain")
     for name in settings.changed():
-        if name not in APPLICABLE:
+        if name not in applicable:
             raise UsageError(
-                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(APPLICABLE)}.", "Leave it out."
+                f"pretrain takes no '{name}', which is for fits; it takes {', '.join(applicable)}.", "Leave it out."
             )
     return settings
 
@@ -172,9 +170,10 @@ class _Pretraining:
         wants = True if self.objective.labels else None
         self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
         checks.check_modality(self.architecture, self.data)
-        labels = labelled(self.data.labels) if self.objective.labels else None
-        self.classes = sorted(set(labels or ()))
-        self.targets = {n: self.classes.index(label) for n, label in enumerate(labels or ())}
+        self.labels: Labels | None = None
+        if self.objective.labels:
+            task = load_task(DEFAULT_TASK)
+            self.labels = Labels(task, task.encode(labelled(self.data.labels)))
         self.amount = checks.amount(self.data, self.objective, asked.allow_little)
         self.teacher = registry.backbone(asked.teacher) if asked.teacher else None
         self.teacher_weights = ""
@@ -257,8 +256,7 @@ class _Pretraining:
             [number for number in kept if number not in chosen],
             sorted(chosen),
             self.device,
-            self.targets,
-            len(self.classes),
+            self.labels,
             teacher,
             self._change(examples),
         )
@@ -290,10 +288,9 @@ class _Pretraining:
     def _request(self, decided: Decided) -> dict[str, Any]:
         asked = self.asked
         said = {name: getattr(asked, name) for name in ("objective", "teacher", "taps", "seed", "precision", "on_bad")}
-        free = ("checkpoint_every", "tensorboard", "loggers")
         return {
             "architecture": f"{self.architecture.name}-{self.size}", "fields": asked.fields, **said,
-            **decided._asdict(), **{k: v for k, v in vars(asked.settings).items() if k not in free},
+            **decided._asdict(), **asked.settings.fixed(),
             "long": self.long, "teacher_weights": self.teacher_weights, "data": self.fingerprint,
         }  # fmt: skip
 

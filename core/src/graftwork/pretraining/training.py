@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,6 @@ class ObjectiveTraining(Trainable):
     """An objective on its device, begun. A step is one part, since an objective's loss is the mean over it."""
 
     columns = {"val_loss": "val_loss"}  # noqa: RUF012
-    metric = "accuracy"
     save_last = True
 
     def __init__(
@@ -31,7 +30,8 @@ class ObjectiveTraining(Trainable):
         self.module = objective.to(given.device)
         self.examples, self.numbers = given.examples, list(given.train)
         self.weights = dict.fromkeys(self.numbers, 1.0)
-        self.classes: Mapping[int, int] = {}
+        self.labels: Mapping[int, Hashable] = {}
+        self.metric = given.labels.task.primary.name if given.labels else "val_loss"
         self.rates = {"--lr": decided.lr}
         objective.begin()
         self.named = {name: p for name, p in objective.named_parameters() if p.requires_grad}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.reports.html_page import page, rows
+from graftwork.specs.agreement import words
 
 
 def write_card(record: dict[str, Any], path: Path) -> None:
@@ -30,9 +31,7 @@ def _plain(words: str) -> str:
 def write_report(record: dict[str, Any], path: Path) -> None:
     """The report, one HTML page that needs nothing else."""
     notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in record["warnings"]) or "<li>none</li>"
-    gain = record["metrics"]["accuracy"] - record["metrics"]["majority"]
-    body = f"""<p class="lead">{record["metrics"]["accuracy"]:.1%} of {record["n_val"]} held-out examples are right,
-{gain * 100:+.1f} points against always guessing the most frequent label.</p>
+    body = f"""<p class="lead">{html.escape(record["headline"])}</p>
 <h2>Measured</h2>{rows(_figures(record))}
 {_epochs(record)}<h2>Made of</h2>{rows(_facts(record))}
 <h2>Warnings</h2><ul>{notes}</ul>"""
@@ -49,7 +48,8 @@ def _epochs(record: dict[str, Any]) -> str:
         name = f"epoch {row['epoch']}" if row["epoch"] else "solved head, before any step"
         best = " (kept)" if row["epoch"] == record["training"]["best_epoch"] else ""
         loss = f"loss {row['loss']:.4f}, " if "loss" in row else ""
-        found.append((name, f"{loss}validation accuracy {row['accuracy']:.4f}, log loss {row['log_loss']:.4f}{best}"))
+        figures = ", ".join(f"{words(k)} {v:.4f}" for k, v in row.items() if k not in ("epoch", "loss"))
+        found.append((name, f"{loss}validation {figures}{best}"))
     return f"<h2>Epochs</h2>{rows(found)}"
 
 
@@ -71,7 +71,7 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     frozen = record["certificate"]
     return [
-        ("Labels", ", ".join(record["labels"][:20]) + (" …" if len(record["labels"]) > 20 else "")),
+        ("Labels", ", ".join(record["targets"]["names"][:20]) + (" …" if len(record["targets"]["names"]) > 20 else "")),
         ("Encoder", f"{record['backbone']}, tapped after {record['tap']}"),
         ("Conversions", "; ".join(steps) or "none needed"),
         *([("Adapter", record["adapter"])] if record["adapter"] else []),

@@ -15,6 +15,11 @@ class Loaded(NamedTuple):
     backbone: Backbone
     digests: dict[str, dict[str, str]]
 
+    @property
+    def digest(self) -> str:
+        """One digest of all weights."""
+        return freezing.weights_digest(self.digests)
+
 
 def load_frozen(spec: BackboneSpec) -> Loaded:
     """Load an encoder with all of it frozen."""

@@ -1,39 +1,43 @@
-"""`fit`: from labelled data and the name of an encoder to a trained, judged and certified run."""
+"""`fit`: from labelled data and the name of an encoder to a trained, validated and certified run.
+
+Its steps are functions of frozen values, each of which returns one: `resolve` (in `planning`), `load`, `extract` (or
+`read`, where nothing is computed before training), `encode`, `train`, `evaluate`, `record` (in `record`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
-from graftwork.data.fingerprint import contents, fingerprint
+from graftwork.data.fingerprint import fingerprint
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Data
 from graftwork.data.reading import data as read_data
-from graftwork.data.splits import check_labels, part, split
+from graftwork.data.splits import parts, split
 from graftwork.data.streaming import Stream
-from graftwork.errors import GraftworkError
-from graftwork.features.dataset import RowBuffer
+from graftwork.errors import DataError
+from graftwork.features.dataset import FeatureDataset, RowBuffer
 from graftwork.features.examples import Examples
-from graftwork.features.extract_dataset import Gathered, gather, survey
+from graftwork.features.extract_dataset import Extracted, extract_dataset, scan
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import Store, opened, temporary
-from graftwork.freeze import freezing
-from graftwork.models.backbone import Backbone
-from graftwork.models.machine import Clock, available_memory, join_process_group, seed_all, versions
+from graftwork.models.machine import Clock, available_memory, join_process_group, seed_all
 from graftwork.plugins import registry
-from graftwork.runs.backbone_cache import BackboneCache, load_frozen
-from graftwork.runs.planning import APPLICABLE, FitRequest, request, resolve
-from graftwork.runs.run import FORMAT, Run
+from graftwork.runs.backbone_cache import BackboneCache, Loaded, load_frozen
+from graftwork.runs.planning import FitPlan, FitRequest, resolve, resume_request
+from graftwork.runs.record import certified, pretraining_overlap, record
+from graftwork.runs.run import Run
 from graftwork.runtime import processes
-from graftwork.specs import pretraining_card
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
-from graftwork.specs.settings import Options, Settings
+from graftwork.specs.settings import Settings
+from graftwork.specs.task import DEFAULT_TASK
+from graftwork.tasks.task import Targets
 from graftwork.training.checkpoints import Unfinished, begun
-from graftwork.training.trainer import Engine, ExactEngine, Job, Trained, judge
+from graftwork.training.trainer import ExactEngine, Job, Trained, outputs_of
 
 if TYPE_CHECKING:
     from graftwork.training.progress import Progress
@@ -43,7 +47,8 @@ def fit(
     data: Any,
     backbone: str | None = None,
     *,
-    task: str = "classify",
+    task: str = DEFAULT_TASK,
+    target_transform: str = "none",
     freeze: str = "head",
     tap: str = "last",
     val: float = 0.2,
@@ -61,14 +66,16 @@ def fit(
     cache: bool = True,
     compile: bool = False,
     backbone_cache: BackboneCache | None = None,
-    **settings: Unpack[Options],
+    **settings: Any,
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
 
     data: what `graftwork.data` returns or takes, or what `graftwork.stream` returns.
-    backbone: a name; None takes the modality's starter. freeze: which stages train, as `graftwork freeze` explains.
+    backbone: a name; None takes the modality's starter. task: what the labels are, by the name of the core's or of
+    a plugin's. target_transform: "log" regresses the logarithm of the values.
+    freeze: which stages train, as `graftwork freeze` explains.
     tap: the stage whose pooled features the head reads; "all" solves a head after each, from one pass, and keeps the
-    one of the highest validation accuracy.
+    one that is best on the validation split, by the task's primary metric.
     val: the part held out, unless the data bring a validation split; it chooses the head's strength, or the epoch whose
     weights are kept, and gives the metrics. refit: solve the head again on all the data but a test split; None does
     where it is solved exactly. c: scikit-learn's inverse strength of a head that is solved; None chooses it.
@@ -84,277 +91,273 @@ def fit(
     Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`,
     `UsageError`, `RunError`, `Diverged` and `OutOfMemory`.
     """
-    asked = FitRequest(
-        backbone, task, freeze, tap, val, seed, refit, on_bad, precision, device, long, adapter, out, resume, c, cache,
-        compile, Settings.of(dict(settings)),
+    request = FitRequest(
+        backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, device, long, adapter, out,
+        resume, c, cache, compile, Settings.of(settings),
     )  # fmt: skip
-    data = data if isinstance(data, Data | Stream) else read_data(data)
-    return _Fitting(asked, data, watch).run(backbone_cache)
+    data = data if isinstance(data, Data | Stream) else read_data(data, task=task)
+    return _fit(request, data, watch, backbone_cache)
 
 
-class _Fitting:
-    """One call of `fit`: each step leaves here what the later ones and the record take."""
+@dataclass(frozen=True)
+class Fit:
+    """What every step of a fit takes: the plan, the data, the encoder, and where features and checkpoints are kept."""
 
-    def __init__(self, asked: FitRequest, data: Data | Stream, watch: Callable[[Progress], None] | None) -> None:
-        self.clock = Clock()
-        self.asked, self.data, self.watch = asked, data, watch
-        self.settled = resolve(asked, data)
-        self.warnings: list[str] = []
-        self.unfinished: Unfinished | None = None
-        self.tried: list[dict[str, Any]] = []
-        seed_all(asked.seed)
-        join_process_group(self.settled.device)
+    plan: FitPlan
+    data: Data | Stream
+    model: Loaded
+    cache: Cache | None
+    checkpoints: Unfinished | None = None
+    watch: Callable[[Progress], None] | None = None
 
-    def run(self, backbone_cache: BackboneCache | None) -> Run:
-        asked, exactly = self.asked, self.settled.exactly
-        with opened(asked.cache, self.warnings) as kept, self._for_taps(kept) as store:
-            with self.clock("load"):
-                spec = self.settled.spec
-                self.model, self.before = (
-                    backbone_cache(spec) if backbone_cache is not None and exactly else load_frozen(spec)
-                )
-                self.digest = freezing.weights_digest(self.before)
-            self.cache = None if store is None else Cache(store, self.digest)
-            trained = self._solve() if exactly else self._train()
-            with self.clock("train"):
-                metrics = self._judged(trained)
-            self.overlap = self._overlap()
-        run = Run(self._record(trained, metrics), trained.head, self.model)
-        if asked.out is not None and processes.is_main_process():
-            run.save(asked.out, logs=self.unfinished.logs() if self.unfinished else ())
-            if self.unfinished:
-                self.unfinished.finish()
-        return run
-
-    def _for_taps(self, store: Store | None) -> AbstractContextManager[Store | None]:
-        """The store, or one for this fit alone where all taps of one pass are wanted and there is none."""
-        return temporary() if self.settled.every and store is None else nullcontext(store)
-
-    # Where the head is solved.
-
-    def _solve(self) -> Trained:
-        asked = self.asked
-        with self.clock("extract"):
-            self.extractor = self._extractor(self.settled.tap, asked.precision)
-            self.gathered = self._gather()
-            self.job = self._with_versions(self._job())
-        with self.clock("train"):
-            engine = ExactEngine(refit=asked.refit is not False, c=asked.c, balance=asked.settings.balance)
-            trained = self._best_tap(engine) if self.settled.every else engine.train(self.job)
-            self._certify(trained)
-        return trained
-
-    def _gather(self, keep: int = 0) -> Gathered:
-        """Features of all that can be used; what was agreed on for a stream is then known of all of it."""
-        asked, settled, whole = self.asked, self.settled, self.data.head.observed
-        max_left_out = MOST_BAD if asked.on_bad == "skip" else 0.0
-
-        def agree(observed: ObservedInput, may_leave_out: float = 1.0 if max_left_out else 0.0) -> Agreement:
-            if observed is whole and isinstance(self.data, Data):
-                return settled.agreement
-            return registry.agree_on(settled.spec, observed, asked.adapter, may_leave_out=may_leave_out)
-
-        found = gather(self.data.chunks(), self.extractor, agree, settled.long, asked.on_bad, keep)
-        self.agreement = agree(found.observed, max_left_out)
-        return found
-
-    def _with_versions(self, job: Job) -> Job:
-        """The job, with features of changed versions of the examples to train on."""
-        views, features, examples = self.settled.views, job.features, job.examples
-        if views is None or features is None or examples is None:
-            return job
-        values, rows = RowBuffer(), len(features.values)
-        values.add(features.values)
-        versions: dict[int, list[int]] = {}
-        for view in views.of(examples):
-            found = self.extractor(view, job.parts["train"])
-            values.add(found.values)
-            for row, number in enumerate(found.kept, rows):
-                versions.setdefault(number, []).append(row)
-            rows += len(found.kept)
-            self.gathered.count(found)
-            self.warnings += found.notes
-        return replace(job, features=replace(features, values=values.done()), versions=versions)
-
-    def _best_tap(self, engine: Engine) -> Trained:
-        """Train on the features after every stage up to the job's tap: the most accurate of them on the validation part
-        (then that of the least loss)."""
-        found = []
-        for tap in range(self.job.tap + 1):
-            one = self.job
-            if tap != one.tap:
-                assert one.examples is not None
-                features = self._extractor(tap, self.extractor.precision or "auto")(one.examples)
-                one = self._with_versions(replace(one, tap=tap, features=features))
-            trained = engine.train(one)
-            metrics = judge(trained.judged or trained.head, one.part("validation"))
-            name = self.settled.spec.stages[tap]
-            self.tried.append({"tap": name, "accuracy": metrics["accuracy"], "log_loss": metrics["log_loss"]})
-            found.append((-metrics["accuracy"], metrics["log_loss"], tap, one, trained))
-            found = [min(found, key=lambda entry: entry[:3])]
-        self.job = found[0][3]
-        return found[0][4]
-
-    # Where stages train.
-
-    def _train(self) -> Trained:
-        from graftwork.training.fine_tuning import LoopEngine
-
-        asked, settled, data = self.asked, self.settled, self.data
-        assert isinstance(data, Data), "a stream is not trained on by steps"
-        if asked.out is not None:
-            known = {
-                "weights": self.digest, "contract": self.model.spec.contract.as_json(), "data": fingerprint(data),
-            }  # fmt: skip
-            self.unfinished = begun(asked.out, asked.resume, request(asked, settled, **known))
-        engine = LoopEngine(
-            asked.settings,
-            wants_features=settled.policy.head_first,
-            device=settled.device,
-            precision=asked.precision,
-            change=settled.change,
-            unfinished=self.unfinished,
-            resume=asked.resume,
-            views=settled.views,
-            watch=self.watch,
-        )
-        precision = "fp32" if asked.precision == "fp16" else asked.precision
-        with self.clock("extract"):
-            self.extractor = self._extractor(settled.tap, precision)
-            keep, self.agreement = available_memory() // 4, settled.agreement
-            if engine.wants_features:
-                self.gathered = self._gather(keep)
-            else:
-                pipeline = Pipeline(settled.spec.contract, settled.agreement, data.modality)
-                self.gathered = survey(data, Examples(self.model, pipeline, data.raws, long=settled.long, keep=keep))
-            self.job = self._job()
-        with self.clock("train"), self.unfinished.under_way() if self.unfinished else nullcontext():
-            trained = engine.train(self.job)
-            self._certify(trained)
-        self.warnings += [*(self.unfinished.notes if self.unfinished else ()), *trained.notes]
-        with self.clock("train"):
-            job = self.job
-            chosen = [number for part in ("validation", "test") for number in job.parts[part]]
-            assert job.examples is not None
-            extractor = Extractor(self.model, tap=job.tap, precision=precision, device=settled.device)
-            self.job = replace(job, features=extractor(job.examples, chosen))
-        return trained
-
-    # Both.
-
-    def _extractor(self, tap: int, precision: str) -> Extractor:
+    def extractor(self, tap: int, precision: str, *, cached: bool = True) -> Extractor:
         return Extractor(
-            self.model,
+            self.model.backbone,
             tap=tap,
             precision=precision,
-            device=self.settled.device,
-            cache=self.cache,
-            compile=self.asked.compile,
+            device=self.plan.device,
+            cache=self.cache if cached else None,
+            compile=self.plan.request.compile and cached,
         )
 
-    def _job(self) -> Job:
-        """What there is to train. Raises `DataError` where the data will not do."""
-        found, settled = self.gathered, self.settled
-        self.warnings += [*found.warnings(self.asked.on_bad), *self.agreement.warnings, *check_labels(found.labels)]
-        splits = split(found.labels, found.splits, self.asked.val, self.asked.seed)
-        self.labels, targets, parts = part(found.labels, found.kept, splits)
-        return Job(
-            self.model,
-            settled.tap,
-            settled.head,
-            settled.policy,
-            found.examples,
-            targets,
-            parts,
-            len(self.labels),
-            found.features,
-            self.asked.seed,
-            cache=self.cache,
+
+@dataclass(frozen=True)
+class Encoded:
+    """Examples that were read, with their targets and splits. agreement: on all of them."""
+
+    extracted: Extracted
+    agreement: Agreement
+    known: Targets
+    dataset: FeatureDataset
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained head, and the features that it is judged on. tap: the stage whose they are; taps: what each stage that
+    was tried gave; precision, cosine: see `graftwork.features.extraction.Features`."""
+
+    trained: Trained
+    tap: int
+    dataset: FeatureDataset
+    precision: str
+    cosine: float | None
+    taps: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def _fit(
+    request: FitRequest,
+    data: Data | Stream,
+    watch: Callable[[Progress], None] | None,
+    backbone_cache: BackboneCache | None,
+) -> Run:
+    clock, warnings = Clock(), []
+    plan = resolve(request, data)
+    seed_all(request.seed)
+    join_process_group(plan.device)
+    with opened(request.cache, warnings) as kept, _store(plan, kept) as store:
+        with clock("load"):
+            model = load(plan, backbone_cache)
+        fit = Fit(
+            plan, data, model, Cache(store, model.digest) if store else None, _checkpoints(plan, data, model), watch
         )
-
-    def _certify(self, trained: Trained) -> None:
-        self.model.eval().requires_grad_(False)
-        self.certificate = _certified(trained, self.before, self.model, self.asked.freeze)
-
-    def _judged(self, trained: Trained) -> dict[str, Any]:
-        metrics = judge(trained.judged or trained.head, self.job.part("validation"))
-        if self.job.parts["test"]:
-            metrics["test"] = judge(trained.head, self.job.part("test"))
-        return metrics
-
-    def _overlap(self) -> dict[str, Any] | None:
-        """How many of the examples the encoder was pretrained on, where its card says on which."""
-        folder = pretraining_card.of(self.settled.spec.weights.find())
-        if folder is None or isinstance(self.data, Stream):
-            return None
-        found = pretraining_card.overlap(folder, contents(self.data))
-        if found:
-            self.warnings.append(
-                f"{found} of {len(self.data)} {self.data.observed.items} are among those that "
-                f"'{self.settled.spec.name}' was pretrained on, so its figures on them flatter it"
-            )
-        return {"examples": found, "of": len(self.data)}
-
-    def _record(self, trained: Trained, metrics: dict[str, Any]) -> dict[str, Any]:
-        asked, settled, found, job = self.asked, self.settled, self.gathered, self.job
-        assert job.features is not None
-        return {
-            "format": FORMAT,
-            "task": asked.task,
-            "backbone": settled.spec.name,
-            "modality": self.data.modality.name,
-            "tap": settled.spec.stages[job.tap],
-            "taps": self.tried,
-            "feature_dim": self.model.feature_dim(job.tap),
-            "freeze": asked.freeze,
-            "head": settled.head.name,
-            "engine": "exact" if settled.exactly else "loop",
-            "seed": asked.seed,
-            "labels": self.labels,
-            "data": {
-                "name": self.data.name,
-                "observed": found.observed.as_json(),
-                "left_out": [vars(bad) for bad in found.left_out],
-            },
-            "contract": self.model.spec.contract.as_json(),
-            "adapter": asked.adapter,
-            "long": vars(found.long),
-            "agreement": self.agreement.as_json(),
-            "warnings": self.warnings,
-            "metrics": metrics,
-            "n_train": len(job.parts["train"]),
-            "n_val": len(job.parts["validation"]),
-            "n_test": len(job.parts["test"]),
-            "refit": settled.exactly and asked.refit is not False,
-            "training": trained.details,
-            "settings": {name: asdict(asked.settings)[name] for name in APPLICABLE}
-            if settled.exactly
-            else asdict(asked.settings),
-            "adapted": dict(trained.adapted),
-            "precision": {
-                "used": job.features.precision,
-                "asked": asked.precision,
-                "cosine": job.features.cosine,
-            },
-            "weights_digest": self.digest,
-            "certificate": self.certificate,
-            "overlap": self.overlap,
-            "cache": {"hits": found.hits, "misses": found.misses},
-            "timings": self.clock.seconds(),
-            "versions": versions(),
-        }
+        with clock("extract"):
+            encoded = encode(fit, extract(fit) if plan.wants_features else read(fit))
+        with clock("train"):
+            outcome = train_exactly(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
+            certificate = certified(outcome.trained, model, request.freeze)
+            known, metrics = evaluate(fit, encoded.known, outcome)
+        overlap, flattered = pretraining_overlap(plan, data)
+    warnings += [*encoded.warnings, *outcome.warnings, *flattered]
+    made = record(
+        plan, data, encoded=encoded, outcome=outcome, known=known, metrics=metrics, certificate=certificate,
+        overlap=overlap, warnings=warnings, digest=model.digest, seconds=clock.seconds(),
+    )  # fmt: skip
+    run = Run(made, outcome.trained.head, model.backbone)
+    if request.out is not None and processes.is_main_process():
+        run.save(request.out, logs=fit.checkpoints.logs() if fit.checkpoints else ())
+        if fit.checkpoints:
+            fit.checkpoints.finish()
+    return run
 
 
-def _certified(
-    trained: Trained, before: Mapping[str, Mapping[str, str]], model: Backbone, freeze: str
-) -> dict[str, Any]:
-    """The certificate. Raises `GraftworkError` when a frozen tensor moved."""
-    found = freezing.certificate(trained.moving, before, freezing.stage_digests(model.stages()))
-    if found["ok"]:
-        return found
-    leaked = found["leaked"]
-    more = f" and {len(leaked) - 1} more" if len(leaked) > 1 else ""
-    raise GraftworkError(
-        f"'{leaked[0]}'{more} was frozen by the policy '{freeze}' and changed during the run.",
-        f"This is a fault of the plugin that brings '{model.spec.name}'; report it.",
+def _store(plan: FitPlan, store: Store | None) -> AbstractContextManager[Store | None]:
+    """The store, or one for this fit alone where all taps of one pass are wanted and there is none."""
+    return temporary() if plan.every and store is None else nullcontext(store)
+
+
+def _checkpoints(plan: FitPlan, data: Data | Stream, model: Loaded) -> Unfinished | None:
+    """Where a fit by steps that is saved keeps its checkpoints."""
+    request = plan.request
+    if plan.exactly or request.out is None or not isinstance(data, Data):
+        return None
+    contract = model.backbone.spec.contract.as_json()
+    known = resume_request(plan, weights=model.digest, contract=contract, data=fingerprint(data))
+    return begun(request.out, request.resume, known)
+
+
+def load(plan: FitPlan, backbone_cache: BackboneCache | None) -> Loaded:
+    """The encoder, frozen, and the digests of its weights."""
+    return backbone_cache(plan.spec) if backbone_cache is not None and plan.exactly else load_frozen(plan.spec)
+
+
+def read(fit: Fit) -> Extracted:
+    """Every example read once, and kept in memory as far as there is room; nothing computed."""
+    plan, data = fit.plan, fit.data
+    assert isinstance(data, Data), "a stream is not trained on by steps"
+    pipeline = Pipeline(plan.spec.contract, plan.agreement, data.modality)
+    keep = available_memory() // 4
+    return scan(data, Examples(fit.model.backbone, pipeline, data.raws, long=plan.long, keep=keep))
+
+
+def extract(fit: Fit) -> Extracted:
+    """Features after the plan's tap of all examples that can be used."""
+    plan = fit.plan
+    extractor = fit.extractor(plan.tap, plan.precision)
+    keep = 0 if plan.exactly else available_memory() // 4
+    return extract_dataset(
+        fit.data.chunks(),
+        extractor,
+        lambda seen: _agreement(fit, seen, chunk=True),
+        plan.long,
+        plan.request.on_bad,
+        keep,
     )
+
+
+def _agreement(fit: Fit, observed: ObservedInput, *, chunk: bool) -> Agreement:
+    """The plan's for data at hand; anew for a stream. chunk: of one chunk any part may be left out."""
+    plan, most = fit.plan, MOST_BAD if fit.plan.request.on_bad == "skip" else 0.0
+    if isinstance(fit.data, Data):
+        return plan.agreement
+    may_leave_out = 1.0 if chunk and most else most
+    return registry.agree_on(plan.spec, observed, plan.request.adapter, may_leave_out=may_leave_out)
+
+
+def encode(fit: Fit, extracted: Extracted) -> Encoded:
+    """The targets of the examples that can be used, learned from all but those of the test split.
+
+    Raises `DataError` where the data will not do.
+    """
+    plan, task, labels = fit.plan, fit.plan.task, extracted.labels
+    agreement = _agreement(fit, extracted.observed, chunk=False)
+    warnings = [*extracted.warnings(plan.request.on_bad), *agreement.warnings]
+    targets, splits = plan.targets, plan.splits
+    if targets is None or splits is None:
+        targets = task.encode(labels)
+        splits = split(targets.strata, extracted.splits, plan.request.val, plan.request.seed)
+    warnings += targets.notes
+    numbers = parts(extracted.kept, splits)
+    known = task.encode([labels[i] for i in extracted.kept if splits[i] != "test"])
+    if unseen := task.unknown([labels[i] for i in numbers["test"]], known):
+        raise DataError(
+            f"The test split has the label '{unseen[0]}', which no training example has.",
+            "Add training examples, or drop it.",
+        )
+    values = task.encode([labels[i] for i in extracted.kept], known).values
+    dataset = FeatureDataset(extracted.values, values, numbers=extracted.kept, splits=numbers)
+    return Encoded(extracted, agreement, known, dataset, tuple(warnings))
+
+
+def _job(fit: Fit, encoded: Encoded, tap: int, dataset: FeatureDataset) -> Job:
+    plan = fit.plan
+    return Job(
+        fit.model.backbone, tap, plan.task, encoded.known, plan.policy, dataset, encoded.extracted.examples,
+        plan.request.seed, fit.cache,
+    )  # fmt: skip
+
+
+# Where the head is solved.
+
+
+def train_exactly(fit: Fit, encoded: Encoded) -> Outcome:
+    """Solve the head, after every stage where that is asked: the best of them by the task's own measure is kept."""
+    plan, request = fit.plan, fit.plan.request
+    engine = ExactEngine(refit=request.refit is not False, c=request.c, balance=request.settings.balance)
+    extracted, tried, best = encoded.extracted, [], None
+    warnings: list[str] = []
+    for tap in range(plan.tap + 1) if plan.every else [plan.tap]:
+        extractor = fit.extractor(tap, extracted.precision)
+        dataset = encoded.dataset
+        if tap != plan.tap:
+            assert extracted.examples is not None
+            dataset = replace(dataset, values=extractor(extracted.examples).values)
+        dataset = augmented(plan, extracted, extractor, dataset, warnings)
+        trained = engine.train(_job(fit, encoded, tap, dataset))
+        outcome = Outcome(trained, tap, dataset, extracted.precision, extracted.cosine)
+        if plan.every:
+            _, metrics = evaluate(fit, encoded.known, outcome)
+            tried.append({"tap": plan.spec.stages[tap], **plan.task.tracked(metrics)})
+            if best is not None and plan.task.rank(metrics) <= best[0]:
+                continue
+            best = plan.task.rank(metrics), outcome
+        else:
+            best = (), outcome
+    assert best is not None
+    return replace(best[1], taps=tuple(tried), warnings=tuple(warnings))
+
+
+def augmented(
+    plan: FitPlan, extracted: Extracted, extractor: Extractor, dataset: FeatureDataset, warnings: list[str]
+) -> FeatureDataset:
+    """With features of augmented versions of the examples to train on, where these are asked for."""
+    if plan.views is None or extracted.examples is None:
+        return dataset
+    values, rows = RowBuffer(), len(dataset.all_values)
+    values.add(dataset.all_values)
+    versions: dict[int, list[int]] = {}
+    for view in plan.views.of(extracted.examples):
+        found = extractor(view, dataset.splits["train"])
+        values.add(found.values)
+        for row, number in enumerate(found.kept, rows):
+            versions.setdefault(number, []).append(row)
+        rows += len(found.kept)
+        warnings += found.notes
+    return replace(dataset, values=values.done(), augmented=versions)
+
+
+# Where stages train.
+
+
+def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
+    """Train, and extract the features that the trained encoder gives of what it is judged on."""
+    from graftwork.training.fine_tuning import LoopEngine
+
+    plan, checkpoints = fit.plan, fit.checkpoints
+    engine = LoopEngine(
+        plan.request.settings,
+        wants_features=plan.wants_features,
+        device=plan.device,
+        precision=plan.request.precision,
+        change=plan.change,
+        unfinished=checkpoints,
+        resume=plan.request.resume,
+        views=plan.views,
+        watch=fit.watch,
+    )
+    with checkpoints.under_way() if checkpoints else nullcontext():
+        trained = engine.train(_job(fit, encoded, plan.tap, encoded.dataset))
+    fit.model.backbone.eval().requires_grad_(False)
+    splits, examples = encoded.dataset.splits, encoded.extracted.examples
+    assert examples is not None
+    chosen = [number for name in ("validation", "test") for number in splits[name]]
+    found = fit.extractor(plan.tap, plan.precision, cached=False)(examples, chosen)
+    left = {name: [number for number in splits[name] if number in set(found.kept)] for name in ("validation", "test")}
+    targets = encoded.dataset.targets_of(found.kept)
+    dataset = FeatureDataset(found.values, targets, numbers=found.kept, splits={**splits, **left})
+    notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
+    return Outcome(trained, plan.tap, dataset, found.precision, found.cosine, warnings=notes)
+
+
+def evaluate(fit: Fit, known: Targets, outcome: Outcome) -> tuple[Targets, dict[str, Any]]:
+    """The targets calibrated on the validation split, and the metrics there and on a test split."""
+    task, dataset, trained = fit.plan.task, outcome.dataset, outcome.trained
+    validation = dataset.split("validation")
+    outputs = outputs_of(trained.validated or trained.head, validation)
+    metrics: dict[str, Any] = task.validate(outputs, validation.targets, known)
+    known = task.calibrate(outputs, validation.targets, known)
+    if dataset.splits["test"]:
+        test = dataset.split("test")
+        metrics["test"] = task.metrics(outputs_of(trained.head, test), test.targets, known)
+    return known, metrics

@@ -1,4 +1,4 @@
-"""What a fit is asked, and that it can be done: settled before any weights are looked for."""
+"""A request to fit, resolved into a plan before any weights are looked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from graftwork.data.reading import Data, allow_bad
-from graftwork.data.splits import check_fraction, check_labels, labelled, split
+from graftwork.data.splits import check_fraction, labelled, split
 from graftwork.data.streaming import Stream
 from graftwork.errors import UsageError
 from graftwork.features.examples import Augmentation, CachedAugmentations, check_long
@@ -25,7 +25,7 @@ from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
-from graftwork.specs.task import HeadSpec
+from graftwork.tasks.task import Targets, Task, check_heeded, load_task
 from graftwork.training.logs import check_loggers
 from graftwork.training.optimizers import check_optimizer
 from graftwork.training.trainer import exact
@@ -33,10 +33,11 @@ from graftwork.training.trainer import exact
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What `graftwork.fit` is asked, in its words."""
+    """The arguments of `graftwork.fit`."""
 
     backbone: str | None
     task: str
+    target_transform: str
     freeze: str
     tap: str
     val: float
@@ -57,16 +58,20 @@ class FitRequest:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What that means for the data, and what of it is possible.
+    """What a request means for the data.
 
-    agreement: of the data, or of a stream's first chunk. tap: a stage's number; every: whether all up to it are tried.
-    exactly: whether the head is solved, without steps. long: "truncate" or "windows".
+    agreement: of the data, or of a stream's first chunk. task, targets, splits: what all labels are to the task, and
+    the split of each example; None for a stream, whose labels are known at its end. tap: a stage's number; every:
+    whether all up to it are tried. exactly: whether the head is solved, without steps. long: "truncate" or "windows".
     change: augments a training example; views: in how many versions, where they are kept.
     """
 
+    request: FitRequest
     spec: BackboneSpec
     agreement: Agreement
-    head: HeadSpec
+    task: Task
+    targets: Targets | None
+    splits: list[str] | None
     policy: FreezePolicy
     tap: int
     every: bool
@@ -76,56 +81,92 @@ class FitPlan:
     change: Augmentation | None
     views: CachedAugmentations | None
 
+    @property
+    def wants_features(self) -> bool:
+        """Whether training starts from features of the encoder as it was loaded."""
+        return self.exactly or self.policy.head_first
 
-def resolve(asked: FitRequest, data: Data | Stream) -> FitPlan:
+    @property
+    def precision(self) -> str:
+        """What features are computed in where it is asked for; a GPU trains in fp16, and is not exact enough in it."""
+        return "fp32" if self.request.precision == "fp16" else self.request.precision
+
+
+def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     """Raises what `graftwork.fit` raises before it loads an encoder."""
     head, streamed = data.head, isinstance(data, Stream)
     name = data.modality.name
-    spec = registry.backbone(asked.backbone) if asked.backbone else registry.starter(name, asked.adapter)
+    spec = registry.backbone(request.backbone) if request.backbone else registry.starter(name, request.adapter)
     agreement = registry.agree_on(
-        spec, head.observed, asked.adapter, may_leave_out=data.max_left_out if asked.on_bad == "skip" else 0.0
+        spec, head.observed, request.adapter, may_leave_out=data.max_left_out if request.on_bad == "skip" else 0.0
     )
-    if asked.out is not None and processes.is_main_process():
-        check_free(asked.out)
-    if not streamed or asked.on_bad != "skip":
-        allow_bad(head.bad, len(head) + len(head.bad), asked.on_bad, agreement)
+    if request.out is not None and processes.is_main_process():
+        check_free(request.out)
+    if not streamed or request.on_bad != "skip":
+        allow_bad(head.bad, len(head) + len(head.bad), request.on_bad, agreement)
+    task = load_task(request.task, request.target_transform)
+    if task.spec.reads not in spec.views:
+        raise UsageError(
+            f"The task '{request.task}' reads the view '{task.spec.reads}' of an encoder; '{spec.name}' gives "
+            f"{', '.join(spec.views)}.",
+            "Choose another encoder: graftwork backbones",
+        )
     labels = labelled(head.labels)
-    if not streamed:
-        check_labels(labels)
-    check_fraction(asked.val)
-    head_spec = registry.head(registry.task(asked.task).heads[0])
-    every = asked.tap == "all"
-    tap = spec.tap("last" if every else asked.tap)
-    policy = policies.parse(asked.freeze)
-    training = len(head) if streamed else split(labels, head.splits, asked.val, asked.seed).count("train")
-    epochs = decide(asked.settings, spec.recipe, training).epochs
-    exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], head_spec)
-    _check_asked(asked, exactly, policy.head_first, streamed)
-    long = asked.long or data.modality.long
+    targets = None if streamed else task.encode(labels)
+    check_fraction(request.val)
+    every = request.tap == "all"
+    tap = spec.tap("last" if every else request.tap)
+    policy = policies.parse(request.freeze)
+    splits = None if targets is None else split(targets.strata, head.splits, request.val, request.seed)
+    training = len(head) if splits is None else splits.count("train")
+    epochs = decide(request.settings, spec.recipe, training).epochs
+    exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task)
+    _check_asked(request, exactly, policy.head_first, streamed)
+    _check_heeded(request, task)
+    long = request.long or data.modality.long
     check_long(long)
-    device = resolve_device(asked.device)
+    device = resolve_device(request.device)
     modality = registry.modality(spec.modality)
-    change = augmentation(asked.settings, modality)
-    views = _views(asked.settings, change, modality, exactly)
+    change = augmentation(request.settings, modality)
+    views = _views(request.settings, change, modality, exactly)
     if exactly:
-        check_precision(asked.precision)
+        check_precision(request.precision)
     else:
         from graftwork.training.accelerator import training_precision
 
-        training_precision(asked.precision, device)
-    return FitPlan(spec, agreement, head_spec, policy, tap, every, exactly, long, device, change, views)
+        training_precision(request.precision, device)
+    return FitPlan(
+        request, spec, agreement, task, targets, splits, policy, tap, every, exactly, long, device, change, views
+    )
 
 
-def _check_asked(asked: FitRequest, exactly: bool, head_first: bool, streamed: bool) -> None:
+def _check_heeded(request: FitRequest, task: Task) -> None:
+    """Raises `UsageError` for what the task has no use for."""
+    said = request.settings
+    check_heeded(
+        task,
+        [
+            name
+            for name, given in (
+                ("balance", said.balance != "none"),
+                ("label_smoothing", said.label_smoothing > 0),
+                ("c", request.c is not None),
+            )
+            if given
+        ],
+    )
+
+
+def _check_asked(request: FitRequest, exactly: bool, head_first: bool, streamed: bool) -> None:
     """Raises `UsageError` for what the engine that the policy asks for would not heed, or could not do."""
-    freeze = asked.freeze
+    freeze = request.freeze
     if exactly:
-        _check_exact(asked, streamed)
+        _check_exact(request, streamed)
         return
     for option, given, why in (
-        ("--refit", asked.refit is True, "is for heads that are solved exactly"),
-        ("--c", asked.c is not None, "is for heads that are solved exactly"),
-        ("--tap all", asked.tap == "all", "compares heads that are solved exactly"),
+        ("--refit", request.refit is True, "is for heads that are solved exactly"),
+        ("--c", request.c is not None, "is for heads that are solved exactly"),
+        ("--tap all", request.tap == "all", "compares heads that are solved exactly"),
         ("--streaming", streamed, "reads the data once, which is for heads that are solved exactly"),
     ):
         if given:
@@ -133,33 +174,30 @@ def _check_asked(asked: FitRequest, exactly: bool, head_first: bool, streamed: b
                 "Find the stage first: --tap all --freeze head"
             )  # fmt: skip
             raise UsageError(f"{option} {why}; the freeze policy '{freeze}' trains by steps.", hint)
-    if asked.compile and not head_first:
+    if request.compile and not head_first:
         raise UsageError(
             f"--compile is for what runs frozen before training; the freeze policy '{freeze}' has nothing of the kind.",
             "Leave it out, or write: --freeze head",
         )
-    if asked.resume and asked.out is None:
+    if request.resume and request.out is None:
         raise UsageError("resume goes on with the fit to a folder, and none is named.", "Name it: out='runs/NAME'")
-    check_optimizer(asked.settings.optimizer)
-    check_loggers(asked.settings)
+    check_optimizer(request.settings.optimizer)
+    check_loggers(request.settings)
 
 
-APPLICABLE = ("balance", "augment", "views")
-"""Settings that have a meaning without steps."""
-
-
-def _check_exact(asked: FitRequest, streamed: bool) -> None:
-    said = asked.settings
-    unheeded = [name for name in said.changed() if name not in APPLICABLE or getattr(said, name) == "sampling"]
-    names = ["--" + name.replace("_", "-") for name in unheeded]
-    if names := names + (["--resume"] if asked.resume else []):
+def _check_exact(request: FitRequest, streamed: bool) -> None:
+    said = request.settings
+    applicable = said.applicable("exact")
+    unheeded = [name for name in said.changed() if name not in applicable or getattr(said, name) == "sampling"]
+    names = [said.option(name) for name in unheeded]
+    if names := names + (["--resume"] if request.resume else []):
         raise UsageError(
-            f"The freeze policy '{asked.freeze}' solves the head exactly, without steps, so there is nothing that "
+            f"The freeze policy '{request.freeze}' solves the head exactly, without steps, so there is nothing that "
             f"{names[0]} could change.",
             "Leave it out, or train by steps: --freeze lpft",
         )
     if streamed:
-        for option, given in (("--tap all", asked.tap == "all"), ("--views", said.views > 0)):
+        for option, given in (("--tap all", request.tap == "all"), ("--views", said.views > 0)):
             if given:
                 raise UsageError(
                     f"{option} looks at the examples again, and --streaming reads them once.",
@@ -194,13 +232,11 @@ def _views(
     return CachedAugmentations(change, said.views, modality) if change is not None and said.views else None
 
 
-def request(asked: FitRequest, settled: FitPlan, **known: Any) -> dict[str, Any]:
+def resume_request(plan: FitPlan, **known: Any) -> dict[str, Any]:
     """What must be the same for a fit by steps to go on; `known` is what is known once weights and data are."""
-    free = ("checkpoint_every", "tensorboard", "loggers")
-    settings = {name: value for name, value in vars(asked.settings).items() if name not in free}
-    said = {name: getattr(asked, name) for name in ("freeze", "val", "seed", "precision", "adapter", "on_bad")}
-    spec = settled.spec
+    request, spec = plan.request, plan.spec
+    names = ("task", "target_transform", "freeze", "val", "seed", "precision", "adapter", "on_bad")
     return {
-        "backbone": spec.name, "tap": spec.stages[settled.tap], "long": settled.long, "processes": processes.count(),
-        **said, **settings, **known,
+        "backbone": spec.name, "tap": spec.stages[plan.tap], "long": plan.long, "processes": processes.count(),
+        **{name: getattr(request, name) for name in names}, **request.settings.fixed(), **known,
     }  # fmt: skip

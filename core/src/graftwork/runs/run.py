@@ -21,26 +21,29 @@ from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
 from graftwork.data.reading import data as read_data
 from graftwork.data.streaming import Stream
-from graftwork.errors import ContractMismatch, DataError, RunError, WeightsMismatch
-from graftwork.features.dataset import Part
+from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, WeightsMismatch
+from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
-from graftwork.features.extract_dataset import gather
+from graftwork.features.extract_dataset import extract_dataset
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import opened
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.plugins import registry
+from graftwork.plugins.loading import installed
 from graftwork.reports.card import write_card, write_report
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
-from graftwork.tasks.heads import Head
-from graftwork.training.trainer import judge
+from graftwork.specs.task import RawLabel
+from graftwork.tasks.heads import Head, build_head
+from graftwork.tasks.task import Answer, Targets, Task, load_task
+from graftwork.training.trainer import outputs_of
 
-FORMAT = 3
+FORMAT = 4
 STREAM = 4096
 """How many inputs are answered together where they come one by one."""
 
@@ -59,6 +62,8 @@ class Run:
         path: Path | None = None,
     ) -> None:
         self.record = record
+        self.task = load_task(record["task"], record["target_transform"])
+        self.targets = Targets.from_json(record["targets"])
         self.path = path
         self._head = head
         self._backbone = backbone
@@ -69,11 +74,13 @@ class Run:
 
     @property
     def labels(self) -> list[str]:
-        return self.record["labels"]
+        """The names of its labels, or of its values, in the order of its outputs."""
+        return list(self.targets.names)
 
     def __repr__(self) -> str:
-        accuracy = self.metrics.get("accuracy")
-        return f"<Run {self.record['backbone']} on {self.record['data']['name']}: accuracy {accuracy:.3f}>"
+        primary = self.task.primary
+        figure = f"{primary.words} {self.metrics[primary.name]:.3f}"
+        return f"<Run {self.record['backbone']} on {self.record['data']['name']}: {figure}>"
 
     def as_json(self) -> dict[str, Any]:
         return {"run": str(self.path) if self.path else None, **self.record}
@@ -195,9 +202,11 @@ class Run:
     def predict(
         self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu", cache: bool = False
     ) -> list[dict[str, Any]]:
-        """For each input `{input, label, probabilities}`: paths, texts, encoded bytes or decoded objects.
+        """For each input `{input, ...}` with what the task answers: a `label` or `labels` with `probabilities`, or a
+        `value`. Inputs are paths, texts, encoded bytes or decoded objects.
 
-        The same contract and conversions as in training. An input that cannot be read gets `label` None and an `error`.
+        The same contract and conversions as in training. An input that cannot be read gets no answer (None) and an
+        `error`.
         Computed in fp32 by default, so that an answer does not depend on what else is asked.
         cache: find features in the feature store, and keep them there, as `fit` does.
 
@@ -209,7 +218,7 @@ class Run:
         facts = [read_facts(reader, raw) for raw in raws]
         errors = {i: f.reason for i, f in enumerate(facts) if isinstance(f, Bad)}
         good = [i for i in range(len(raws)) if i not in errors]
-        rows: dict[int, list[float]] = {}
+        found_answers: dict[int, Answer] = {}
         if good:
             seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Bad)]
             observed = modality.observed("the input", seen, reader.items)
@@ -219,21 +228,14 @@ class Run:
             with self._extractor(precision, device, cache) as (extractor, _):
                 found = extractor(examples)
             kept = [good[i] for i in found.kept]
-            rows = dict(zip(kept, self._probabilities(found.values).tolist(), strict=True))
+            found_answers = dict(zip(kept, self._answers(found.values), strict=True))
             errors.update((good[i], bad.reason) for i, bad in found.bad)
         answers = []
         for index, raw in enumerate(raws):
             if index in errors:
-                answers.append({"input": raw.name, "label": None, "probabilities": {}, "error": errors[index]})
-                continue
-            probabilities = dict(zip(self.labels, rows[index], strict=True))
-            answers.append(
-                {
-                    "input": raw.name,
-                    "label": max(probabilities, key=probabilities.__getitem__),
-                    "probabilities": probabilities,
-                }
-            )
+                answers.append({"input": raw.name, **self.task.nothing(), "error": errors[index]})
+            else:
+                answers.append({"input": raw.name, **found_answers[index]})
         return answers
 
     def stream(self, inputs: Iterable[Any], **options: Any) -> Iterator[dict[str, Any]]:
@@ -253,7 +255,7 @@ class Run:
 
         Raises `DataError` for labels that the run never saw, naming them.
         """
-        data = data if isinstance(data, Data | Stream) else read_data(data)
+        data = data if isinstance(data, Data | Stream) else read_data(data, task=self.task.spec.name)
         max_left_out = MOST_BAD if on_bad == "skip" else 0.0
         if data.head.labels is None:
             raise DataError(
@@ -267,7 +269,7 @@ class Run:
             self._check_known(data.labels or ())
         with self._extractor(self.record["precision"]["used"], device, cache) as (extractor, notes):
             chunk_max_left_out = 1.0 if max_left_out else 0.0
-            found = gather(
+            found = extract_dataset(
                 data.chunks(),
                 extractor,
                 lambda observed: self._agree(observed, may_leave_out=chunk_max_left_out),
@@ -279,12 +281,11 @@ class Run:
         rows = tested or list(range(len(found.kept)))
         labels = [found.labels[found.kept[row]] for row in rows]
         self._check_known(labels)
-        assert found.features is not None
         warnings = [*found.warnings(on_bad), *notes, *agreement.warnings]
-        targets = torch.tensor([self.labels.index(label) for label in labels], dtype=torch.long)
-        part = Part(found.features.values, targets, torch.tensor(rows, dtype=torch.long))
+        targets = self.task.encode(labels, self.targets).values
+        chosen = FeatureDataset(found.values, targets, torch.tensor(rows, dtype=torch.long))
         return {
-            "metrics": judge(self._head, part),
+            "metrics": self.task.metrics(outputs_of(self._head, chosen), targets, self.targets),
             "on": "test split" if tested else "all",
             "n": len(targets),
             "warnings": warnings,
@@ -292,9 +293,9 @@ class Run:
             "cache": {"hits": found.hits, "misses": found.misses},
         }
 
-    def _check_known(self, labels: Sequence[str]) -> None:
+    def _check_known(self, labels: Sequence[RawLabel]) -> None:
         """Raises `DataError` for labels that the run never saw."""
-        unseen = sorted(set(labels) - set(self.labels))
+        unseen = self.task.unknown(labels, self.targets)
         if not unseen:
             return
         said = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
@@ -330,9 +331,9 @@ class Run:
             tap = backbone.tap(self.record["tap"])
             yield Extractor(backbone, tap=tap, precision=precision, device=device, cache=known), notes
 
-    def _probabilities(self, features: torch.Tensor) -> torch.Tensor:
+    def _answers(self, features: torch.Tensor) -> list[Answer]:
         with torch.inference_mode():
-            return self._head.decode(self._head(features))
+            return self.task.decode(self._head(features), self.targets)
 
 
 def check_free(path: str | Path) -> Path:
@@ -343,6 +344,15 @@ def check_free(path: str | Path) -> Path:
             f"'{path}' already holds something; a run is written to a new folder.", "Name another: --out RUN"
         )
     return path
+
+
+def _task(path: Path, record: Mapping[str, Any]) -> Task:
+    """Raises `RunError` where nothing installed brings the task of the run."""
+    try:
+        return load_task(record["task"], record["target_transform"])
+    except UnknownName as error:
+        made = f"'{path}' answers the task '{record['task']}', which no installed plugin brings"
+        raise RunError(f"{made}{installed().disabled()}.", "Install the plugin that the run was made with.") from error
 
 
 def load(path: str | Path) -> Run:
@@ -363,8 +373,8 @@ def load(path: str | Path) -> Run:
                 "Update graftwork." if record["format"] > FORMAT else "Fit again.",
             )
         weights = load_file(path / "head.safetensors")
-        build = load_factory(registry.head(record["head"]).factory)
-        head: Head = build(record["feature_dim"], len(record["labels"]))
+        task, known = _task(path, record), Targets.from_json(record["targets"])
+        head = build_head(record["head"], record["feature_dim"], task.outputs(known))
         head.load_state_dict(weights)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

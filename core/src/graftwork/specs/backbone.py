@@ -44,6 +44,7 @@ class BackboneSpec:
     starter: whether a modality's default choice may be this one.
     recipe: how it is fine-tuned.
     note: what its user is told beside the warnings; empty where there is nothing to say.
+    views: what of a state heads can read.
     parameters and `weights.size_bytes` are 0 where they are not known before the weights are at hand.
     """
 
@@ -61,6 +62,7 @@ class BackboneSpec:
     starter: bool = False
     recipe: Recipe = field(default_factory=Recipe)
     note: str = ""
+    views: tuple[str, ...] = ("pooled",)
 
     @property
     def modality(self) -> str:

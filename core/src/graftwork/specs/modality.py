@@ -18,7 +18,7 @@ class Modality:
     facts: what the reader observes of every example; conversions are applied in this order.
     extensions: lower-case file endings that hold it (".wav").
     inline: whether a table may hold the input itself (texts) instead of file paths.
-    features: names of `datasets` feature classes that hold it ("Audio").
+    features: names of `datasets` feature types that hold it ("Audio").
     preparer: names `build(spec) -> prepare(values) -> State`, the modality's standard preparation.
     likeness: names a `graftwork.Likeness` subclass, which finds near duplicates.
     long: what becomes of an example that is too long for an encoder unless the user says: "truncate" or "windows".

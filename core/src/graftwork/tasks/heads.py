@@ -1,4 +1,4 @@
-"""What turns pooled features into the task's outputs, knows its loss and how to decode."""
+"""What turns pooled features into a task's outputs."""
 
 from __future__ import annotations
 
@@ -8,29 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from graftwork.errors import PluginFault
+from graftwork.plugins import registry
+from graftwork.specs.factories import load_factory
 
 
 class Head(nn.Module, ABC):
-    """Maps pooled features `(B, D)` to outputs; built as `Head(features, outputs)`."""
+    """Maps pooled features `(B, D)` to outputs `(B, K)`; built as `Head(features, outputs)`. Its loss is the task's."""
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
-        """`(B, D)` to logits `(B, K)`."""
-
-    @abstractmethod
-    def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """The loss of each example, `(B,)`; `targets` are class numbers `(B,)`, smoothed by `smoothing` (0 to 1)."""
-
-    @abstractmethod
-    def decode(self, logits: Tensor) -> Tensor:
-        """Logits `(B, K)` to probabilities `(B, K)` whose rows sum to 1."""
+        """`(B, D)` to outputs `(B, K)`."""
 
     def fit_scaler(self, features: Tensor) -> None:
         """Called once before training by gradient steps, with pooled features `(N, D)` of some examples, so that a
-        head can take their place and size into account."""
+        head can take their mean and scale into account."""
 
     def load_solution(self, weight: Tensor, bias: Tensor) -> None:
-        """Be the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`; convex heads can.
+        """Become the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`; convex heads can.
 
         Raises `PluginFault` in a head that is not.
         """
@@ -41,7 +35,7 @@ class Head(nn.Module, ABC):
 
 
 class LinearHead(Head):
-    """Multinomial logistic regression: one affine map and a softmax. Convex, so the exact engine solves it.
+    """One affine map. Convex, so the exact engine solves it.
 
     Features are centred and divided by one number before the map, so that gradient steps of one size serve every
     encoder; `mean` `(D,)` and `size` are 0 and 1 until `fit_scaler` sets them.
@@ -59,12 +53,6 @@ class LinearHead(Head):
     def forward(self, features: Tensor) -> Tensor:
         return self.linear((features - self.mean) / self.size)
 
-    def loss(self, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        return nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-
-    def decode(self, logits: Tensor) -> Tensor:
-        return logits.double().softmax(-1)
-
     @torch.no_grad()
     def fit_scaler(self, features: Tensor) -> None:
         """Centre by the mean and divide by the deviation of a dimension (root mean square over all of them)."""
@@ -77,3 +65,31 @@ class LinearHead(Head):
     def load_solution(self, weight: Tensor, bias: Tensor) -> None:
         self.linear.weight.copy_(weight * self.size)
         self.linear.bias.copy_(bias + weight @ self.mean)
+
+
+def build_head(name: str, features: int, outputs: int) -> Head:
+    """A new head by its registered name, with weights by torch's generator.
+
+    Raises `UnknownName`, and `PluginFault` for one that is no head, brings a loss of its own, or has other outputs.
+    """
+    head = load_factory(registry.head(name).factory)(features, outputs)
+    if not isinstance(head, Head):
+        raise PluginFault(
+            f"The head '{name}' builds a {type(head).__name__}, not a graftwork.Head.",
+            "Mend the plugin that brings it.",
+        )
+    for method in ("loss", "decode"):
+        if hasattr(head, method):
+            raise PluginFault(
+                f"The head '{name}' brings a '{method}' of its own, which nothing would heed: outputs are judged and "
+                "decoded by the task.",
+                f"Its plugin must bring a task with that {method}: graftwork.Task.",
+            )
+    with torch.no_grad():
+        found = tuple(head(torch.zeros(2, features)).shape)
+    if found != (2, outputs):
+        raise PluginFault(
+            f"The head '{name}' gives outputs of the shape {found} for 2 examples; the task asks for {(2, outputs)}.",
+            "Mend the plugin that brings it: a head is built as Head(features, outputs).",
+        )
+    return head

@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-import torch
+import json
+import math
+from functools import cached_property
 
-from graftwork.errors import UnknownName, UsageError
+import torch
+from torch import Tensor
+
+from graftwork.errors import DataError, PluginFault, UnknownName, UsageError
+from graftwork.features.dataset import FeatureDataset
 from graftwork.freeze.policies import FreezePolicy
 from graftwork.plugins import registry
 from graftwork.specs.factories import load_factory
-from graftwork.specs.task import HeadSpec
-from graftwork.tasks.heads import Head
+from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
+from graftwork.tasks.heads import Head, build_head
+from graftwork.tasks.task import Targets, Task, load_task
 from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
+from graftwork.training import solver
+from graftwork.training.trainer import convex_loss, solvable
 
 ARGUMENTS = ("", "1", "2", "0.9", "r=2", "*")
 """What a policy may take after its colon; the first that it accepts is tried."""
 
 
+@subject("tasks")
+class Work(Registered):
+    """A task under test, with labels that it says it takes."""
+
+    def __init__(self, name: str, spec: TaskSpec, given: Given) -> None:
+        super().__init__(name, spec, given)
+        self.task: Task = load_task(name)
+
+    @cached_property
+    def raw(self) -> list[RawLabel]:
+        raw = self.task.samples()
+        if len(raw) < 10:
+            raise Nonconformance(f"samples of the task '{self.name}' gives {len(raw)} labels.", "Give ten or more.")
+        return raw
+
+    @cached_property
+    def known(self) -> Targets:
+        return self.task.encode(self.raw)
+
+    @cached_property
+    def perfect(self) -> Tensor:
+        """Outputs that a head would give which has learned the labels by heart: the task's loss, made small."""
+        outputs = torch.zeros(len(self.raw), self.task.outputs(self.known), dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.Adam([outputs], lr=0.3)
+        for _ in range(200):
+            optimizer.zero_grad()
+            self.task.loss(outputs, self.known.values).sum().backward()
+            optimizer.step()
+        return outputs.detach()
+
+    @property
+    def trivial(self) -> Tensor:
+        """The same outputs for every example."""
+        return torch.zeros_like(self.perfect) + self.perfect.mean(0)
+
+
 @check("tasks")
-def its_heads_are_there(work: Registered) -> None:
-    if not work.spec.heads or not work.spec.metrics:
+def its_heads_and_metrics_are_there(work: Work) -> None:
+    if not work.spec.heads or not work.task.figures:
         raise Nonconformance(f"The task '{work.name}' names no head, or no metric.", "Name at least one of each.")
     for name in work.spec.heads:
         try:
@@ -27,41 +72,194 @@ def its_heads_are_there(work: Registered) -> None:
             raise Nonconformance(
                 f"The task '{work.name}' names the head '{name}', which nothing brings.", error.hint
             ) from error
+    given = work.task.metrics(work.perfect, work.known.values, work.known)
+    shown = [metric.name for metric in (*work.task.figures, work.task.tie_break)]
+    for name in shown:
+        if not isinstance(given.get(name), float) or not math.isfinite(given[name]):
+            raise Nonconformance(
+                f"metrics of the task '{work.name}' gives {given.get(name)} for '{name}'.",
+                "Let it give a finite float for each metric that figures and tie_break name.",
+            )
+
+
+@check("tasks")
+def an_answer_says_the_label_that_was_encoded(work: Work) -> None:
+    answers = work.task.decode(work.perfect, work.known)
+    said = work.task.encode([work.task.as_label(answer) for answer in answers], work.known).values
+    if said.shape != work.known.values.shape or not torch.allclose(
+        said.double(), work.known.values.double(), atol=0.05
+    ):
+        wrong = next(
+            i
+            for i, row in enumerate(said)
+            if not torch.allclose(row.double(), work.known.values[i].double(), atol=0.05)
+        )
+        raise Nonconformance(
+            f"The task '{work.name}' answers {answers[wrong]} where a head has learned the label "
+            f"'{work.task.show(work.raw[wrong])}' by heart.",
+            "Let decode undo what encode does, and as_label take the label out of an answer.",
+        )
+    try:
+        json.dumps([answers, work.known.as_json()])
+    except TypeError as error:
+        raise Nonconformance(
+            f"Answers or targets of the task '{work.name}' cannot be written down: {error}.",
+            "Use numbers, words, lists and dictionaries in decode and in Targets.learned.",
+        ) from error
+    if work.task.decode(work.perfect, Targets.from_json(json.loads(json.dumps(work.known.as_json())))) != answers:
+        raise Nonconformance(
+            f"The task '{work.name}' answers otherwise once its targets were saved and loaded.",
+            "Put all that decode takes into Targets.names and Targets.learned.",
+        )
+
+
+@check("tasks")
+def labels_that_it_cannot_take_are_refused_in_a_sentence(work: Work) -> None:
+    good = work.raw
+    for bad in ("\x00 no label at all", "inf", "nan", "", [], ["a", "b"], {"x": "2"}, {"x": "1", "y": "0"}):
+        for raw in ([bad] * len(good), [*good, bad]):
+            try:
+                found = work.task.encode(raw)
+            except DataError as error:
+                if "\n" in error.message or not error.message.endswith(".") or not error.hint:
+                    raise Nonconformance(
+                        f"Of the label {bad!r} the task '{work.name}' says: {error}",
+                        "Say it in a sentence, with a hint.",
+                    ) from error
+            except Exception as error:
+                raise Nonconformance(
+                    f"encode of the task '{work.name}' ends in {type(error).__name__} for the label {bad!r}: {error}",
+                    "Raise DataError for a label that it cannot take.",
+                ) from error
+            else:
+                if len(found) != len(raw) or not bool(found.values.double().isfinite().all()):
+                    raise Nonconformance(
+                        f"The task '{work.name}' makes {len(found)} rows of {len(raw)} labels, or rows that are not "
+                        f"finite, where one of them is {bad!r}.",
+                        "Give one finite row for each label, or raise DataError.",
+                    )
+
+
+@check("tasks")
+def its_strata_and_counts_cover_all_labels(work: Work) -> None:
+    if len(work.known.strata) != len(work.raw):
+        raise Nonconformance(
+            f"encode of the task '{work.name}' gives {len(work.known.strata)} strata for {len(work.raw)} labels.",
+            "Give Targets.strata one word for each label, by which splits hold out a part of alike ones.",
+        )
+    if work.task.unknown(work.raw, work.known):
+        raise Nonconformance(
+            f"The task '{work.name}' does not know {work.task.unknown(work.raw, work.known)[0]}, which it learned.",
+            "Let unknown give names that Targets has not.",
+        )
+
+
+@check("tasks")
+def a_perfect_answer_is_better_than_a_trivial_one(work: Work) -> None:
+    task, known = work.task, work.known
+    perfect, trivial = (task.metrics(outputs, known.values, known) for outputs in (work.perfect, work.trivial))
+    if not task.rank(perfect) > task.rank(trivial):
+        raise Nonconformance(
+            f"By the task '{work.name}' labels learned by heart have {task.primary.name} "
+            f"{perfect[task.primary.name]:.3f}, and one answer for all {trivial[task.primary.name]:.3f}.",
+            "Mend metrics, or say in figures whether more is better.",
+        )
+    losses = [float(task.loss(outputs, known.values).mean()) for outputs in (work.perfect, work.trivial)]
+    if not losses[0] < losses[1] <= 5 * task.trivial_loss(known):
+        raise Nonconformance(
+            f"The loss of the task '{work.name}' is {losses[0]:.3f} for labels learned by heart, {losses[1]:.3f} for "
+            f"one answer for all, and it calls {task.trivial_loss(known):.3f} trivial.",
+            "Let loss be smaller for better outputs, and trivial_loss be about that of one answer for all.",
+        )
+    for metrics in (perfect, trivial):
+        words = task.headline(metrics, len(known))
+        if "\n" in words or not words.endswith("."):
+            raise Nonconformance(f"The headline of the task '{work.name}' is '{words}'.", "Write one sentence.")
+
+
+@check("tasks")
+def its_loss_has_a_row_for_each_example(work: Work) -> None:
+    task, known = work.task, work.known
+    outputs = torch.randn(work.perfect.shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    losses = task.loss(outputs, known.values)
+    (slope,) = torch.autograd.grad(losses.sum(), outputs)
+    if tuple(losses.shape) != (len(known),) or not bool(losses.isfinite().all()) or not bool(slope.isfinite().all()):
+        raise Nonconformance(
+            f"loss of the task '{work.name}' gives {tuple(losses.shape)} for {len(known)} examples, or what is not "
+            "finite.",
+            "Give one finite number for each example.",
+        )
+    if len(task.loss(outputs[:0], known.values[:0])) or task.decode(outputs[:0].detach(), known):
+        raise Nonconformance(
+            f"The task '{work.name}' makes something of no examples.", "Let loss and decode give nothing for none."
+        )
+
+
+@check("tasks")
+def the_exact_solution_is_a_minimum_of_its_loss(work: Work) -> None:
+    task, known = work.task, work.known
+    if not solvable(task):
+        raise NotChecked(f"No head of the task '{work.name}' is solved exactly.")
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(len(known), 4, generator=generator)
+    data = FeatureDataset(features, known.values)
+    try:
+        loss = convex_loss(task, known, data)
+    except PluginFault as error:
+        raise Nonconformance(error.message, error.hint) from error
+    solution = solver.solve(data, task.outputs(known), 1e-2, loss)
+    size = solver.Scaling.of(data).size
+    copies = task.outputs(known) if loss.shared else 1
+
+    def objective(weight: Tensor, bias: Tensor) -> float:
+        head = task.head(4, known).eval()
+        head.load_solution(weight, bias)
+        with torch.no_grad():
+            mean = float(task.loss(head(features).double(), known.values).mean())
+        return mean + 1e-2 / 2 * float((weight * size).double().square().sum()) / copies
+
+    best = objective(solution.weight, solution.bias)
+    for _ in range(20):
+        step = torch.randn(1 if loss.shared else len(solution.weight), 4, generator=generator).expand_as(
+            solution.weight
+        )
+        shift = torch.randn(len(solution.bias), generator=generator)
+        if objective(solution.weight + 0.05 * step, solution.bias + 0.05 * shift) < best - 1e-6:
+            raise Nonconformance(
+                f"Near the exact solution the task '{work.name}' has a smaller loss.",
+                "Let solver_loss be the task's own loss, and the head become the map that load_solution is given.",
+            )
 
 
 @subject("heads")
 class Top(Registered):
-    """A head under test, for features of 5 numbers and 3 classes."""
+    """A head under test, for features of 5 numbers."""
 
     def __init__(self, name: str, spec: HeadSpec, given: Given) -> None:
         super().__init__(name, spec, given)
         generator = torch.Generator().manual_seed(0)
         self.features = torch.randn(7, 5, generator=generator)
-        self.targets = torch.arange(7) % 3
+        self.wanted = torch.randn(7, 3, generator=generator)
 
-    def build(self) -> Head:
+    def build(self, outputs: int = 3) -> Head:
         torch.manual_seed(0)
-        return load_factory(self.spec.factory)(5, 3).eval()
+        try:
+            return build_head(self.name, 5, outputs).eval()
+        except PluginFault as error:
+            raise Nonconformance(error.message, error.hint) from error
 
 
 @check("heads")
-def its_shapes_are_those_of_a_head(top: Top) -> None:
-    head = top.build()
-    logits = head(top.features)
-    losses, probabilities = head.loss(logits, top.targets, 0.1), head.decode(logits)
-    for name, found, wanted in (
-        ("forward", logits, (7, 3)), ("loss", losses, (7,)), ("decode", probabilities, (7, 3)),
-    ):  # fmt: skip
-        if tuple(found.shape) != wanted:
-            raise Nonconformance(
-                f"{name} of the head '{top.name}' gives {tuple(found.shape)} for 7 examples and 3 classes.",
-                f"It is to give {wanted}.",
-            )
-    sums = probabilities.detach().double().sum(1)
-    if bool((probabilities < 0).any()) or not torch.allclose(sums, torch.ones(7, dtype=torch.float64), atol=1e-5):
-        raise Nonconformance(
-            f"decode of the head '{top.name}' gives no probabilities.", "Each row is to be 0 or more, and sum to 1."
-        )
+def it_has_as_many_outputs_as_are_asked_for(top: Top) -> None:
+    for outputs in (1, 2, 3, 17):
+        head = top.build(outputs)
+        for count in (0, 1, 7):
+            found = tuple(head(top.features[:count]).shape)
+            if found != (count, outputs):
+                raise Nonconformance(
+                    f"The head '{top.name}' gives {found} for {count} examples and {outputs} outputs.",
+                    f"It is to give {(count, outputs)}.",
+                )
 
 
 @check("heads")
@@ -70,7 +268,7 @@ def it_learns(top: Top) -> None:
     head.fit_scaler(top.features)
     losses = []
     for _ in range(30):
-        loss = head.loss(head(top.features), top.targets).mean()
+        loss = (head(top.features) - top.wanted).square().mean()
         losses.append(float(loss.detach()))
         parameters = list(head.parameters())
         with torch.no_grad():
@@ -78,8 +276,9 @@ def it_learns(top: Top) -> None:
                 parameter -= 0.05 * slope
     if not losses[-1] < losses[0]:
         raise Nonconformance(
-            f"30 steps on 7 examples take the loss of the head '{top.name}' from {losses[0]:.3f} to {losses[-1]:.3f}.",
-            "Let its loss be smaller for better logits, and its parameters have gradients.",
+            f"30 steps on 7 examples take the squared error of the head '{top.name}' from {losses[0]:.3f} to "
+            f"{losses[-1]:.3f}.",
+            "Let its parameters have gradients.",
         )
 
 
@@ -87,25 +286,25 @@ def it_learns(top: Top) -> None:
 def a_convex_head_takes_on_a_solution(top: Top) -> None:
     if not top.spec.convex:
         raise NotChecked(f"The head '{top.name}' is not declared convex.")
-    weight, bias = torch.randn(3, 5), torch.randn(3)
+    # One weight vector for all outputs, so that heads whose outputs share theirs can be it too.
+    weight, bias = torch.randn(1, 5).expand(3, 5), torch.randn(3).sort(descending=True).values
     head = top.build()
     head.fit_scaler(top.features)
     head.load_solution(weight, bias)
     if not torch.allclose(head(top.features), top.features @ weight.T + bias, atol=1e-4):
         raise Nonconformance(
             f"The head '{top.name}' does not become the map that it is given.",
-            "After load_solution(weight, bias) its logits are features @ weight.T + bias.",
+            "After load_solution(weight, bias) its outputs are features @ weight.T + bias.",
         )
-    ends = [torch.randn(7, 3) * 4 for _ in range(2)]
-    middle = head.loss((ends[0] + ends[1]) / 2, top.targets)
-    if bool((middle > (head.loss(ends[0], top.targets) + head.loss(ends[1], top.targets)) / 2 + 1e-5).any()):
-        raise Nonconformance(f"The loss of the head '{top.name}' is not convex.", "Declare convex=False.")
 
 
 @check("heads")
 def a_head_that_is_saved_is_loaded(top: Top) -> None:
-    head, other = top.build(), load_factory(top.spec.factory)(5, 3).eval()
+    head, other = top.build(), top.build()
     head.fit_scaler(top.features)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter += 0.1
     other.load_state_dict(head.state_dict())
     if not torch.equal(head(top.features), other(top.features)):
         raise Nonconformance(

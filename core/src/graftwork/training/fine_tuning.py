@@ -24,19 +24,17 @@ from graftwork.freeze.policies import Plan
 from graftwork.models.stages import State
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
-from graftwork.specs.factories import load_factory
 from graftwork.specs.settings import Decided, Settings, decide
 from graftwork.tasks.heads import Head
-from graftwork.tasks.metrics import classification
 from graftwork.training import solver
 from graftwork.training.accelerator import accelerated, training_precision
 from graftwork.training.checkpoints import Unfinished
 from graftwork.training.loop import Trainable, TrainingLoop
 from graftwork.training.model import Grafted
 from graftwork.training.progress import Progress, TrainState
-from graftwork.training.sampling import example_weights
+from graftwork.training.sampling import example_weights, label_keys
 from graftwork.training.steps import param_groups
-from graftwork.training.trainer import Engine, Job, Trained, solved
+from graftwork.training.trainer import Engine, Job, Trained, convex_loss, solvable, solved
 
 SCALER_EXAMPLES = 512
 """How many training examples a fresh head meets before it trains."""
@@ -76,7 +74,7 @@ class LoopEngine(Engine):
 
     def train(self, job: Job) -> Trained:
         settings = self.settings
-        decided = decide(settings, job.backbone.spec.recipe, len(job.parts["train"]))
+        decided = decide(settings, job.backbone.spec.recipe, len(job.data.splits["train"]))
         with accelerated(self.device, self.precision) as accelerator, _cache(job) as cache:
             tuning = FineTuning(self, job, decided, accelerator, cache)
             state = TrainingLoop(
@@ -99,18 +97,17 @@ def _cache(job: Job) -> Iterator[Cache]:
 class FineTuning(Trainable):
     """The model of a job, the plan of each epoch, and what its frozen stages made of the examples."""
 
-    columns = {"accuracy": "val_accuracy", "log_loss": "val_log_loss"}  # noqa: RUF012
-    metric = "accuracy"
-
     def __init__(self, engine: LoopEngine, job: Job, decided: Decided, accelerator: Accelerator, cache: Cache) -> None:
         self.engine, self.job, self.decided, self.accelerator, self.cache = engine, job, decided, accelerator, cache
         assert job.examples is not None, "examples that are trained on are read again"
-        self.examples, self.numbers, settings = job.examples, list(job.parts["train"]), engine.settings
-        weights = example_weights([job.targets[number] for number in self.numbers], settings.balance)
-        self.weights = dict(zip(self.numbers, weights, strict=True))
-        self.classes = job.targets
-        self.guessing = math.log(max(2, job.classes))
-        self.key = lambda row: (row["accuracy"], -row["log_loss"])
+        self.examples, self.numbers, settings = job.examples, list(job.data.splits["train"]), engine.settings
+        labels = label_keys(job.data.targets_of(self.numbers))
+        self.labels = dict(zip(self.numbers, labels, strict=True))
+        self.weights = dict(zip(self.numbers, example_weights(labels, settings.balance), strict=True))
+        tracked = (job.task.primary.name, job.task.tie_break.name)
+        self.metric, self.columns = tracked[0], {name: f"val_{name}" for name in tracked}
+        self.guessing = job.task.trivial_loss(job.known)
+        self.key = job.task.rank
         self.rates = {"--lr": decided.lr, "--head-lr": decided.head_lr}
         self.evaluate_first = job.policy.head_first
         self.layout = torch.channels_last if job.backbone.channels_last else torch.preserve_format
@@ -150,12 +147,13 @@ class FineTuning(Trainable):
     def _head(self) -> Head:
         """Solved on the features of the encoder as it is, or fresh; either has met some of them."""
         job = self.job
-        if job.policy.head_first and job.head.convex:
-            train, validation = job.part("train"), job.part("validation")
-            found = solver.choose(train, validation, job.classes)
-            found = solver.solve(train, job.classes, found.l2, near=found)
-            return solved(job.head, found, met=train.features)
-        head: Head = load_factory(job.head.factory)(job.backbone.feature_dim(job.tap), job.classes)
+        if job.policy.head_first and solvable(job.task):
+            train, validation = job.data.split("train"), job.data.split("validation")
+            outputs, loss = job.task.outputs(job.known), convex_loss(job.task, job.known, train)
+            found = solver.choose(train, validation, outputs, loss)
+            found = solver.solve(train, outputs, found.l2, loss, near=found)
+            return solved(job, found, scaled_by=train.features)
+        head = job.new_head()
         some = sorted(random.Random(f"met {job.seed}").sample(self.numbers, min(SCALER_EXAMPLES, len(self.numbers))))
         extractor = Extractor(job.backbone, tap=job.tap, precision="fp32", device=self.engine.device, cache=job.cache)
         found = extractor(self.examples, some)
@@ -183,7 +181,7 @@ class FineTuning(Trainable):
 
         found = ActivationCache(self.cache, self.examples, begin, run, engine.precision, engine.device, views)
         try:
-            why = found.precompute(self.numbers, self.job.parts["validation"])
+            why = found.precompute(self.numbers, self.job.data.splits["validation"])
         except StoreError as error:
             self.cache.store.release_all()
             why = f"{error.message} What is frozen runs in every epoch"
@@ -243,19 +241,17 @@ class FineTuning(Trainable):
     def loss(self, wrapped: nn.Module, loaded: Batch, weights: Sequence[float], step: int) -> Tensor:
         device = self.engine.device
         with self.accelerator.autocast():
-            logits = wrapped(loaded.to(device, self.layout))
-        targets = torch.tensor([self.job.targets[number] for number in loaded.examples], device=device)
-        losses = self.model.head.loss(logits.float(), targets, self.engine.settings.label_smoothing)
+            outputs = wrapped(loaded.to(device, self.layout))
+        targets = self.job.data.targets_of(loaded.examples).to(device)
+        losses = self.job.task.loss(outputs.float(), targets, self.engine.settings.label_smoothing)
         return (losses * torch.tensor(weights, device=device)).sum()
 
     def evaluate(self, step: int) -> dict[str, float]:
-        numbers = list(self.job.parts["validation"])
-        targets = np.array([self.job.targets[number] for number in numbers])
-        found = classification(self._decoded(numbers), targets)
-        return {name: found[name] for name in self.columns}
+        job, numbers = self.job, list(self.job.data.splits["validation"])
+        return job.task.tracked(job.task.validate(self._outputs(numbers), job.data.targets_of(numbers), job.known))
 
-    def _decoded(self, numbers: Sequence[int]) -> np.ndarray:
-        """What the head decodes of these examples, `(N, K)`, each process computing a part."""
+    def _outputs(self, numbers: Sequence[int]) -> Tensor:
+        """Outputs of the head for these examples, `(N, K)`, each process computing a part."""
         examples = self.examples
         groups = batches(examples.sizes(numbers), examples.backbone.batch_size)
         groups = [[numbers[place] for place in group] for group in groups]
@@ -263,9 +259,8 @@ class FineTuning(Trainable):
         found: dict[int, np.ndarray] = {}
         with torch.no_grad(), self.accelerator.autocast():
             for batch in prefetch_map(lambda some: self.load(some, None), processes.mine(groups)):
-                logits = self.model(batch.to(self.engine.device, self.layout))
-                rows = self.model.head.decode(logits.float()).cpu().numpy()
+                rows = self.model(batch.to(self.engine.device, self.layout)).float().cpu().numpy()
                 found.update(zip(batch.examples, rows, strict=True))
         self.model.train()
         together = {number: row for part in processes.all_gather(found) for number, row in part.items()}
-        return np.stack([together[number] for number in numbers])
+        return torch.from_numpy(np.stack([together[number] for number in numbers]))

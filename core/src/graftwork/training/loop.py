@@ -12,7 +12,7 @@ import contextlib
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,7 +29,7 @@ from graftwork.training.checkpoints import Unfinished
 from graftwork.training.logs import Logs
 from graftwork.training.optimizers import make_optimizer
 from graftwork.training.progress import Progress, Row, TrainState
-from graftwork.training.sampling import Part, divide, order
+from graftwork.training.sampling import MicroBatch, divide, order
 from graftwork.training.steps import out_of_memory, seed_step
 
 
@@ -37,7 +37,7 @@ class Trainable(ABC):
     """A model, its data and its loss, as the loop trains them.
 
     module: holds all that trains, on its device. examples, numbers: what there is to read, and those to train on.
-    weights: how much each of these counts in the loss. classes: the class of each, for balanced sampling; may be empty.
+    weights: how much each of these counts in the loss. labels: a key of each, for balanced sampling; may be empty.
     columns: the figures of `evaluate` that are logged, and under which names. metric: the one that a watcher is told.
     guessing: the loss of knowing nothing, beyond which it may not explode; infinite where there is no such number.
     key: greater for the row of a better validation, whose weights come back in the end; None, and the last ones stay.
@@ -50,7 +50,7 @@ class Trainable(ABC):
     examples: Examples
     numbers: Sequence[int]
     weights: Mapping[int, float]
-    classes: Mapping[int, int]
+    labels: Mapping[int, Hashable]
     columns: Mapping[str, str]
     metric: str
     rates: Mapping[str, float]
@@ -157,12 +157,12 @@ class TrainingLoop:
         trainable, state, settings = self.trainable, self.state, self.settings
         sizes = dict(zip(trainable.numbers, trainable.examples.sizes(trainable.numbers), strict=True))
         steps = order(
-            trainable.numbers, trainable.classes, sizes, self.decided.batch_size, settings.balance,
+            trainable.numbers, trainable.labels, sizes, self.decided.batch_size, settings.balance,
             f"{self.seed} {epoch}",
         )  # fmt: skip
         begin = epoch * self.decided.steps_per_epoch
 
-        def load(numbers: list[int]) -> tuple[list[int], list[tuple[Part, Any]]]:
+        def load(numbers: list[int]) -> tuple[list[int], list[tuple[MicroBatch, Any]]]:
             parts = divide(numbers, trainable.weights, settings.accumulate)
             return numbers, [(part, trainable.load(part.numbers, epoch)) for part in parts]
 
@@ -176,7 +176,7 @@ class TrainingLoop:
             self._save()
             begun = time.perf_counter()
 
-    def _step(self, numbers: list[int], parts: list[tuple[Part, Any]]) -> tuple[float, float]:
+    def _step(self, numbers: list[int], parts: list[tuple[MicroBatch, Any]]) -> tuple[float, float]:
         """Compute and take a step. Returns its loss and the norm of its gradient."""
         seed_step(self.seed, self.state.step)
         share = factor(self.state.step, self.decided.steps, self.settings.warmup)
@@ -195,7 +195,7 @@ class TrainingLoop:
         self.state.step += 1
         return whole, float(norm if norm is not None else math.nan)
 
-    def _backward(self, part: Part, loaded: Any) -> Tensor:
+    def _backward(self, part: MicroBatch, loaded: Any) -> Tensor:
         """Add the gradients of a part of a step. Raises `OutOfMemory` with the size that would fit."""
         try:
             return self._gradients(loaded, part.weights)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
+
+from torch import Tensor
 
 from graftwork.runtime import processes
 
@@ -13,24 +15,24 @@ WINDOW = 32
 """Batches that are filled together, so that each holds examples of like length and is hardly padded."""
 
 
-class Part(NamedTuple):
+class MicroBatch(NamedTuple):
     """What of a step one process computes at once: numbers of examples, and the weight of each one's loss."""
 
     numbers: list[int]
     weights: list[float]
 
 
-def example_weights(targets: Sequence[int], balance: str) -> list[float]:
-    """The weight of each example's loss: 1, or with "weights" such that every class weighs the same, 1 in the mean."""
+def example_weights(labels: Sequence[Hashable], balance: str) -> list[float]:
+    """The weight of each example's loss: 1, or with "weights" such that every label weighs the same, 1 in the mean."""
     if balance != "weights":
-        return [1.0] * len(targets)
-    counts = Counter(targets)
-    return [len(targets) / (len(counts) * counts[target]) for target in targets]
+        return [1.0] * len(labels)
+    counts = Counter(labels)
+    return [len(labels) / (len(counts) * counts[label]) for label in labels]
 
 
 def order(
     numbers: Sequence[int],
-    targets: Mapping[int, int],
+    labels: Mapping[int, Hashable],
     sizes: Mapping[int, float],
     batch_size: int,
     balance: str,
@@ -38,12 +40,12 @@ def order(
 ) -> list[list[int]]:
     """The batches of an epoch: shuffled, examples of like size together.
 
-    With balance "sampling" each class is drawn equally often, examples of rare ones more than once.
+    With balance "sampling" each label is drawn equally often, examples of rare ones more than once.
     """
     rng = random.Random(f"order {seed}")
     if balance == "sampling":
-        counts = Counter(targets[number] for number in numbers)
-        drawn = rng.choices(numbers, [1 / counts[targets[number]] for number in numbers], k=len(numbers))
+        counts = Counter(labels[number] for number in numbers)
+        drawn = rng.choices(numbers, [1 / counts[labels[number]] for number in numbers], k=len(numbers))
     else:
         drawn = rng.sample(numbers, len(numbers))
     batches = []
@@ -54,10 +56,11 @@ def order(
     return batches
 
 
-def divide(numbers: Sequence[int], weights: Mapping[int, float], accumulate: int) -> list[Part]:
-    """This process's parts of a step. Over all of them and all processes, the weights sum to 1.
+def divide(numbers: Sequence[int], weights: Mapping[int, float], accumulate: int) -> list[MicroBatch]:
+    """This process's micro-batches of a step. Over all of them and all processes, the weights sum to 1.
 
-    Every process has as many parts, since they wait for each other; one without examples computes another's in vain.
+    Every process gets the same number of micro-batches (collectives would hang otherwise); an idle rank recomputes one
+    with weight 0.
     """
     total = sum(weights[number] for number in numbers)
     parts = []
@@ -65,7 +68,12 @@ def divide(numbers: Sequence[int], weights: Mapping[int, float], accumulate: int
         group = numbers[start::accumulate]
         mine = processes.mine(group)
         if mine:
-            parts.append(Part(mine, [weights[number] / total for number in mine]))
+            parts.append(MicroBatch(mine, [weights[number] / total for number in mine]))
         else:
-            parts.append(Part([group[0]], [0.0]))
+            parts.append(MicroBatch([group[0]], [0.0]))
     return parts
+
+
+def label_keys(targets: Tensor) -> list[Hashable]:
+    """One key for each row of targets `(N,)` or `(N, K)`, the same for the same label."""
+    return [tuple(row) if isinstance(row, list) else row for row in targets.tolist()]

@@ -1,4 +1,5 @@
-"""The exact engine's arithmetic: generalised linear models solved from features, their l2 penalty chosen on held-out examples.
+"""The exact engine's arithmetic: generalised linear models solved from features, their l2 penalty chosen on held-out
+examples.
 
 Objective, for n examples: weighted mean loss + l2 / 2 * ||W||^2; the bias is not penalised. It is convex, so the
 solution does not depend on a seed. scikit-learn's C is 1 / (n * l2) of the scaled features.
@@ -10,7 +11,6 @@ the Institute of Statistical Mathematics 44, 1992). For squared errors that is t
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
-from graftwork.features.dataset import Part
+from graftwork.features.dataset import FeatureDataset
+from graftwork.tasks.losses import Loss
 
 L2S = tuple(float(s) for s in np.logspace(-1, -7, 13))
 """Half-decades from strongly to weakly penalised, for features scaled to a mean squared norm of 1."""
@@ -29,7 +30,7 @@ FIRST = 6
 """Where along them the search begins."""
 
 CLOSE = 1.05
-"""How much more held-out loss than the least a solution may have and still be chosen for its accuracy."""
+"""How much more held-out loss than the least a solution may have and still be chosen for its score."""
 
 SMALL = 1_000_000
 """Features of at most so many numbers are solved in float64 and to `EXACT`, which costs nothing there."""
@@ -40,77 +41,6 @@ WIDE = 16
 """Outputs are filled up to a multiple of this, which matrix kernels like."""
 KEPT = 64 * 2**20
 """Bytes of scaled features that are kept from one evaluation to the next; more are scaled anew each time."""
-
-
-class Loss(ABC):
-    """What a solution is to make small. Targets are those of a chunk; the loss of an example is summed over outputs."""
-
-    @abstractmethod
-    def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of each example `(n,)` float64, and its derivative by the logits `(n, K)`; may write into them."""
-
-    @abstractmethod
-    def curvature(self, logits: Tensor) -> float:
-        """The mean second derivative by a logit."""
-
-    @abstractmethod
-    def accuracy(self, logits: Tensor, targets: Tensor) -> float:
-        """How good they are to a user, the higher the better."""
-
-
-class Softmax(Loss):
-    """Cross-entropy of one class among K; targets are class numbers `(n,)`."""
-
-    def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        rows = torch.arange(len(targets))
-        logits -= logits.amax(1, keepdim=True)
-        said = logits[rows, targets].double()
-        residual = logits.exp_()
-        total = residual.sum(1, keepdim=True)
-        residual /= total
-        residual[rows, targets] -= 1
-        return total[:, 0].double().log() - said, residual
-
-    def curvature(self, logits: Tensor) -> float:
-        p = torch.softmax(logits, 1)
-        return float((p * (1 - p)).mean())
-
-    def accuracy(self, logits: Tensor, targets: Tensor) -> float:
-        return float((logits.argmax(1) == targets).double().mean())
-
-
-class Sigmoid(Loss):
-    """Cross-entropy of K labels, each there or not; targets are 0 or 1 `(n, K)`, dense or sparse."""
-
-    def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        there = _dense(targets, logits)
-        losses = functional.binary_cross_entropy_with_logits(logits, there, reduction="none").double().sum(1)
-        return losses, torch.sigmoid(logits) - there
-
-    def curvature(self, logits: Tensor) -> float:
-        p = torch.sigmoid(logits)
-        return float((p * (1 - p)).mean())
-
-    def accuracy(self, logits: Tensor, targets: Tensor) -> float:
-        return float(((logits > 0) == (_dense(targets, logits) > 0.5)).double().mean())
-
-
-class Squares(Loss):
-    """Half the squared error of K values (ridge regression); targets `(n, K)`."""
-
-    def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        residual = logits - _dense(targets, logits)
-        return residual.double().square().sum(1) / 2, residual
-
-    def curvature(self, logits: Tensor) -> float:
-        return 1.0
-
-    def accuracy(self, logits: Tensor, targets: Tensor) -> float:
-        return -float((logits - _dense(targets, logits)).double().square().mean())
-
-
-def _dense(targets: Tensor, like: Tensor) -> Tensor:
-    return (targets.to_dense() if targets.layout != torch.strided else targets).to(like.dtype)
 
 
 @dataclass(frozen=True)
@@ -138,18 +68,18 @@ class Scaling:
     covariance: Tensor
 
     @classmethod
-    def of(cls, part: Part) -> Scaling:
-        count, total = 0.0, torch.zeros(part.width, dtype=torch.float64)
-        for here, features in part.chunks():
-            weights = _weights(part, here)
+    def of(cls, data: FeatureDataset) -> Scaling:
+        count, total = 0.0, torch.zeros(data.width, dtype=torch.float64)
+        for here, features in data.chunks():
+            weights = _weights(data, here)
             total += weights @ features.double()
             count += float(weights.sum())
         mean = total / count
-        covariance = torch.zeros(part.width, part.width, dtype=torch.float64)
-        for here, features in part.chunks():
+        covariance = torch.zeros(data.width, data.width, dtype=torch.float64)
+        for here, features in data.chunks():
             centred = features.double() - mean
-            centred = centred if part.weights is None else centred * _weights(part, here).sqrt()[:, None]
-            small = part.width * len(part) <= SMALL
+            centred = centred if data.weights is None else centred * _weights(data, here).sqrt()[:, None]
+            small = data.width * len(data) <= SMALL
             half = centred if small else centred.float()
             covariance += (half.T @ half).double()
         covariance /= count
@@ -160,24 +90,26 @@ class Scaling:
         return (features.to(dtype) - self.mean.to(dtype)) / self.size
 
 
-def _weights(part: Part, here: slice) -> Tensor:
-    if part.weights is None:
+def _weights(data: FeatureDataset, here: slice) -> Tensor:
+    if data.weights is None:
         return torch.ones(here.stop - here.start, dtype=torch.float64)
-    return part.weights[here].double()
+    return data.weights[here].double()
 
 
 class _Problem:
     """The objective of one training set, warm-started from penalty to penalty."""
 
-    def __init__(self, part: Part, outputs: int, loss: Loss) -> None:
-        self.part, self.loss = part, loss
-        self.scaling = Scaling.of(part)
-        self.dtype = torch.float64 if len(part) * part.width <= SMALL else torch.float32
-        self.total = part.total
-        self.shape = (outputs, part.width + 1)
+    def __init__(self, data: FeatureDataset, outputs: int, loss: Loss) -> None:
+        self.data, self.loss = data, loss
+        self.scaling = Scaling.of(data)
+        self.dtype = torch.float64 if len(data) * data.width <= SMALL else torch.float32
+        self.total = data.total
+        self.outputs = outputs
+        self.copies = outputs if loss.shared else 1
+        self.shape = (outputs, data.width + 1)
         self.theta = torch.zeros(self.shape, dtype=torch.float64)
         self.curvature = loss.curvature(torch.zeros(1, outputs))
-        size = len(part) * part.width * self.dtype.itemsize
+        size = len(data) * data.width * self.dtype.itemsize
         self._kept = list(self._scaled()) if size <= KEPT else None
 
     def begin(self, near: Solution) -> None:
@@ -193,7 +125,7 @@ class _Problem:
         self.curvature = max(self.loss.curvature(torch.addmm(theta[:, -1], features, theta[:, :-1].T)), 1e-6)
 
     def _scaled(self) -> Iterator[tuple[slice, Tensor]]:
-        return ((here, self.scaling(features, self.dtype)) for here, features in self.part.chunks())
+        return ((here, self.scaling(features, self.dtype)) for here, features in self.data.chunks())
 
     def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
         return iter(self._kept) if self._kept is not None else self._scaled()
@@ -201,68 +133,91 @@ class _Problem:
     def solve(self, l2: float, tolerance: float = FINAL) -> Solution:
         """Solve from the last solution until no entry of the gradient exceeds `tolerance`."""
         tolerance = EXACT if self.dtype == torch.float64 else tolerance
-        outputs, factor = self.shape[0], self._factor(l2)
+        outputs, factor = self.outputs, self._factor(l2)
         backwards = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=torch.float64), upper=False)
         # theta = coordinates @ across, the gradient by them = the gradient by theta @ across.T
         across = backwards.to(self.dtype)
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            coordinates = torch.from_numpy(flat.reshape(self.shape)).to(self.dtype)
-            theta = coordinates @ across
+            theta = self._expanded(flat, across)
             weight = theta[:, :-1]
             padded = functional.pad(theta, (0, 0, 0, -outputs % WIDE))
             total, gradient = 0.0, torch.zeros(self.shape, dtype=self.dtype)
             for here, features in self._chunks():
                 logits = torch.addmm(padded[:, -1], features, padded[:, :-1].T)[:, :outputs]
-                losses, residual = self.loss(logits, self.part.targets_at(here))
-                if self.part.weights is not None:
-                    weights = self.part.weights[here]
+                losses, residual = self.loss(logits, self.data.targets_at(here))
+                if self.data.weights is not None:
+                    weights = self.data.weights[here]
                     losses, residual = losses * weights, residual * weights[:, None].to(self.dtype)
                 total += float(losses.sum())
                 gradient[:, :-1] += residual.T @ features
                 gradient[:, -1] += residual.sum(0)
             gradient /= self.total
-            gradient[:, :-1] += l2 * weight
-            value = total / self.total + l2 / 2 * float(weight.double().square().sum())
-            return value, (gradient @ across.T).double().numpy().ravel()
+            gradient[:, :-1] += l2 / self.copies * weight
+            value = total / self.total + l2 / 2 * float(weight.double().square().sum()) / self.copies
+            return value, self._gathered(gradient, across)
 
-        begin = (self.theta @ factor).numpy().ravel()
+        begin = self._coordinates(factor)
         options = {"maxiter": 1000, "maxfun": 1500, "ftol": 1e-2 * tolerance**2, "gtol": tolerance, "maxcor": 10}
         # The optimizer's vector arithmetic must not wake a second thread pool beside torch's.
         with threadpool_limits(1, user_api="blas"):
             found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
-        self.theta = torch.from_numpy(found.x.reshape(self.shape)) @ backwards
+        self.theta = self._expanded(found.x, backwards)
         self._see_curvature()
         weight = self.theta[:, :-1] / self.scaling.size
         bias = self.theta[:, -1] - weight @ self.scaling.mean
         return Solution(weight.float(), bias.float(), l2, bool(found.success))
 
+    # The coordinates of the search are those of theta `(K, D + 1)`, or of its one row of weights and its K biases where
+    # outputs share their weights.
+
+    def _expanded(self, flat: np.ndarray, across: Tensor) -> Tensor:
+        """Coordinates to theta."""
+        coordinates = torch.from_numpy(flat).to(across.dtype)
+        if not self.loss.shared:
+            return coordinates.reshape(self.shape) @ across
+        weight = coordinates[: self.data.width] @ across[:-1, :-1]
+        bias = coordinates[self.data.width :] * across[-1, -1]
+        return torch.cat([weight.expand(self.outputs, -1), bias[:, None]], 1)
+
+    def _gathered(self, gradient: Tensor, across: Tensor) -> np.ndarray:
+        """The gradient by theta to that by coordinates."""
+        if not self.loss.shared:
+            return (gradient @ across.T).double().numpy().ravel()
+        weight, bias = gradient[:, :-1].sum(0) @ across[:-1, :-1].T, gradient[:, -1] * across[-1, -1]
+        return torch.cat([weight, bias]).double().numpy()
+
+    def _coordinates(self, factor: Tensor) -> np.ndarray:
+        """Those of theta as it is."""
+        if not self.loss.shared:
+            return (self.theta @ factor).numpy().ravel()
+        return torch.cat([self.theta[0, :-1] @ factor[:-1, :-1], self.theta[:, -1] * factor[-1, -1]]).numpy()
+
     def _factor(self, l2: float) -> Tensor:
         """The lower Cholesky factor of the metric, the bias last: `(D + 1, D + 1)`."""
-        width = self.part.width
+        width = self.data.width
         metric = torch.zeros(width + 1, width + 1, dtype=torch.float64)
-        metric[:width, :width] = self.curvature * self.scaling.covariance
+        metric[:width, :width] = self.curvature * self.copies * self.scaling.covariance
         metric.diagonal()[:width] += l2
         metric[width, width] = self.curvature
         return torch.linalg.cholesky(metric)
 
 
-def solve(part: Part, outputs: int, l2: float, loss: Loss | None = None, near: Solution | None = None) -> Solution:
-    """Solve once, for as many outputs as there are classes or values; from `near` on, which spares time."""
-    problem = _Problem(part, outputs, loss or Softmax())
+def solve(data: FeatureDataset, outputs: int, l2: float, loss: Loss, near: Solution | None = None) -> Solution:
+    """Solve once, for so many outputs; from `near` on, which spares time."""
+    problem = _Problem(data, outputs, loss)
     if near is not None:
         problem.begin(near)
     return problem.solve(l2)
 
 
-def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> Solution:
-    """Solved to `PATH`: of the solutions whose held-out loss is within 5 % of the least, the most accurate.
+def choose(train: FeatureDataset, validation: FeatureDataset, outputs: int, loss: Loss) -> Solution:
+    """Solved to `PATH`: of the solutions whose validation loss is within 5 % of the least, the one of the best score.
 
-    Loss alone prefers weaker penalties than accuracy does when labels are noisy; the bound keeps probabilities honest.
+    Loss alone prefers weaker penalties than the score does when labels are noisy; the bound keeps probabilities honest.
     The least is looked for along `L2S`, each solved from the last one's solution, until a step wins no more than
-    those 5 %: held-out loss has one valley along the path, and its floor is flat.
+    those 5 %: validation loss has one valley along the path, and its floor is flat.
     """
-    loss = loss or Softmax()
     problem = _Problem(train, outputs, loss)
     found: dict[int, tuple[float, float, Solution]] = {}
 
@@ -271,7 +226,7 @@ def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> S
             return np.inf
         if place not in found:
             solution = problem.solve(L2S[place], PATH)
-            found[place] = (*judged(solution, held, loss), solution)
+            found[place] = (*evaluate(solution, validation, loss), solution)
         return found[place][0]
 
     best = FIRST
@@ -284,13 +239,13 @@ def choose(train: Part, held: Part, outputs: int, loss: Loss | None = None) -> S
     return min(close, key=lambda entry: (-entry[1], entry[0]))[2]
 
 
-def judged(solution: Solution, held: Part, loss: Loss) -> tuple[float, float]:
-    """The mean loss on a part, and how accurate it is there."""
-    total = accuracy = weight = 0.0
-    for here, features in held.chunks():
+def evaluate(solution: Solution, data: FeatureDataset, loss: Loss) -> tuple[float, float]:
+    """The mean loss on examples, and the mean score."""
+    total = score = weight = 0.0
+    for here, features in data.chunks():
         logits = solution.logits(features).double()
-        targets, weights = held.targets_at(here), _weights(held, here)
-        accuracy += loss.accuracy(logits, targets) * len(features)
+        targets, weights = data.targets_at(here), _weights(data, here)
+        score += loss.score(logits, targets) * len(features)
         total += float((loss(logits, targets)[0] * weights).sum())
         weight += float(weights.sum())
-    return total / weight, accuracy / len(held)
+    return total / weight, score / len(data)

@@ -1,7 +1,7 @@
 """Training a head on a backbone: one interface, and two engines chosen from the plan.
 
-The exact engine serves where nothing below the head trains and the head is convex: it solves the head from stored
-features, without epochs. The loop trains everything else by gradient steps.
+The exact engine serves where nothing below the head trains, the head is convex and its task says which loss to solve:
+it solves the head from stored features, without epochs. The loop trains everything else by gradient steps.
 """
 
 from __future__ import annotations
@@ -11,68 +11,54 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork.features.dataset import Part
+from graftwork.errors import PluginFault
+from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
-from graftwork.features.extraction import Cache, Features
+from graftwork.features.extraction import Cache
 from graftwork.freeze.policies import FreezePolicy, Plan
 from graftwork.models.backbone import Backbone
-from graftwork.specs.factories import load_factory
-from graftwork.specs.task import HeadSpec
+from graftwork.plugins import registry
 from graftwork.tasks.heads import Head
-from graftwork.tasks.metrics import classification
+from graftwork.tasks.losses import Loss
+from graftwork.tasks.task import Targets, Task
 from graftwork.training import solver
-from graftwork.training.sampling import example_weights
+from graftwork.training.sampling import example_weights, label_keys
+
+COMPARED = 64
+"""How many examples a task's loss and the one that is solved for it are compared on."""
 
 
 @dataclass(frozen=True)
 class Job:
     """What there is to train.
 
-    tap: the stage whose pooled features the head reads. targets: the class number of each example that can be used,
-    by its number. parts: the numbers of those to train on, to validate and to test with. classes: how many labels.
-    examples: to read them; None for a stream, which is over.
-    features: of all usable examples, from the backbone as it was loaded, where the engine asked for them.
-    versions: for an example to train on, the rows of `features` that are of changed versions of it.
-    cache: where what frozen stages make of the examples is kept.
+    tap: the stage whose pooled features the head reads. task, known: what its outputs mean. data: the examples that can
+    be used, with their features from the backbone as it was loaded where the engine asked for them. examples: to read
+    them; None for a stream, which is over. cache: where what frozen stages make of the examples is kept.
     """
 
     backbone: Backbone
     tap: int
-    head: HeadSpec
+    task: Task
+    known: Targets
     policy: FreezePolicy
+    data: FeatureDataset
     examples: Examples | None
-    targets: Mapping[int, int]
-    parts: Mapping[str, Sequence[int]]
-    classes: int
-    features: Features | None
     seed: int
-    versions: Mapping[int, Sequence[int]] = field(default_factory=dict)
     cache: Cache | None = None
 
-    def part(self, name: str) -> Part:
-        """The features and targets of a part. An example with changed versions weighs as much as one without."""
-        assert self.features is not None
-        place = {number: row for row, number in enumerate(self.features.kept)}
-        numbers, rows, weights = [], [], []
-        for number in self.parts[name]:
-            versions = (place[number], *(self.versions.get(number, ()) if name == "train" else ()))
-            numbers += [number] * len(versions)
-            rows += versions
-            weights += [1 / len(versions)] * len(versions)
-        targets = torch.tensor([self.targets[number] for number in numbers], dtype=torch.long)
-        weighted = torch.tensor(weights) if len(numbers) > len(self.parts[name]) else None
-        return Part(self.features.values, targets, torch.tensor(rows, dtype=torch.long), weighted)
+    def new_head(self) -> Head:
+        return self.task.head(self.backbone.feature_dim(self.tap), self.known)
 
 
 @dataclass(frozen=True)
 class Trained:
     """A trained head, what of each stage moved on the way, and what the engine chose and saw.
 
-    judged: the head that the validation part judges, where the other one was trained on it too.
+    validated: the head that the validation split judges, where the other one was trained on it too.
     moving: for each stage the names of the tensors that training may have changed.
     adapted: the rank of the low-rank updates of each stage that has some. notes: what a user should know, a sentence
     each.
@@ -80,7 +66,7 @@ class Trained:
 
     head: Head
     details: dict[str, Any] = field(default_factory=dict)
-    judged: Head | None = None
+    validated: Head | None = None
     moving: Mapping[str, set[str]] = field(default_factory=dict)
     adapted: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -102,8 +88,8 @@ class Engine(ABC):
 class ExactEngine(Engine):
     """Solves a convex head (see `graftwork.training.solver`).
 
-    Its l2 is chosen by held-out loss, or given as scikit-learn's `c`. refit: solve again on all but the test
-    part with the l2 that was chosen. balance: "weights" makes every class weigh the same.
+    Its l2 penalty is chosen by validation loss, or given as scikit-learn's `c`. refit: solve again on all but the test
+    split with the penalty that was chosen. balance: "weights" makes every label weigh the same.
     """
 
     name = "exact"
@@ -115,48 +101,76 @@ class ExactEngine(Engine):
         self._balance = balance
 
     def train(self, job: Job) -> Trained:
-        train, held = self._weighted(job.part("train")), self._weighted(job.part("validation"))
+        train, validation = (self._weighted(job.data.split(name)) for name in ("train", "validation"))
+        loss, outputs = convex_loss(job.task, job.known, train), job.task.outputs(job.known)
         if self._c is not None:
-            chosen = solver.solve(train, job.classes, 1 / (train.total * self._c))
+            chosen = solver.solve(train, outputs, 1 / (train.total * self._c), loss)
         else:
-            chosen = solver.choose(train, held, job.classes)
-        if not self._refit or not len(held):
+            chosen = solver.choose(train, validation, outputs, loss)
+        if not self._refit or not len(validation):
             if self._c is None:
-                chosen = solver.solve(train, job.classes, chosen.l2, near=chosen)
-            return Trained(solved(job.head, chosen), _details(chosen))
-        both = self._weighted(train + held)
+                chosen = solver.solve(train, outputs, chosen.l2, loss, near=chosen)
+            return Trained(solved(job, chosen), _details(chosen))
+        both = self._weighted(train + validation)
         l2 = chosen.l2 if self._c is None else 1 / (both.total * self._c)
-        final = solver.solve(both, job.classes, l2, near=chosen)
-        return Trained(solved(job.head, final), _details(final), solved(job.head, chosen))
+        final = solver.solve(both, outputs, l2, loss, near=chosen)
+        return Trained(solved(job, final), _details(final), solved(job, chosen))
 
-    def _weighted(self, part: Part) -> Part:
-        if self._balance == "none" or not len(part):
-            return part
-        weights = torch.tensor(example_weights(part.targets.tolist(), self._balance))
-        return replace(part, weights=weights if part.weights is None else weights * part.weights)
+    def _weighted(self, data: FeatureDataset) -> FeatureDataset:
+        if self._balance == "none" or not len(data):
+            return data
+        weights = torch.tensor(example_weights(label_keys(data.targets), self._balance))
+        return replace(data, weights=weights if data.weights is None else weights * data.weights)
 
 
 def _details(solution: solver.Solution) -> dict[str, Any]:
     return {"l2": solution.l2, "converged": solution.converged}
 
 
-def solved(spec: HeadSpec, solution: solver.Solution, met: Tensor | None = None) -> Head:
-    """A head that is the solution; with `met` (features) it has taken their place and size into account before."""
-    outputs, features = solution.weight.shape
-    head: Head = load_factory(spec.factory)(features, outputs)
-    if met is not None:
-        head.fit_scaler(met)
+def solved(job: Job, solution: solver.Solution, scaled_by: Tensor | None = None) -> Head:
+    """A head that is the solution; scaled_by: features that its scaler was fitted to before."""
+    head = job.new_head()
+    if scaled_by is not None:
+        head.fit_scaler(scaled_by)
     head.load_solution(solution.weight, solution.bias)
     return head.eval()
 
 
-def exact(plans: Sequence[Plan], head: HeadSpec) -> bool:
+def exact(plans: Sequence[Plan], task: Task) -> bool:
     """Whether the exact engine can carry out the plans of every epoch."""
-    return head.convex and all(plan.all_frozen for plan in plans)
+    return solvable(task) and all(plan.all_frozen for plan in plans)
 
 
-def judge(head: Head, part: Part) -> dict[str, Any]:
-    """How good a head is on a part."""
-    with torch.inference_mode():
-        probabilities = np.concatenate([head.decode(head(features)).numpy() for _, features in part.chunks()])
-    return classification(probabilities, part.targets.numpy())
+def solvable(task: Task) -> bool:
+    """Whether the task's head can be solved: it is convex, and the task says which loss to solve."""
+    return registry.head(task.spec.heads[0]).convex and task.solver_loss() is not None
+
+
+def convex_loss(task: Task, known: Targets, data: FeatureDataset) -> Loss:
+    """The task's loss for the exact engine, compared with its own on some rows of targets at outputs drawn at random.
+
+    Raises `PluginFault` where their slopes differ: what is solved would be no minimum of what the task states.
+    """
+    loss = task.solver_loss()
+    assert loss is not None, "a task whose head is solved"
+    targets = data.targets_at(slice(0, min(COMPARED, len(data))))
+    targets = targets if targets.layout == torch.strided else targets.to_dense()
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(len(targets), task.outputs(known), generator=generator, dtype=torch.float64)
+    probe = outputs.clone().requires_grad_(True)
+    with torch.enable_grad():
+        (wanted,) = torch.autograd.grad(task.loss(probe, targets).sum(), probe)
+    slope = loss(outputs.clone(), targets)[1]
+    if wanted.shape != slope.shape or not torch.allclose(wanted, slope.to(wanted.dtype), rtol=1e-3, atol=1e-5):
+        raise PluginFault(
+            f"The task '{task.spec.name}' has its head solved for {type(loss).__name__}, whose slope is not that of "
+            "the task's own loss, so the solution would be no minimum of it.",
+            "Its plugin must return from solver_loss the loss that it states, or None to have it trained by steps.",
+        )
+    return loss
+
+
+@torch.inference_mode()
+def outputs_of(head: Head, data: FeatureDataset) -> Tensor:
+    """What a head makes of the features of examples, `(N, K)`."""
+    return torch.cat([head(features) for _, features in data.chunks()])

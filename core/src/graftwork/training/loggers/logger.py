@@ -9,7 +9,7 @@ from typing import Any
 
 Row = Mapping[str, float]
 """Numbers by name: always `step` and `epoch`, and of a step its `loss`, `lr`, `grad_norm` and `examples_per_s`, of a
-validation its figures, `val_accuracy` for one. Two rows may be of one step."""
+validation its figures, their names after `val_`. Two rows may be of one step."""
 
 
 class Logger(ABC):

@@ -1,0 +1,91 @@
+"""`graftwork check`: what data are and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graftwork.cli.options import Adapter, AllowOutside, Input, Json, Label, Offline, TaskName, go_offline
+from graftwork.cli.results import conversion
+from graftwork.cli.terminal import document, steady, table, tell, upper
+from graftwork.specs.task import DEFAULT_TASK
+
+
+def check(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="What fit takes, or a folder of files without labels.")],
+    backbone: Annotated[str | None, typer.Option(help="The encoder that the data are meant for.")] = None,
+    task: TaskName = DEFAULT_TASK,
+    adapter: Adapter = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that shows what is wrong.")] = None,
+    input: Input = None,
+    label: Label = None,
+    allow_outside: AllowOutside = False,
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """What the data are, what is wrong with them, and whether they fit an encoder; exit 2 when they do not."""
+    go_offline(offline)
+    from graftwork.checks import checking
+    from graftwork.reports import html_page
+
+    with steady():
+        found = checking.check(
+            data,
+            backbone=backbone,
+            task=task,
+            adapter=adapter or "",
+            input=input,
+            label=label or None,
+            allow_outside=allow_outside,
+        )
+        if html is not None:
+            html_page.write_check(found, html)
+    if json:
+        document(found.as_json())
+    else:
+        render(found, html)
+    if found.mismatch is not None:
+        raise typer.Exit(found.mismatch.exit_code)
+
+
+def render(found: Any, page: Any) -> None:
+    """What was found, as tables; `page` is named where one was written."""
+    from graftwork.specs.agreement import words
+    from graftwork.specs.contracts import MANY, plural, show
+
+    observed = found.data.observed
+    labels = f" under {plural(len(found.labels), 'label')}" if found.labels else ""
+    tell(
+        f"{upper(observed.place)} holds {found.data.modality.noun}: {show(observed.count)} {observed.items}{labels} "
+        f"({found.seconds:.1f} s)."
+    )
+    rows = []
+    for fact, seen in observed.facts.items():
+        unit = observed.units.get(fact, "")
+        if len(seen) > MANY:
+            rows.append([words(fact), observed.span(fact), show(observed.count), f"mostly {show(seen[0].value, unit)}"])
+            continue
+        for place, sighting in enumerate(seen):
+            name = words(fact) if place == 0 else ""
+            rows.append([name, show(sighting.value, unit), show(sighting.count), sighting.example])
+    table(["fact", "value", observed.items, "for example"], rows, (observed.items,))
+    if found.problems:
+        shown = [[words(p.kind), show(p.count), p.message, p.hint] for p in found.problems]
+        table(["problem", "count", "what", "what to do"], shown, ("count",))
+    else:
+        tell("No problems found.")
+    if found.agreement is not None:
+        tell(f"The data fit {found.backbone}{':' if found.agreement.steps else ' as they are.'}")
+        for step in found.agreement.steps:
+            tell(f"  {conversion(vars(step))}")
+        for item in found.agreement.left_out:
+            tell(f"  Left out ({show(item.count)}, first: {item.example}): {item.reason}")
+        for warning in found.agreement.warnings:
+            tell(f"  Warning: {warning}")
+    if page is not None:
+        tell(f"Page: {page}")
+    elif found.problems:
+        tell("See them: graftwork check DATA --html FILE")
+    tell("Next: graftwork fit DATA" + (f" --backbone {found.backbone}" if found.agreement is not None else ""))

@@ -1,0 +1,52 @@
+"""`graftwork demo`: a tour across modalities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graftwork.cli.options import Json, Offline, go_offline
+from graftwork.cli.terminal import answer, steady, table, tell
+
+
+def demo(offline: Offline = False, json: Json = False) -> None:
+    """A tour across modalities that needs no data of yours."""
+    go_offline(offline)
+    from graftwork import demo as tour
+
+    with steady():
+        result = tour.run()
+    answer(result, render, json)
+
+
+def render(result: dict[str, Any]) -> None:
+    """The demos as a table, and the mismatch that is refused."""
+    rows = []
+    measure = next((row["metric"] for row in result["demos"] if "metric" in row), "figure")
+    for row in result["demos"]:
+        if row.get("skipped"):
+            rows.append([row["name"], row["modality"], "-", "-", "-", "-", "-", "skipped"])
+            continue
+        found = row[row["metric"]]
+        gain = found - row["baseline"]
+        rows.append(
+            [
+                row["name"], row["modality"], row["backbone"], str(row["n"]), f"{found:.3f}",
+                f"{row['baseline']:.3f} ({row['baseline_name']})", f"{row['seconds']:.1f}",
+                "transfer helped" if gain > 0.005 else "transfer did not help" if gain < -0.005 else "no difference",
+            ]
+        )  # fmt: skip
+    table(
+        ["demo", "modality", "backbone", "n", measure, "baseline", "seconds", "verdict"],
+        rows,
+        ("n", measure, "seconds"),
+    )
+    for row in result["demos"]:
+        if row.get("skipped"):
+            tell(f"{row['name']}: {row['skipped']}")
+    if result["refused"]:
+        refused = result["refused"]
+        tell(
+            f"\nA mismatch is refused before any weight is loaded ({refused['data']} given to {refused['backbone']}):\n"
+            f"  {refused['message']}\n"
+        )
+    tell("Next: graftwork fit YOUR-DATA")

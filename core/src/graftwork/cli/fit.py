@@ -1,0 +1,172 @@
+"""`graftwork fit`: train on labelled data and save the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graftwork.cli.options import (
+    Adapter,
+    AllowOutside,
+    Device,
+    Input,
+    Json,
+    Label,
+    NoCache,
+    Offline,
+    OnBad,
+    Streaming,
+    TaskName,
+    go_offline,
+    read_data,
+    takes_settings,
+)
+from graftwork.cli.progress import watching
+from graftwork.cli.results import labels_table, metrics_table, say_conversions
+from graftwork.cli.terminal import answer, say, steady, table, tell, upper
+from graftwork.plugins.builtin import POLICIES
+from graftwork.runtime import processes
+from graftwork.specs.hub_folder import unfinished_folder
+from graftwork.specs.task import DEFAULT_TASK
+
+if TYPE_CHECKING:
+    from graftwork.tasks.task import Task
+
+
+@takes_settings("steps", "exact", before="resume")
+def fit(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="Class folders, a CSV, TSV, JSONL or Parquet table, a saved `datasets` folder, or hub:NAME.",
+        ),
+    ],
+    backbone: Annotated[
+        str | None, typer.Option(help="The encoder, by name; left out, the modality's starter.")
+    ] = None,
+    task: TaskName = DEFAULT_TASK,
+    target_transform: Annotated[
+        str, typer.Option(help="Of values that are regressed: none, or log for those above 0.")
+    ] = "none",
+    freeze: Annotated[
+        str, typer.Option(help=f"Which stages train: {', '.join(POLICIES)}, or several joined by +.")
+    ] = "head",
+    tap: Annotated[
+        str, typer.Option(help="The stage that the head reads: last, a name, a number, or all to find the best.")
+    ] = "last",
+    val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Chooses the part that is held out.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="A new folder for the run; left out, one below runs/.")
+    ] = None,
+    refit: Annotated[
+        bool | None,
+        typer.Option("--refit/--no-refit", help="Solve the head again on all the data at the end, where it is solved."),
+    ] = None,
+    c: Annotated[
+        float | None,
+        typer.Option("--c", help="scikit-learn's inverse strength of a head that is solved; left out, it is chosen."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or (training on a GPU) fp16.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit to --out that was stopped.")] = False,
+    long: Annotated[
+        str | None,
+        typer.Option(
+            help="Examples longer than the encoder reads at once: truncate, or windows, whose features are averaged."
+        ),
+    ] = None,
+    adapter: Adapter = None,
+    input: Input = None,
+    label: Label = None,
+    allow_outside: AllowOutside = False,
+    streaming: Streaming = False,
+    on_bad: OnBad = "skip",
+    no_cache: NoCache = False,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Run frozen stages through torch.compile, which takes a minute first.")
+    ] = False,
+    device: Device = "auto",
+    offline: Offline = False,
+    json: Json = False,
+    **settings: Any,
+) -> None:
+    """Train on labelled data and save the run."""
+    go_offline(offline)
+    from graftwork.plugins import registry
+
+    # What the data are, and whether they fit, is settled before torch is loaded.
+    if adapter is not None:
+        through = registry.adapter(adapter)
+        kinds = (registry.modality(name).noun for name in (through.contract.modality, through.target))
+        say(f"{upper(next(kinds))} is shown to the encoder as {next(kinds)} by the adapter {adapter}.")
+    found = read_data(data, input, label, task, streaming, allow_outside)
+    head = found.head.observed
+    if backbone is None:
+        backbone = registry.starter(found.modality.name, adapter or "").name
+        say(f"{upper(head.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME")
+    max_left_out = found.max_left_out if on_bad == "skip" else 0.0
+    registry.agree_on(registry.backbone(backbone), head, adapter or "", may_leave_out=max_left_out)
+    out = out or _new_run(found.name, backbone, resume)
+
+    from graftwork.runs import fitting
+
+    with steady(), watching() as watch:
+        run = fitting.fit(
+            found, backbone, task=task, target_transform=target_transform,
+            freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
+            precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
+            cache=not no_cache, compile=compile, **settings,
+        )  # fmt: skip
+    if processes.is_main_process():
+        answer(run.as_json(), lambda record: render(record, run.task), json)
+
+
+def _new_run(name: str, backbone: str, resume: bool) -> Path:
+    """A path below runs/ that is free; with `resume` the first whose fit was stopped."""
+    stem = (
+        "".join(c if c.isalnum() or c in "-_." else "-" for c in f"{name}-{backbone.split('/')[-1]}").strip(".-")
+        or "run"
+    )
+    path, number = Path("runs") / stem, 2
+    while path.exists() or (not resume and unfinished_folder(path).exists()):
+        path, number = Path("runs") / f"{stem}-{number}", number + 1
+    return path
+
+
+def render(record: dict[str, Any], task: Task) -> None:
+    """The run: what was converted, its labels, its metrics, and where it was saved."""
+    say_conversions(record["agreement"])
+    for warning in record["warnings"]:
+        say(f"Warning: {warning}")
+    if record["taps"]:
+        shown = (task.primary, task.tie_break)
+        table(
+            ["stage", *(metric.words for metric in shown)],
+            [[t["tap"], *(f"{t[metric.name]:.4f}" for metric in shown)] for t in record["taps"]],
+            tuple(metric.words for metric in shown),
+        )
+    labels_table(record["labels"])
+    rows = [["validation", record["n_val"], record["metrics"]]]
+    if "test" in record["metrics"]:
+        rows.append(["test", record["n_test"], record["metrics"]["test"]])
+    metrics_table(rows, task)
+    frozen = record["certificate"]
+    tell(
+        f"{record['backbone']}, tap {record['tap']}, {record['n_train']} trained on, "
+        f"{_trained(record)}{len(frozen['frozen'])} frozen stages unchanged, "
+        f"{record['precision']['used']}, {record['timings']['total']:.1f} s. Saved: {record['run']}"
+    )
+    example = "'a new message'" if record["modality"] == "text" else "FILE"
+    tell(f"Next: graftwork predict {record['run']} {example}")
+
+
+def _trained(record: dict[str, Any]) -> str:
+    """What of training by steps is worth a word."""
+    if record["engine"] == "exact":
+        return ""
+    about = record["training"]
+    moved = len(record["certificate"]["moved"])
+    return f"{moved} stages trained for {about['history'][-1]['epoch']} epochs (best: {about['best_epoch']}), "

@@ -1,0 +1,91 @@
+"""Options that several commands take, and what they do."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graftwork.specs import settings
+from graftwork.specs.task import DEFAULT_TASK
+
+if TYPE_CHECKING:
+    from graftwork.data.reading import Data
+    from graftwork.data.streaming import Stream
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never use the network; say which file is missing.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+OnBad = Annotated[str, typer.Option(help="Unreadable examples: skip (up to 5 % of the data) or error.")]
+Input = Annotated[str | None, typer.Option(help="The table's column of texts or file paths.")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help="The table's column of labels; more than once for several columns of one example."),
+]
+TaskName = Annotated[str, typer.Option(help=f"What the labels are: {DEFAULT_TASK}, multilabel, regress or a plugin's.")]
+
+Adapter = Annotated[
+    str | None,
+    typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),
+]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let file paths that stand in a table lead outside of its folder.")
+]
+Streaming = Annotated[
+    bool, typer.Option("--streaming", help="Read the data once, in chunks, for more than memory or the disk holds.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor fill the feature store.")]
+
+
+def go_offline(offline: bool) -> None:
+    if offline:
+        os.environ["GRAFTWORK_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def read_data(
+    source: str, input: str | None, label: list[str] | None, task: str, streaming: bool, allow_outside: bool
+) -> Data | Stream:
+    from graftwork.data.reading import data
+    from graftwork.data.streaming import stream
+
+    read = stream if streaming else data
+    return read(source, input=input, label=label or None, task=task, allow_outside=allow_outside)
+
+
+def takes_settings(
+    *where: str, only: tuple[str, ...] = (), before: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each setting that applies to `where`, in front of its option `before`.
+
+    The command gets their values as `**settings`. only: the names of those that it takes, if not all.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        parameters = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        place = [one.name for one in parameters].index(before)
+        parameters[place:place] = [
+            _parameter(name, where)
+            for name, declared in settings.Settings.declared().items()
+            if (name in only if only else set(where) & set(declared.applies))
+        ]
+        vars(command)["__signature__"] = signature.replace(parameters=parameters)  # typer makes options from it
+        return command
+
+    return decorate
+
+
+def _parameter(name: str, where: tuple[str, ...]) -> inspect.Parameter:
+    known = settings.Settings
+    declared, kind, default = known.declared()[name], known.types()[name], getattr(known, name)
+    help = declared.pretrain_help if where == ("pretrain",) and declared.pretrain_help else declared.help
+    if kind is tuple:
+        hint = Annotated[list[str], typer.Option(known.option(name), metavar="NAME", help=help)]
+        default = list(default)
+    else:
+        # Named alone, a bool has no --no- option.
+        hint = Annotated[kind if default is not None else kind | None, typer.Option(known.option(name), help=help)]
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=hint)

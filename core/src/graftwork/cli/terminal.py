@@ -1,0 +1,95 @@
+"""What leaves the process: results on stdout, messages to the person on stderr, and nothing that steers a terminal."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All but tabs and line ends of C0 and C1."""
+
+
+def visible(words: str) -> str:
+    """Words for a terminal: characters that would steer it, which names and labels may hold, as Python writes them."""
+    return CONTROLS.sub(lambda found: repr(found[0])[1:-1], words)
+
+
+def tell(words: str) -> None:
+    """A part of the result, on stdout."""
+    print(visible(words))
+
+
+def say(words: str) -> None:
+    """A message to the person, on stderr."""
+    print(visible(words), file=sys.stderr)
+
+
+def document(value: Any) -> None:
+    print(jsonlib.dumps(value, ensure_ascii=False, indent=2))
+
+
+def answer(result: Result, render: Callable[[Result], None], json: bool) -> None:
+    """The result of a command: one JSON document, or in words."""
+    if json:
+        document(result)
+    else:
+        render(result)
+
+
+def upper(words: str) -> str:
+    """The first letter large, the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
+def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(*[], box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*map(visible, row))
+    console = Console(markup=False, highlight=False, soft_wrap=False)
+    # Piped to a file there is no width to fit, so nothing is folded.
+    if not console.is_terminal:
+        console.width = 240
+    console.print(grid)
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """Keep stdout for the result: whatever a library prints meanwhile goes to stderr.
+
+    What C libraries write past Python (libtiff, of each torn strip) is dropped, unless GRAFTWORK_DEBUG is set; what is
+    wrong with a file is said in our own words.
+    """
+    stdout, stderr = sys.stdout, sys.stderr
+    if os.environ.get("GRAFTWORK_DEBUG"):
+        sys.stdout = stderr
+        try:
+            yield
+        finally:
+            sys.stdout = stdout
+        return
+    stderr.flush()
+    kept = os.dup(2)
+    with open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1) as clean:  # noqa: PTH123
+        sys.stdout = sys.stderr = clean
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            clean.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            sys.stdout, sys.stderr = stdout, stderr

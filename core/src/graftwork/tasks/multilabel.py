@@ -1,0 +1,234 @@
+"""`multilabel`: any number of labels for each example."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graftwork.errors import DataError
+from graftwork.specs.task import RawLabel
+from graftwork.tasks.classify import sort_labels
+from graftwork.tasks.losses import Loss, Sigmoid
+from graftwork.tasks.task import Answer, Metric, Targets, Task
+
+SEPARATOR = "|"
+THERE = {
+    "1": True,
+    "1.0": True,
+    "true": True,
+    "yes": True,
+    "0": False,
+    "0.0": False,
+    "false": False,
+    "no": False,
+    "": False,
+}
+"""What the cells of several label columns may say, in any case."""
+FEWEST = 3
+"""A threshold is chosen by this many held-out examples with the label and as many without; by fewer it stays 0.5."""
+COMMON = 5
+"""A set of labels with fewer examples is split together with others that share its rarest common label."""
+
+
+class Multilabel(Task):
+    """Labels are sets of names: list cells, `a|b`, or several columns of 0 and 1. Each label has a threshold of its
+    own, chosen on held-out examples."""
+
+    figures: ClassVar = (
+        Metric("macro_f1", "macro F1"),
+        Metric("micro_f1", "micro F1"),
+        Metric("mean_average_precision", "mean average precision"),
+        Metric("subset_accuracy", "subset accuracy"),
+        Metric("nothing_found", "macro F1 of all labels always"),
+    )
+    tie_break: ClassVar = figures[2]
+    heeds: ClassVar = frozenset({"label_smoothing", "c"})
+
+    def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
+        sets = [_labels(label) for label in raw]
+        if known is None:
+            names = tuple(sort_labels(_columns(raw) or {name for found in sets for name in found}))
+            _check(sets, names, len(raw))
+            known = Targets(names, torch.zeros(0), {"thresholds": [0.5] * len(names)})
+        place = {name: k for k, name in enumerate(known.names)}
+        values = torch.zeros(len(sets), len(place))
+        for row, found in enumerate(sets):
+            for name in found:
+                values[row, place[name]] = 1
+        return replace(known, values=values, strata=_strata(sets))
+
+    def unknown(self, raw: Sequence[RawLabel], known: Targets) -> list[str]:
+        return sorted({name for label in raw for name in _labels(label)} - set(known.names))
+
+    def show(self, raw: RawLabel) -> str:
+        return ", ".join(_labels(raw)) or "none"
+
+    def tally(self, raw: Sequence[RawLabel]) -> dict[str, int]:
+        return dict(Counter(name for label in raw for name in _labels(label)).most_common())
+
+    def solver_loss(self) -> Loss:
+        return Sigmoid()
+
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        wanted = targets.to(outputs.dtype) * (1 - smoothing) + smoothing / 2
+        return nn.functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none").sum(1)
+
+    def trivial_loss(self, known: Targets) -> float:
+        return len(known.names) * math.log(2)
+
+    def decode(self, outputs: Tensor, known: Targets) -> list[Answer]:
+        found = outputs.double().sigmoid().tolist()
+        return [
+            {
+                "labels": [n for n, p, t in zip(known.names, row, _thresholds(known), strict=True) if p >= t],
+                "probabilities": dict(zip(known.names, row, strict=True)),
+            }
+            for row in found
+        ]
+
+    def as_label(self, answer: Answer) -> RawLabel:
+        return answer["labels"]
+
+    def nothing(self) -> Answer:
+        return {"labels": None, "probabilities": {}}
+
+    def metrics(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
+        probabilities, there = outputs.double().sigmoid().numpy(), targets.numpy() > 0.5
+        return _figures(probabilities >= np.array(_thresholds(known)), probabilities, there)
+
+    def calibrate(self, outputs: Tensor, targets: Tensor, known: Targets) -> Targets:
+        """The threshold of each label that gives its highest F1 on these examples."""
+        probabilities, there = outputs.double().sigmoid().numpy(), targets.numpy() > 0.5
+        found = [best_threshold(probabilities[:, k], there[:, k]) for k in range(there.shape[1])]
+        return replace(known, learned={**known.learned, "thresholds": found})
+
+    def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
+        """Each half of the examples is decided by the thresholds that the other half chooses."""
+        probabilities, there = outputs.double().sigmoid().numpy(), targets.numpy() > 0.5
+        decided = np.zeros_like(there)
+        for half in (slice(0, None, 2), slice(1, None, 2)):
+            other = slice(1 - half.start, None, 2)
+            chosen = self.calibrate(outputs[other], targets[other], known)
+            decided[half] = probabilities[half] >= np.array(_thresholds(chosen))
+        return _figures(decided, probabilities, there)
+
+    def headline(self, metrics: Mapping[str, float], count: int) -> str:
+        return (
+            f"The labels of {count} held-out examples are found with a macro F1 of {metrics['macro_f1']:.3f} "
+            f"({metrics['nothing_found']:.3f} by saying every label of every example); of "
+            f"{metrics['subset_accuracy']:.1%} all labels are right."
+        )
+
+    def columns(self) -> tuple[str, ...]:
+        return ("labels", "probabilities")
+
+    def cells(self, answer: Answer) -> tuple[str, ...]:
+        ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+        return ", ".join(answer["labels"]) or "none", ", ".join(f"{label} {p:.3f}" for label, p in ranked[:3])
+
+    def samples(self) -> list[RawLabel]:
+        return ["a", "b", "a|b", ["a", "c"], [], "c"] * 3
+
+
+def _labels(raw: RawLabel) -> list[str]:
+    """The names of a label, each once."""
+    if isinstance(raw, Mapping):
+        found = []
+        for column, cell in raw.items():
+            word = str(cell).strip().lower()
+            if word not in THERE:
+                raise DataError(
+                    f"The label column '{column}' holds '{cell}'; several columns hold 0 or 1 each.",
+                    "Put the labels of an example into one cell, as a list or as a|b, and name that: --label COLUMN",
+                )
+            if THERE[word]:
+                found.append(column)
+        return found
+    cells = raw.split(SEPARATOR) if isinstance(raw, str) else raw
+    return list(dict.fromkeys(word for word in (str(cell).strip() for cell in cells) if word))
+
+
+def _columns(raw: Sequence[RawLabel]) -> list[str]:
+    return list(raw[0]) if raw and isinstance(raw[0], Mapping) else []
+
+
+def _check(sets: Sequence[Sequence[str]], names: Sequence[str], count: int) -> None:
+    """Raises `DataError` for labels that nothing can be learned from."""
+    seen = Counter(name for found in sets for name in found)
+    if not seen:
+        raise DataError(
+            f"None of the {count} examples has a label; every label set is empty.",
+            "Name another column: --label COLUMN",
+        )
+    missing = [name for name in names if not seen[name]]
+    if missing:
+        raise DataError(
+            f"The label '{missing[0]}' never occurs, so nothing can be learned of it.",
+            "Leave out its column, or add examples of it.",
+        )
+    always = [name for name in names if seen[name] == count]
+    if len(always) == len(names):
+        raise DataError(
+            f"All {count} examples have the same labels ({', '.join(names[:5])}); labels that only some have are "
+            "accepted.",
+            "Add examples without them.",
+        )
+
+
+def _strata(sets: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The label set where it is common; else the rarest label in it, or that there is none."""
+    keys = [SEPARATOR.join(sorted(found)) for found in sets]
+    common = Counter(keys)
+    single = Counter(name for found in sets for name in found)
+    return tuple(
+        key if common[key] >= COMMON else f"rarest {min(found, key=lambda name: (single[name], name), default='')}"
+        for key, found in zip(keys, sets, strict=True)
+    )
+
+
+def _thresholds(known: Targets) -> list[float]:
+    return known.learned["thresholds"]
+
+
+def best_threshold(probabilities: np.ndarray, there: np.ndarray) -> float:
+    """The probability `(N,)` from which on a label is taken to be there, for the highest F1; halfway between two
+    examples, and the nearest to 0.5 of several that are as good."""
+    positives = int(there.sum())
+    if min(positives, len(there) - positives) < FEWEST:
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
+    hits = np.cumsum(there[order])
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + positives)
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1  # examples of one probability fall on one side
+    cuts = np.append((ranked[:-1] + ranked[1:]) / 2, ranked[-1])
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(cuts[best[np.abs(cuts[best] - 0.5).argmin()]])
+
+
+def _figures(decided: np.ndarray, probabilities: np.ndarray, there: np.ndarray) -> dict[str, float]:
+    """Of decisions, probabilities and truths `(N, K)`; macro figures are over the labels that occur."""
+    from sklearn.metrics import average_precision_score, f1_score
+
+    occur = there.any(0)
+    everything = np.ones_like(there)
+
+    def f1(said: np.ndarray, average: str) -> float:
+        return float(f1_score(there[:, occur], said[:, occur], average=average, zero_division=0))  # pyright: ignore
+
+    return {
+        "macro_f1": f1(decided, "macro") if occur.any() else 0.0,
+        "micro_f1": float(f1_score(there, decided, average="micro", zero_division=0)),  # pyright: ignore
+        "mean_average_precision": float(average_precision_score(there[:, occur], probabilities[:, occur]))
+        if occur.any()
+        else 0.0,
+        "subset_accuracy": float((decided == there).all(1).mean()),
+        "nothing_found": f1(everything, "macro") if occur.any() else 0.0,
+    }

@@ -1,0 +1,180 @@
+"""`regress`: one value, or several, for each example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graftwork.errors import DataError
+from graftwork.specs.task import RawLabel
+from graftwork.tasks.losses import Loss, Squares
+from graftwork.tasks.task import Answer, Metric, Targets, Task, words_only
+
+BINS, IN_A_BIN = 10, 5
+"""A split holds out a part of each of so many ranges of values, with at least so many examples each."""
+
+
+class Regress(Task):
+    """Labels are numbers. A head works on values scaled to mean 0 and deviation 1 (of their logarithm with
+    `--target-transform log`); answers and figures are in the unit of the data."""
+
+    figures: ClassVar = (
+        Metric("rmse", "RMSE", higher_is_better=False),
+        Metric("mae", "MAE", higher_is_better=False),
+        Metric("r2", "R2"),
+        Metric("spearman", "Spearman"),
+        Metric("mean_rmse", "RMSE of the mean", higher_is_better=False),
+        Metric("mean_mae", "MAE of the mean", higher_is_better=False),
+    )
+    tie_break: ClassVar = figures[1]
+    heeds: ClassVar = frozenset({"c", "target_transform"})
+
+    def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
+        names, rows = _numbers(raw)
+        if self.transform == "log" or (known and known.learned["transform"] == "log"):
+            rows = _logarithms(rows)
+        if known is None:
+            known = Targets(names, torch.zeros(0), self._learn(rows))
+        mean, scale = (np.array(known.learned[name]) for name in ("mean", "scale"))
+        return replace(known, values=torch.from_numpy((rows - mean) / scale).float(), strata=_strata(rows))
+
+    def _learn(self, rows: np.ndarray) -> dict[str, object]:
+        """Raises `DataError` where all values are the same."""
+        scale = rows.std(0)
+        if not scale.all():
+            raise DataError(
+                f"All {len(rows)} examples have the value {rows[0, int(scale.argmin())]:g}; values that differ are "
+                "accepted.",
+                "Name another column: --label COLUMN",
+            )
+        return {"transform": self.transform, "mean": rows.mean(0).tolist(), "scale": scale.tolist()}
+
+    def tally(self, raw: Sequence[RawLabel]) -> dict[str, int]:
+        return {}
+
+    def solver_loss(self) -> Loss:
+        return Squares()
+
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        return (outputs - targets).square().sum(1) / 2
+
+    def trivial_loss(self, known: Targets) -> float:
+        return len(known.names) / 2
+
+    def decode(self, outputs: Tensor, known: Targets) -> list[Answer]:
+        rows = values(outputs, known).tolist()
+        if len(known.names) == 1:
+            return [{"value": row[0]} for row in rows]
+        return [{"values": dict(zip(known.names, row, strict=True))} for row in rows]
+
+    def as_label(self, answer: Answer) -> RawLabel:
+        if "values" in answer:
+            return {name: repr(value) for name, value in answer["values"].items()}
+        return repr(answer["value"])
+
+    def nothing(self) -> Answer:
+        return {"value": None}
+
+    def metrics(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
+        """Means over the values where there are several."""
+        said, true = values(outputs, known), values(targets, known)
+        mean = values(torch.zeros(1, len(known.names)), known)
+        total = np.square(true - true.mean(0)).sum(0)
+        return {
+            "rmse": _rmse(said, true),
+            "mae": float(np.abs(said - true).mean()),
+            "r2": float(
+                np.where(total > 0, 1 - np.square(said - true).sum(0) / np.where(total > 0, total, 1), 0).mean()
+            ),
+            "spearman": _spearman(said, true),
+            "mean_rmse": _rmse(mean, true),
+            "mean_mae": float(np.abs(mean - true).mean()),
+        }
+
+    def headline(self, metrics: Mapping[str, float], count: int) -> str:
+        return (
+            f"On {count} held-out examples the values are off by {metrics['mae']:.4g} in the mean (RMSE "
+            f"{metrics['rmse']:.4g}); always saying the mean is off by {metrics['mean_mae']:.4g} "
+            f"(RMSE {metrics['mean_rmse']:.4g})."
+        )
+
+    def columns(self) -> tuple[str, ...]:
+        return ("value",)
+
+    def cells(self, answer: Answer) -> tuple[str, ...]:
+        if "values" in answer:
+            return (", ".join(f"{name} {value:.6g}" for name, value in answer["values"].items()),)
+        return (f"{answer['value']:.6g}",)
+
+    def samples(self) -> list[RawLabel]:
+        return [str(number**2 / 4 + 1) for number in range(12)]
+
+
+def values(outputs: Tensor, known: Targets) -> np.ndarray:
+    """Outputs `(N, K)`, or rows of targets, in the unit of the data, float64."""
+    learned = known.learned
+    found = outputs.double().numpy() * np.array(learned["scale"]) + np.array(learned["mean"])
+    return np.exp(found) if learned["transform"] == "log" else found
+
+
+def _numbers(raw: Sequence[RawLabel]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The names of the values, and the values `(N, K)` float64. Raises `DataError` for what is no finite number."""
+    if raw and isinstance(raw[0], Mapping):
+        names = tuple(raw[0])
+        rows = [[_number(cell, f"The column '{name}' holds") for name, cell in label.items()] for label in raw]  # pyright: ignore
+    else:
+        names = ("value",)
+        rows = [[_number(cell, "The labels hold")] for cell in words_only(raw, "one number per example")]
+    return names, np.array(rows, dtype=np.float64).reshape(len(raw), len(names))
+
+
+def _number(cell: str, place: str) -> float:
+    try:
+        found = float(cell)
+    except ValueError:
+        raise DataError(
+            f"{place} '{cell[:60]}'; numbers are accepted for regress.",
+            "Name a column of numbers: --label COLUMN, or say that labels are names: --task classify",
+        ) from None
+    if not math.isfinite(found):
+        raise DataError(f"{place} '{cell}'; finite numbers are accepted.", "Mend or remove that example.")
+    return found
+
+
+def _logarithms(rows: np.ndarray) -> np.ndarray:
+    if (rows <= 0).any():
+        raise DataError(
+            f"--target-transform log takes values above 0; the least of them is {rows.min():g}.", "Leave it out."
+        )
+    return np.log(rows)
+
+
+def _strata(rows: np.ndarray) -> tuple[str, ...]:
+    """The range that each example's value lies in, by quantiles; of several values, of their mean rank."""
+    count = len(rows)
+    ranks = rows.argsort(0, kind="stable").argsort(0, kind="stable").mean(1)
+    bins = max(1, min(BINS, count // IN_A_BIN))
+    places = ranks.argsort(kind="stable").argsort(kind="stable") * bins // max(1, count)
+    return tuple(f"range {place}" for place in places)
+
+
+def _rmse(said: np.ndarray, true: np.ndarray) -> float:
+    return float(np.sqrt(np.square(said - true).mean(0)).mean())
+
+
+def _spearman(said: np.ndarray, true: np.ndarray) -> float:
+    """Spearman's rank correlation; 0 where either side is constant."""
+    from scipy.stats import rankdata
+
+    found = []
+    for one, other in zip(said.T, true.T, strict=True):
+        a, b = (rankdata(side) - (len(side) + 1) / 2 for side in (one, other))
+        size = math.sqrt(float(a @ a) * float(b @ b))
+        found.append(float(a @ b) / size if size else 0.0)
+    return float(np.mean(found))

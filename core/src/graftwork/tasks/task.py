@@ -1,0 +1,239 @@
+"""A task: what the labels are, and what an answer is. All that knows of labels of one kind lives in one subclass.
+
+A task is stateless. What it learns of the labels of a fit are `Targets`, which `run.json` keeps and every later call
+takes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from graftwork.errors import DataError, PluginFault, UsageError
+from graftwork.plugins import registry
+from graftwork.specs.factories import load_factory
+from graftwork.specs.problem import Problem
+from graftwork.specs.task import RawLabel, TaskSpec
+from graftwork.tasks.heads import Head, build_head
+from graftwork.tasks.losses import Loss
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of merit. words: what a table calls it; higher_is_better: whether more is better."""
+
+    name: str
+    words: str
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the labels of some examples are to a task.
+
+    names: of labels or of values, in their order. values: what a head is trained towards, one row for each example:
+    whole numbers `(N,)`, or float32 `(N, K)`. learned: what else answers need (thresholds, scales), as JSON can say it.
+    strata: for each example what a split is to hold out a part of alike. notes: what a user should know, a sentence
+    each.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+    learned: Mapping[str, Any] = field(default_factory=dict)
+    strata: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it but the rows, for `run.json`."""
+        return {"names": list(self.names), **self.learned}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Targets:
+        """What `as_json` gave, without any row. Raises `KeyError` and `TypeError` for anything else."""
+        learned = {name: value for name, value in said.items() if name != "names"}
+        return cls(tuple(said["names"]), torch.zeros(0), learned)
+
+
+class Task(ABC):
+    """One kind of question. Everything that is asked of labels is asked here.
+
+    figures: what answers are judged by, all of them among what `metrics` gives; the first is the primary metric, which
+    chooses epochs and taps. tie_break: decides where that is even. heeds: of the settings "balance", "label_smoothing",
+    "c" and "target_transform" those that it has a use for. transform: the `--target-transform`.
+    """
+
+    figures: ClassVar[tuple[Metric, ...]]
+    tie_break: ClassVar[Metric]
+    heeds: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, spec: TaskSpec, transform: str = "none") -> None:
+        self.spec = spec
+        self.transform = transform
+
+    @property
+    def primary(self) -> Metric:
+        return self.figures[0]
+
+    # Labels.
+
+    @abstractmethod
+    def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
+        """The targets of labels as the data have them; learned from them, or as `known` says.
+
+        Raises `DataError` for labels that it cannot take, in one sentence with the label in it.
+        """
+
+    def unknown(self, raw: Sequence[RawLabel], known: Targets) -> list[str]:
+        """The names among labels that `known` has not, sorted."""
+        return []
+
+    def show(self, raw: RawLabel) -> str:
+        """A label in words."""
+        if isinstance(raw, Mapping):
+            return ", ".join(f"{name} {cell}" for name, cell in raw.items())
+        return raw if isinstance(raw, str) else ", ".join(raw)
+
+    def tally(self, raw: Sequence[RawLabel]) -> dict[str, int]:
+        """How many examples have each label, the most frequent first; empty where labels are no names."""
+        return dict(Counter(map(self.show, raw)).most_common())
+
+    def problems(self, raw: Sequence[RawLabel]) -> list[Problem]:
+        """What is wrong with labels, for `graftwork check`; labels that cannot be taken are one of them."""
+        try:
+            self.encode(raw)
+        except DataError as error:
+            return [Problem("labels", error.message, error.hint, len(raw))]
+        return []
+
+    # From features to answers.
+
+    def outputs(self, known: Targets) -> int:
+        """How many numbers its head gives for an example."""
+        return len(known.names)
+
+    def head(self, features: int, known: Targets) -> Head:
+        """A new head on `features` numbers, see `build_head`."""
+        return build_head(self.spec.heads[0], features, self.outputs(known))
+
+    def solver_loss(self) -> Loss | None:
+        """Its `loss` for the exact engine; None where heads are trained by steps only."""
+        return None
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The loss of each example `(B,)`, from outputs `(B, K)` and rows of `Targets.values`; smoothing: of labels, 0
+        to 1."""
+
+    def trivial_loss(self, known: Targets) -> float:
+        """About the loss of an example to a head that knows nothing, by which an exploded loss is told."""
+        return 1.0
+
+    @abstractmethod
+    def decode(self, outputs: Tensor, known: Targets) -> list[Answer]:
+        """What `predict` answers for each row of outputs `(N, K)`."""
+
+    @abstractmethod
+    def metrics(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
+        """Figures of outputs `(N, K)` for rows of targets, and of the answer that needs no input (the most frequent
+        label, the mean)."""
+
+    @abstractmethod
+    def as_label(self, answer: Answer) -> RawLabel:
+        """The label that an answer of `decode` says, as data would have it."""
+
+    def calibrate(self, outputs: Tensor, targets: Tensor, known: Targets) -> Targets:
+        """What is chosen on held-out examples, added to what is known: thresholds."""
+        return known
+
+    def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
+        """`metrics` on the examples that `calibrate` chooses by, so that the choice does not flatter them."""
+        return self.metrics(outputs, targets, known)
+
+    # What people read.
+
+    def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """A key by which better metrics are greater: the primary metric, then what breaks a tie."""
+        chosen = (self.primary, self.tie_break)
+        return tuple(metrics[m.name] if m.higher_is_better else -metrics[m.name] for m in chosen)
+
+    def tracked(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """The metrics that are kept of each epoch and tap: those that `rank` looks at."""
+        return {metric.name: metrics[metric.name] for metric in (self.primary, self.tie_break)}
+
+    @abstractmethod
+    def headline(self, metrics: Mapping[str, float], count: int) -> str:
+        """One sentence on how good the answers on `count` held-out examples are."""
+
+    def nothing(self) -> Answer:
+        """The answer for an input that cannot be read; `error` is added to it."""
+        return {}
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns of answers on a terminal, beside the input."""
+        return ("answer",)
+
+    def cells(self, answer: Answer) -> tuple[str, ...]:
+        """An answer in these columns."""
+        return (", ".join(f"{name} {value}" for name, value in answer.items() if name != "input"),)
+
+    # For the conformance kit.
+
+    @abstractmethod
+    def samples(self) -> list[RawLabel]:
+        """Some labels of each kind that it can take, ten or more, to be checked with."""
+
+
+def load_task(name: str, transform: str = "none") -> Task:
+    """The task of this name.
+
+    Raises `UnknownName` for one that nothing brings, `UsageError` where it has no use for the transform, `PluginFault`
+    for a factory that names no task.
+    """
+    spec = registry.task(name)
+    made: Any = load_factory(spec.factory)
+    task = made(spec, transform) if isinstance(made, type) and issubclass(made, Task) else None
+    if task is None:
+        raise PluginFault(f"'{spec.factory}' is not a graftwork.Task.", "Mend the plugin that brings it.")
+    if transform not in ("none", "log"):
+        raise UsageError(f"--target-transform {transform} is not known; none and log are.", "Leave it out.")
+    if transform != "none":
+        check_heeded(task, ["target_transform"])
+    return task
+
+
+def check_heeded(task: Task, given: Sequence[str]) -> None:
+    """Raises `UsageError` for the first of these settings that the task has no use for."""
+    for name in given:
+        if name not in task.heeds:
+            raise UsageError(
+                f"The task '{task.spec.name}' has no use for --{name.replace('_', '-')}: its labels are "
+                f"{task.spec.labels}.",
+                "Leave it out.",
+            )
+
+
+def words_only(raw: Sequence[RawLabel], accepted: str) -> list[str]:
+    """The labels, each one cell. Raises `DataError` for lists and for several columns, saying what is accepted."""
+    for label in raw:
+        if not isinstance(label, str):
+            held = "several columns" if isinstance(label, Mapping) else "lists"
+            raise DataError(
+                f"The labels are {held} (the first: '{_first(label)}'); {accepted} is accepted.",
+                "Name one column: --label COLUMN, or say that labels may be together: --task multilabel",
+            )
+    return list(raw)  # pyright: ignore[reportReturnType]
+
+
+def _first(label: Any) -> str:
+    return ", ".join(label)[:60]

@@ -1,0 +1,1 @@
+"""Ordered labels for Graftwork."""
