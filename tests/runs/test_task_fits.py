@@ -62,7 +62,9 @@ def test_values_are_regressed(mentions, tiny, tmp_path, freeze) -> None:
     run = gw.fit(data, tiny, task="regress", freeze=freeze, **({} if freeze == "head" else {"epochs": 2}))
     assert run.metrics["rmse"] < 0.5 * run.metrics["mean_rmse"]
     assert run.record["labels"] == {}
-    low, high = (answer["value"] for answer in run.predict(["where is my please", "where is my please parcel card refund"]))
+    low, high = (
+        answer["value"] for answer in run.predict(["where is my please", "where is my please parcel card refund"])
+    )
     assert low < 15 < 20 < high
     assert gw.load(run.save(tmp_path / "run")).predict(["where is my please parcel card refund"])[0]["value"] == high
 

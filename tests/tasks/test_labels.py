@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, f1_score, mean_absolute_err
 
 from graftwork import DataError, UnknownName, UsageError
 from graftwork.tasks.multilabel import best_threshold
-from graftwork.tasks.task import Targets, check_heeded, load_task
+from graftwork.tasks.task import Targets, check_applicable, load_task
 
 names = st.sampled_from("abcde")
 label_sets = st.lists(st.lists(names, unique=True), min_size=4, max_size=40).filter(
@@ -81,7 +81,7 @@ def test_options_that_a_task_has_no_use_for_are_refused() -> None:
         with pytest.raises(
             UsageError, match=f"The task '{task}' has no use for --{option.replace('_', '-')}: its labels"
         ):
-            check_heeded(load_task(task), [option])
+            check_applicable(load_task(task), [option])
     with pytest.raises(UsageError, match="The task 'classify' has no use for --target-transform"):
         load_task("classify", "log")
     with pytest.raises(UsageError, match="--target-transform sqrt is not known; none and log are"):

@@ -211,7 +211,7 @@ class Examples:
             self._kept[number] = found
         return found
 
-    def survey(self) -> tuple[list[int], list[tuple[int, Bad]], LongInputs]:
+    def scan(self) -> tuple[list[int], list[tuple[int, Bad]], LongInputs]:
         """Read everything once: the numbers that can be used, those that cannot and why, and what is too long."""
 
         def one(number: int) -> tuple[int, float] | Bad:

@@ -58,7 +58,7 @@ class Extracted:
 
 def scan(data: Data, examples: Examples) -> Extracted:
     """Data at hand, each example read once and none computed."""
-    kept, bad, long = examples.survey()
+    kept, bad, long = examples.scan()
     return _extracted(data, kept, [item for _, item in bad], long, examples)
 
 

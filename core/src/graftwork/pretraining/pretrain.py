@@ -104,7 +104,7 @@ def pretrain(
     """
     asked = _Asked(
         architecture, dict(fields or {}), objective, teacher, tuple(taps), license, allow_little, half, seed, long,
-        on_bad, precision, device, cache, resume, Path(out), _heeded(Settings.of(settings)),
+        on_bad, precision, device, cache, resume, Path(out), _applicable(Settings.of(settings)),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="graftwork-") as scratch, contextlib.ExitStack() as stack:
         return _Pretraining(asked, data, Path(scratch), stack, watch).run()
@@ -131,7 +131,7 @@ class _Asked:
     settings: Settings
 
 
-def _heeded(settings: Settings) -> Settings:
+def _applicable(settings: Settings) -> Settings:
     applicable = settings.applicable("pretrain")
     for name in settings.changed():
         if name not in applicable:
@@ -234,7 +234,7 @@ class _Pretraining:
 
     def _given(self, backbone: Backbone, examples: Examples) -> Given:
         asked, teacher = self.asked, self._teacher()
-        kept, bad, long = examples.survey()
+        kept, bad, long = examples.scan()
         refused = [reason for _, reason in bad]
         if teacher is not None:
             heard = {number: teacher.examples.pipeline.refused(self.data.raws[number]) for number in kept}

@@ -1,7 +1,7 @@
 """`fit`: from labelled data and the name of an encoder to a trained, validated and certified run.
 
 Its steps are functions of frozen values, each of which returns one: `resolve` (in `planning`), `load`, `extract` (or
-`read`, where nothing is computed before training), `encode`, `train`, `evaluate`, `record` (in `record`).
+`read`, where nothing is computed before training), `encode`, `augment`, `solve` or `train_by_steps`, `evaluate`, `record`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from graftwork.errors import DataError
 from graftwork.features.dataset import FeatureDataset, RowBuffer
 from graftwork.features.examples import Examples
 from graftwork.features.extract_dataset import Extracted, extract_dataset, scan
-from graftwork.features.extraction import Cache, Extractor
+from graftwork.features.extraction import Cache, Extractor, Features
 from graftwork.features.store import Store, opened, temporary
 from graftwork.models.machine import Clock, available_memory, join_process_group, seed_all
 from graftwork.plugins import registry
@@ -163,9 +163,9 @@ def _fit(
             plan, data, model, Cache(store, model.digest) if store else None, _checkpoints(plan, data, model), watch
         )
         with clock("extract"):
-            encoded = encode(fit, extract(fit) if plan.wants_features else read(fit))
+            encoded = augment(fit, encode(fit, extract(fit) if plan.wants_features else read(fit)))
         with clock("train"):
-            outcome = train_exactly(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
+            outcome = solve(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
             certificate = certified(outcome.trained, model, request.freeze)
             known, metrics = evaluate(fit, encoded.known, outcome)
         overlap, flattered = pretraining_overlap(plan, data)
@@ -271,50 +271,64 @@ def _job(fit: Fit, encoded: Encoded, tap: int, dataset: FeatureDataset) -> Job:
 # Where the head is solved.
 
 
-def train_exactly(fit: Fit, encoded: Encoded) -> Outcome:
-    """Solve the head, after every stage where that is asked: the best of them by the task's own measure is kept."""
-    plan, request = fit.plan, fit.plan.request
-    engine = ExactEngine(refit=request.refit is not False, c=request.c, balance=request.settings.balance)
-    extracted, tried, best = encoded.extracted, [], None
-    warnings: list[str] = []
-    for tap in range(plan.tap + 1) if plan.every else [plan.tap]:
-        extractor = fit.extractor(tap, extracted.precision)
-        dataset = encoded.dataset
-        if tap != plan.tap:
-            assert extracted.examples is not None
-            dataset = replace(dataset, values=extractor(extracted.examples).values)
-        dataset = augmented(plan, extracted, extractor, dataset, warnings)
-        trained = engine.train(_job(fit, encoded, tap, dataset))
-        outcome = Outcome(trained, tap, dataset, extracted.precision, extracted.cosine)
-        if plan.every:
-            _, metrics = evaluate(fit, encoded.known, outcome)
-            tried.append({"tap": plan.spec.stages[tap], **plan.task.tracked(metrics)})
-            if best is not None and plan.task.rank(metrics) <= best[0]:
-                continue
-            best = plan.task.rank(metrics), outcome
-        else:
-            best = (), outcome
-    assert best is not None
-    return replace(best[1], taps=tuple(tried), warnings=tuple(warnings))
+def augment(fit: Fit, encoded: Encoded) -> Encoded:
+    """With features of augmented versions of the examples to train on, where a solved head is to see them."""
+    if fit.plan.views is None or not fit.plan.exactly:
+        return encoded
+    dataset, passes = _augmented(fit, encoded.extracted, fit.plan.tap, encoded.dataset)
+    extracted, notes = encoded.extracted, [note for found in passes for note in found.notes]
+    for found in passes:
+        extracted = extracted.counting(found)
+    return replace(encoded, extracted=extracted, dataset=dataset, warnings=(*encoded.warnings, *notes))
 
 
-def augmented(
-    plan: FitPlan, extracted: Extracted, extractor: Extractor, dataset: FeatureDataset, warnings: list[str]
-) -> FeatureDataset:
-    """With features of augmented versions of the examples to train on, where these are asked for."""
-    if plan.views is None or extracted.examples is None:
-        return dataset
-    values, rows = RowBuffer(), len(dataset.all_values)
+def _augmented(
+    fit: Fit, extracted: Extracted, tap: int, dataset: FeatureDataset
+) -> tuple[FeatureDataset, list[Features]]:
+    """A dataset with the rows of augmented versions, and what each pass over them gave."""
+    assert fit.plan.views is not None, "augmented versions that were asked for"
+    assert extracted.examples is not None, "examples that can be read again"
+    extractor = fit.extractor(tap, extracted.precision)
+    values, count = RowBuffer(), len(dataset.all_values)
     values.add(dataset.all_values)
-    versions: dict[int, list[int]] = {}
-    for view in plan.views.of(extracted.examples):
-        found = extractor(view, dataset.splits["train"])
+    rows: dict[int, list[int]] = {}
+    passes = [extractor(view, dataset.splits["train"]) for view in fit.plan.views.of(extracted.examples)]
+    for found in passes:
         values.add(found.values)
-        for row, number in enumerate(found.kept, rows):
-            versions.setdefault(number, []).append(row)
-        rows += len(found.kept)
-        warnings += found.notes
-    return replace(dataset, values=values.done(), augmented=versions)
+        for row, number in enumerate(found.kept, count):
+            rows.setdefault(number, []).append(row)
+        count += len(found.kept)
+    return replace(dataset, values=values.done(), augmented=rows), passes
+
+
+def solve(fit: Fit, encoded: Encoded) -> Outcome:
+    """The head solved after the plan's tap; or after every stage up to it, of which the one is kept that is best on the
+    validation split by the task's own measure."""
+    request = fit.plan.request
+    engine = ExactEngine(refit=request.refit is not False, c=request.c, balance=request.settings.balance)
+    if not fit.plan.every:
+        return _solved_after(fit, encoded, engine, fit.plan.tap)
+    task, tried, best = fit.plan.task, [], None
+    for tap in range(fit.plan.tap + 1):
+        outcome = _solved_after(fit, encoded, engine, tap)
+        _, metrics = evaluate(fit, encoded.known, outcome)
+        tried.append({"tap": fit.plan.spec.stages[tap], **task.tracked(metrics)})
+        if best is None or task.rank(metrics) > best[0]:
+            best = task.rank(metrics), outcome
+    assert best is not None, "an encoder has stages"
+    return replace(best[1], taps=tuple(tried))
+
+
+def _solved_after(fit: Fit, encoded: Encoded, engine: ExactEngine, tap: int) -> Outcome:
+    extracted, dataset = encoded.extracted, encoded.dataset
+    if tap != fit.plan.tap:
+        assert extracted.examples is not None, "examples that can be read again"
+        features = fit.extractor(tap, extracted.precision)(extracted.examples)
+        dataset = replace(dataset, values=features.values, augmented={})
+        if fit.plan.views is not None:
+            dataset, _ = _augmented(fit, extracted, tap, dataset)
+    trained = engine.train(_job(fit, encoded, tap, dataset))
+    return Outcome(trained, tap, dataset, extracted.precision, extracted.cosine)
 
 
 # Where stages train.
@@ -343,7 +357,8 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
     assert examples is not None
     chosen = [number for name in ("validation", "test") for number in splits[name]]
     found = fit.extractor(plan.tap, plan.precision, cached=False)(examples, chosen)
-    left = {name: [number for number in splits[name] if number in set(found.kept)] for name in ("validation", "test")}
+    kept = set(found.kept)
+    left = {name: [number for number in splits[name] if number in kept] for name in ("validation", "test")}
     targets = encoded.dataset.targets_of(found.kept)
     dataset = FeatureDataset(found.values, targets, numbers=found.kept, splits={**splits, **left})
     notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)

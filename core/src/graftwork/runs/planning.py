@@ -25,7 +25,7 @@ from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
-from graftwork.tasks.task import Targets, Task, check_heeded, load_task
+from graftwork.tasks.task import Targets, Task, check_applicable, load_task
 from graftwork.training.logs import check_loggers
 from graftwork.training.optimizers import check_optimizer
 from graftwork.training.trainer import exact
@@ -122,7 +122,7 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     epochs = decide(request.settings, spec.recipe, training).epochs
     exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task)
     _check_asked(request, exactly, policy.head_first, streamed)
-    _check_heeded(request, task)
+    _check_applicable(request, task)
     long = request.long or data.modality.long
     check_long(long)
     device = resolve_device(request.device)
@@ -140,10 +140,10 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     )
 
 
-def _check_heeded(request: FitRequest, task: Task) -> None:
+def _check_applicable(request: FitRequest, task: Task) -> None:
     """Raises `UsageError` for what the task has no use for."""
     said = request.settings
-    check_heeded(
+    check_applicable(
         task,
         [
             name
@@ -188,8 +188,8 @@ def _check_asked(request: FitRequest, exactly: bool, head_first: bool, streamed:
 def _check_exact(request: FitRequest, streamed: bool) -> None:
     said = request.settings
     applicable = said.applicable("exact")
-    unheeded = [name for name in said.changed() if name not in applicable or getattr(said, name) == "sampling"]
-    names = [said.option(name) for name in unheeded]
+    inapplicable = [name for name in said.changed() if name not in applicable or getattr(said, name) == "sampling"]
+    names = [said.option(name) for name in inapplicable]
     if names := names + (["--resume"] if request.resume else []):
         raise UsageError(
             f"The freeze policy '{request.freeze}' solves the head exactly, without steps, so there is nothing that "

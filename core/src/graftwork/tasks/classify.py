@@ -37,7 +37,7 @@ class Classify(Task):
         Metric("majority", "most frequent label"),
     )
     tie_break: ClassVar = figures[2]
-    heeds: ClassVar = frozenset({"balance", "label_smoothing", "c"})
+    applicable: ClassVar = frozenset({"balance", "label_smoothing", "c"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         labels = words_only(raw, "one label per example")

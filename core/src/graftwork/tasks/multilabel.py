@@ -49,7 +49,7 @@ class Multilabel(Task):
         Metric("nothing_found", "macro F1 of all labels always"),
     )
     tie_break: ClassVar = figures[2]
-    heeds: ClassVar = frozenset({"label_smoothing", "c"})
+    applicable: ClassVar = frozenset({"label_smoothing", "c"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         sets = [_labels(label) for label in raw]

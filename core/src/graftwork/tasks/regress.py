@@ -33,7 +33,7 @@ class Regress(Task):
         Metric("mean_mae", "MAE of the mean", higher_is_better=False),
     )
     tie_break: ClassVar = figures[1]
-    heeds: ClassVar = frozenset({"c", "target_transform"})
+    applicable: ClassVar = frozenset({"c", "target_transform"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         names, rows = _numbers(raw)

@@ -69,13 +69,13 @@ class Task(ABC):
     """One kind of question. Everything that is asked of labels is asked here.
 
     figures: what answers are judged by, all of them among what `metrics` gives; the first is the primary metric, which
-    chooses epochs and taps. tie_break: decides where that is even. heeds: of the settings "balance", "label_smoothing",
-    "c" and "target_transform" those that it has a use for. transform: the `--target-transform`.
+    chooses epochs and taps. tie_break: decides where that is even. applicable: of the settings "balance", "c",
+    "label_smoothing" and "target_transform" those that it has a use for. transform: the `--target-transform`.
     """
 
     figures: ClassVar[tuple[Metric, ...]]
     tie_break: ClassVar[Metric]
-    heeds: ClassVar[frozenset[str]] = frozenset()
+    applicable: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, spec: TaskSpec, transform: str = "none") -> None:
         self.spec = spec
@@ -208,14 +208,14 @@ def load_task(name: str, transform: str = "none") -> Task:
     if transform not in ("none", "log"):
         raise UsageError(f"--target-transform {transform} is not known; none and log are.", "Leave it out.")
     if transform != "none":
-        check_heeded(task, ["target_transform"])
+        check_applicable(task, ["target_transform"])
     return task
 
 
-def check_heeded(task: Task, given: Sequence[str]) -> None:
+def check_applicable(task: Task, given: Sequence[str]) -> None:
     """Raises `UsageError` for the first of these settings that the task has no use for."""
     for name in given:
-        if name not in task.heeds:
+        if name not in task.applicable:
             raise UsageError(
                 f"The task '{task.spec.name}' has no use for --{name.replace('_', '-')}: its labels are "
                 f"{task.spec.labels}.",

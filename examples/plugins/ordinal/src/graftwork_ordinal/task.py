@@ -50,7 +50,7 @@ class Ordinal(Task):
         Metric("median_error", "rank error of the median", higher_is_better=False),
     )
     tie_break: ClassVar = figures[1]
-    heeds: ClassVar = frozenset({"balance", "c"})
+    applicable: ClassVar = frozenset({"balance", "c"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         labels = [_word(label) for label in raw]
