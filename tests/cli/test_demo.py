@@ -38,6 +38,14 @@ def test_without_a_demo_it_says_what_to_install(shell) -> None:
 def test_the_verdict_says_so_when_transfer_did_not_help(accuracy, baseline, verdict, capsys) -> None:
     from graftwork.cli.demo import render
 
-    row = {"name": "d", "modality": "m", "backbone": "b", "n": 1, "baseline_name": "x", "seconds": 1.0, "metric": "accuracy"}
+    row = {
+        "name": "d",
+        "modality": "m",
+        "backbone": "b",
+        "n": 1,
+        "baseline_name": "x",
+        "seconds": 1.0,
+        "metric": "accuracy",
+    }
     render({"demos": [{**row, "accuracy": accuracy, "baseline": baseline}], "refused": None})
     assert verdict in capsys.readouterr().out

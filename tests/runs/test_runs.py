@@ -249,7 +249,7 @@ def test_unknown_words_are_answered_before_anything_is_loaded(messages, monkeypa
     from graftwork.runs import fitting
 
     monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
-    with pytest.raises(UnknownName, match="No task is called 'segment'; the nearest is classify"):
+    with pytest.raises(UnknownName, match="No task is called 'segment'; the nearest are classify"):
         gw.fit(messages, task="segment")
     with pytest.raises(UnknownName, match="No freeze policy is called"):
         gw.fit(messages, freeze="nothing")

@@ -122,7 +122,7 @@ def test_what_cannot_be_met_is_said_in_one_sentence(tiny, tmp_path, messages) ->
     with pytest.raises(gw.DataError, match="is an empty text"):
         TransferClassifier(tiny).fit(X, Y).predict(["where", ""])
     gw.fit(messages, tiny, out=tmp_path / "run")
-    with pytest.raises(gw.RunError, match="is a run but no classifier: it holds no classes.json"):
+    with pytest.raises(gw.RunError, match="is a run but no estimator: it holds no estimator.json"):
         TransferClassifier.load(tmp_path / "run")
 
 

@@ -343,13 +343,13 @@ def test_the_best_weights_are_kept_and_waiting_for_better_ones_ends(messages, ti
 def test_where_later_epochs_are_worse_all_of_the_first_weights_come_back(
     messages, tiny, freeze, moved, monkeypatch
 ) -> None:
-    original, calls = fine_tuning.classification, []
+    original, calls = fine_tuning.FineTuning.evaluate, []
 
-    def worse(probabilities, targets):
-        calls.append(None)
-        return {**original(probabilities, targets), "accuracy": 1 / len(calls)}
+    def worse(tuning, step):
+        calls.append(step)
+        return {**original(tuning, step), "accuracy": 1 / len(calls)}
 
-    monkeypatch.setattr(fine_tuning, "classification", worse)
+    monkeypatch.setattr(fine_tuning.FineTuning, "evaluate", worse)
     run = gw.fit(messages, tiny, freeze=freeze, **FAST)
     first = run.record["training"]["history"][0]
     assert run.record["training"]["best_epoch"] == first["epoch"]

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import graftwork as gw
 from graftwork import RunError, UsageError
+from graftwork.specs.settings import Settings
 from graftwork.training.optimizers import OPTIMIZERS, PACKAGES, make_optimizer
 from graftwork.training.steps import param_groups
 
@@ -104,9 +105,8 @@ def test_lion_steps_by_the_sign_of_the_gradient() -> None:
 def test_one_that_is_not_known_or_not_installed_is_said_before_anything_is_loaded(
     messages, tiny_bert, monkeypatch, tmp_path
 ) -> None:
-    with pytest.raises(
-        UsageError, match=r"--optimizer adam is not known; adamw, sgd, lion are\. Write: --optimizer adamw"
-    ):
+    assert Settings.declared()["optimizer"].choices == tuple(OPTIMIZERS)
+    with pytest.raises(UsageError, match=r"--optimizer adam is not known; adamw, sgd, lion are\."):
         gw.fit(messages, f"local:{tiny_bert}", optimizer="adam", **FAST)
     original = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lion_pytorch" else original(name))

@@ -96,7 +96,7 @@ def run(messages, tiny_bert, tmp_path) -> Path:
     return made.save(tmp_path / "run")
 
 
-@pytest.mark.parametrize("file", ["head.safetensors", "backbone.safetensors", "run.json", "classes.json"])
+@pytest.mark.parametrize("file", ["head.safetensors", "backbone.safetensors", "run.json", "estimator.json"])
 def test_a_file_of_a_run(run, file, payloads, ran) -> None:
     for content in payloads:
         (run / file).write_bytes(content)

@@ -101,7 +101,11 @@ def check(
     data = observe(listing, prints.take)
     raws = Raws.of(listing)
     namer = _Namer(raws, listing)
-    problems = [*_bad(data), *(asked.problems(data.labels) if data.labels else ()), *_copies(data, asked, prints, namer)]
+    problems = [
+        *_bad(data),
+        *(asked.problems(data.labels) if data.labels else ()),
+        *_copies(data, asked, prints, namer),
+    ]
     problems += [Problem("left_out", note, "Rename the split to have it used.", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:

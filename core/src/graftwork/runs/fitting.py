@@ -134,10 +134,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained head, and the features that it is judged on. tap: the stage whose they are; taps: what each stage that
-    was tried gave; precision, cosine: see `graftwork.features.extraction.Features`."""
+    """A trained head, and the features that it is judged on. certificate: of the stages; tap: the stage that the
+    features are of; taps: what each stage that was tried gave; precision, cosine: see
+    `graftwork.features.extraction.Features`."""
 
     trained: Trained
+    certificate: dict[str, Any]
     tap: int
     dataset: FeatureDataset
     precision: str
@@ -166,13 +168,12 @@ def _fit(
             encoded = augment(fit, encode(fit, extract(fit) if plan.wants_features else read(fit)))
         with clock("train"):
             outcome = solve(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
-            certificate = certified(outcome.trained, model, request.freeze)
             known, metrics = evaluate(fit, encoded.known, outcome)
         overlap, flattered = pretraining_overlap(plan, data)
     warnings += [*encoded.warnings, *outcome.warnings, *flattered]
     made = record(
-        plan, data, encoded=encoded, outcome=outcome, known=known, metrics=metrics, certificate=certificate,
-        overlap=overlap, warnings=warnings, digest=model.digest, seconds=clock.seconds(),
+        plan, data, encoded=encoded, outcome=outcome, known=known, metrics=metrics, overlap=overlap,
+         warnings=warnings, digest=model.digest, seconds=clock.seconds(),
     )  # fmt: skip
     run = Run(made, outcome.trained.head, model.backbone)
     if request.out is not None and processes.is_main_process():
@@ -328,7 +329,8 @@ def _solved_after(fit: Fit, encoded: Encoded, engine: ExactEngine, tap: int) -> 
         if fit.plan.views is not None:
             dataset, _ = _augmented(fit, extracted, tap, dataset)
     trained = engine.train(_job(fit, encoded, tap, dataset))
-    return Outcome(trained, tap, dataset, extracted.precision, extracted.cosine)
+    certificate = certified(trained, fit.model, fit.plan.request.freeze)
+    return Outcome(trained, certificate, tap, dataset, extracted.precision, extracted.cosine)
 
 
 # Where stages train.
@@ -352,7 +354,7 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
     )
     with checkpoints.under_way() if checkpoints else nullcontext():
         trained = engine.train(_job(fit, encoded, plan.tap, encoded.dataset))
-    fit.model.backbone.eval().requires_grad_(False)
+        certificate = certified(trained, fit.model, plan.request.freeze)
     splits, examples = encoded.dataset.splits, encoded.extracted.examples
     assert examples is not None
     chosen = [number for name in ("validation", "test") for number in splits[name]]
@@ -362,7 +364,7 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
     targets = encoded.dataset.targets_of(found.kept)
     dataset = FeatureDataset(found.values, targets, numbers=found.kept, splits={**splits, **left})
     notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
-    return Outcome(trained, plan.tap, dataset, found.precision, found.cosine, warnings=notes)
+    return Outcome(trained, certificate, plan.tap, dataset, found.precision, found.cosine, warnings=notes)
 
 
 def evaluate(fit: Fit, known: Targets, outcome: Outcome) -> tuple[Targets, dict[str, Any]]:
