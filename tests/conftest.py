@@ -185,7 +185,7 @@ class Shell:
         """Run a command: from the libraries at hand, or from the beginning where the environment asks for others."""
         settings = {**os.environ, **environment}
         if self.preloaded.fits(settings):
-            return self.preloaded("graftwork", arguments, self.folder, settings, stdin)
+            return self.preloaded("graftwork", [str(argument) for argument in arguments], self.folder, settings, stdin)
         return self.cold(*arguments, stdin=stdin, **environment)
 
     def cold(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -83,7 +83,7 @@ def faulty(tmp_path: Path, uv: str) -> Path:
 
 def test_every_fault_is_named_and_what_is_sound_works_as_without_them(shell, messages, tiny_bert, faulty) -> None:
     path = os.pathsep.join([str(faulty), os.environ.get("PYTHONPATH", "")])
-    listed = shell("plugins", "--json", PYTHONPATH=path)
+    listed = shell.cold("plugins", "--json", PYTHONPATH=path)  # what a plugin imports is of interest
     assert listed.returncode == 0, listed.stderr
     reports = {report["distribution"]: report for report in json.loads(listed.stdout)}
     for name, (_, cause) in FAULTS.items():
@@ -91,10 +91,8 @@ def test_every_fault_is_named_and_what_is_sound_works_as_without_them(shell, mes
         assert cause in report["error"], report
         assert (report["version"], report["status"] == "ok") == ("1.2", False)
     assert reports["graftwork-text"]["error"] is None
-    frames_aligned = shell("plugins", "--timing", PYTHONPATH=path)
-    (row,) = (
-        line.split() for line in frames_aligned.stdout.splitlines() if line.split()[:2] == ["hangs", "dist-hangs"]
-    )
+    timed = shell.cold("plugins", "--timing", PYTHONPATH=path)
+    (row,) = (line.split() for line in timed.stdout.splitlines() if line.split()[:2] == ["hangs", "dist-hangs"])
     assert float(row[4]) >= 3
     command = ["fit", str(messages), "--backbone", f"local:{tiny_bert}", "--json", "--no-cache"]
     with_them, without = shell(*command, "--out", "a", PYTHONPATH=path), shell(*command, "--out", "b")

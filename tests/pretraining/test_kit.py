@@ -11,12 +11,7 @@ from torch import Tensor
 
 from graftwork.plugins import registry
 from graftwork.testing import networks
-<<<<<<< HEAD
 from graftwork.testing.cases import Nonconformance, Registered
-=======
-from graftwork.testing.cases import Nonconformance
-from graftwork.testing.kit import Registered
->>>>>>> h-loop
 from graftwork_text import pretraining as text
 from graftwork_text.tokens import TextEncoder
 

@@ -189,7 +189,7 @@ def test_folders_that_are_no_run_damaged_or_newer_are_refused(messages, tiny, tm
         gw.load(run)
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**record, "format": 99}))
-    with pytest.raises(RunError, match="was written in format 99; this graftwork reads format 3. Update graftwork"):
+    with pytest.raises(RunError, match="was written in format 99; this graftwork reads format 4. Update graftwork"):
         gw.load(run)
 
 

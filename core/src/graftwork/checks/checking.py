@@ -101,11 +101,8 @@ def check(
     data = observe(listing, prints.take)
     raws = Raws.of(listing)
     namer = _Namer(raws, listing)
-    problems = [
-        *_bad(data),
-        *(asked.problems(data.labels) if data.labels else ()),
-        *_copies(data, asked, prints, namer),
-    ]
+    labels = asked.problems(data.labels) if data.labels else []
+    problems = [*_bad(data), *labels, *_copies(data, asked, prints, namer)]
     problems += [Problem("left_out", note, "Rename the split to have it used.", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:

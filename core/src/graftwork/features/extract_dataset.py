@@ -84,6 +84,8 @@ def extract_dataset(
         part = _extracted(chunk, found.kept, [bad for _, bad in found.bad], found.long, examples).counting(found)
         if on_bad == "error":
             allow_bad(part.left_out, part.total, on_bad)
+        if parts:  # of several chunks none is kept
+            parts[-1] = replace(parts[-1], examples=None)
         parts.append(replace(part, precision=found.precision, cosine=found.cosine))
     return replace(_joined(parts), values=values.done())
 

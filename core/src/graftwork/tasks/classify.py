@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from graftwork.data.listing import fold_label
 from graftwork.errors import DataError
 from graftwork.specs.contracts import plural, show
 from graftwork.specs.problem import Problem
 from graftwork.specs.task import RawLabel
-from graftwork.tasks.losses import Loss, Softmax
 from graftwork.tasks.task import Answer, Metric, Targets, Task, words_only
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graftwork.tasks.losses import Loss
 
 FEW = 10
 """A label with fewer examples is judged by one or two held-out ones."""
@@ -40,6 +42,8 @@ class Classify(Task):
     applicable: ClassVar = frozenset({"balance", "label_smoothing", "c"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
+        import torch
+
         labels = words_only(raw, "one label per example")
         notes = () if known else _check(labels)
         names = known.names if known else tuple(sort_labels(set(labels)))
@@ -51,10 +55,14 @@ class Classify(Task):
         return sorted({self.show(label) for label in raw} - set(known.names))
 
     def solver_loss(self) -> Loss:
+        from graftwork.tasks.losses import Softmax
+
         return Softmax()
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        return nn.functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=smoothing)
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs, targets, reduction="none", label_smoothing=smoothing)
 
     def trivial_loss(self, known: Targets) -> float:
         return math.log(max(2, len(known.names)))

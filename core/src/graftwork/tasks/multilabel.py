@@ -6,17 +6,19 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from graftwork.errors import DataError
 from graftwork.specs.task import RawLabel
 from graftwork.tasks.classify import sort_labels
-from graftwork.tasks.losses import Loss, Sigmoid
 from graftwork.tasks.task import Answer, Metric, Targets, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graftwork.tasks.losses import Loss
 
 SEPARATOR = "|"
 THERE = {
@@ -52,10 +54,11 @@ class Multilabel(Task):
     applicable: ClassVar = frozenset({"label_smoothing", "c"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
+        import torch
+
         sets = [_labels(label) for label in raw]
         if known is None:
-            names = tuple(sort_labels(_columns(raw) or {name for found in sets for name in found}))
-            _check(sets, names, len(raw))
+            names = _names(raw, sets)
             known = Targets(names, torch.zeros(0), {"thresholds": [0.5] * len(names)})
         place = {name: k for k, name in enumerate(known.names)}
         values = torch.zeros(len(sets), len(place))
@@ -63,6 +66,9 @@ class Multilabel(Task):
             for name in found:
                 values[row, place[name]] = 1
         return replace(known, values=values, strata=_strata(sets))
+
+    def check(self, raw: Sequence[RawLabel]) -> None:
+        _names(raw, [_labels(label) for label in raw])
 
     def unknown(self, raw: Sequence[RawLabel], known: Targets) -> list[str]:
         return sorted({name for label in raw for name in _labels(label)} - set(known.names))
@@ -74,11 +80,15 @@ class Multilabel(Task):
         return dict(Counter(name for label in raw for name in _labels(label)).most_common())
 
     def solver_loss(self) -> Loss:
+        from graftwork.tasks.losses import Sigmoid
+
         return Sigmoid()
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         wanted = targets.to(outputs.dtype) * (1 - smoothing) + smoothing / 2
-        return nn.functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none").sum(1)
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        return binary_cross_entropy_with_logits(outputs, wanted, reduction="none").sum(1)
 
     def trivial_loss(self, known: Targets) -> float:
         return len(known.names) * math.log(2)
@@ -155,12 +165,10 @@ def _labels(raw: RawLabel) -> list[str]:
     return list(dict.fromkeys(word for word in (str(cell).strip() for cell in cells) if word))
 
 
-def _columns(raw: Sequence[RawLabel]) -> list[str]:
-    return list(raw[0]) if raw and isinstance(raw[0], Mapping) else []
-
-
-def _check(sets: Sequence[Sequence[str]], names: Sequence[str], count: int) -> None:
-    """Raises `DataError` for labels that nothing can be learned from."""
+def _names(raw: Sequence[RawLabel], sets: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """All names. Raises `DataError` for labels that nothing can be learned from."""
+    columns = list(raw[0]) if raw and isinstance(raw[0], Mapping) else []
+    names, count = tuple(sort_labels(columns or {name for found in sets for name in found})), len(raw)
     seen = Counter(name for found in sets for name in found)
     if not seen:
         raise DataError(
@@ -180,6 +188,7 @@ def _check(sets: Sequence[Sequence[str]], names: Sequence[str], count: int) -> N
             "accepted.",
             "Add examples without them.",
         )
+    return names
 
 
 def _strata(sets: Sequence[Sequence[str]]) -> tuple[str, ...]:

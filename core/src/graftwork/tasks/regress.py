@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from graftwork.errors import DataError
 from graftwork.specs.task import RawLabel
-from graftwork.tasks.losses import Loss, Squares
 from graftwork.tasks.task import Answer, Metric, Targets, Task, words_only
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graftwork.tasks.losses import Loss
 
 BINS, IN_A_BIN = 10, 5
 """A split holds out a part of each of so many ranges of values, with at least so many examples each."""
@@ -36,13 +38,21 @@ class Regress(Task):
     applicable: ClassVar = frozenset({"c", "target_transform"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
-        names, rows = _numbers(raw)
-        if self.transform == "log" or (known and known.learned["transform"] == "log"):
-            rows = _logarithms(rows)
+        import torch
+
+        names, rows = self._rows(raw)
         if known is None:
             known = Targets(names, torch.zeros(0), self._learn(rows))
         mean, scale = (np.array(known.learned[name]) for name in ("mean", "scale"))
         return replace(known, values=torch.from_numpy((rows - mean) / scale).float(), strata=_strata(rows))
+
+    def check(self, raw: Sequence[RawLabel]) -> None:
+        self._learn(self._rows(raw)[1])
+
+    def _rows(self, raw: Sequence[RawLabel]) -> tuple[tuple[str, ...], np.ndarray]:
+        """The names of the values, and the values `(N, K)` float64, transformed."""
+        names, rows = _numbers(raw)
+        return names, _logarithms(rows) if self.transform == "log" else rows
 
     def _learn(self, rows: np.ndarray) -> dict[str, object]:
         """Raises `DataError` where all values are the same."""
@@ -59,6 +69,8 @@ class Regress(Task):
         return {}
 
     def solver_loss(self) -> Loss:
+        from graftwork.tasks.losses import Squares
+
         return Squares()
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -84,7 +96,7 @@ class Regress(Task):
     def metrics(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
         """Means over the values where there are several."""
         said, true = values(outputs, known), values(targets, known)
-        mean = values(torch.zeros(1, len(known.names)), known)
+        mean = values(outputs.new_zeros(1, len(known.names)), known)
         total = np.square(true - true.mean(0)).sum(0)
         return {
             "rmse": _rmse(said, true),

@@ -10,18 +10,19 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graftwork.errors import DataError, PluginFault, UsageError
 from graftwork.plugins import registry
 from graftwork.specs.factories import load_factory
 from graftwork.specs.problem import Problem
 from graftwork.specs.task import RawLabel, TaskSpec
-from graftwork.tasks.heads import Head, build_head
-from graftwork.tasks.losses import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graftwork.tasks.heads import Head
+    from graftwork.tasks.losses import Loss
 
 Answer = dict[str, Any]
 
@@ -61,6 +62,8 @@ class Targets:
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Targets:
         """What `as_json` gave, without any row. Raises `KeyError` and `TypeError` for anything else."""
+        import torch
+
         learned = {name: value for name, value in said.items() if name != "names"}
         return cls(tuple(said["names"]), torch.zeros(0), learned)
 
@@ -108,10 +111,14 @@ class Task(ABC):
         """How many examples have each label, the most frequent first; empty where labels are no names."""
         return dict(Counter(map(self.show, raw)).most_common())
 
+    def check(self, raw: Sequence[RawLabel]) -> None:
+        """Raises `DataError` for labels that `encode` would not take."""
+        self.encode(raw)
+
     def problems(self, raw: Sequence[RawLabel]) -> list[Problem]:
         """What is wrong with labels, for `graftwork check`; labels that cannot be taken are one of them."""
         try:
-            self.encode(raw)
+            self.check(raw)
         except DataError as error:
             return [Problem("labels", error.message, error.hint, len(raw))]
         return []
@@ -124,6 +131,8 @@ class Task(ABC):
 
     def head(self, features: int, known: Targets) -> Head:
         """A new head on `features` numbers, see `build_head`."""
+        from graftwork.tasks.heads import build_head
+
         return build_head(self.spec.heads[0], features, self.outputs(known))
 
     def solver_loss(self) -> Loss | None:
