@@ -30,7 +30,7 @@ from graftwork.plugins import registry
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "clothing_reviews"
 NAMES = ("Division Name", "Department Name", "Class Name")
-C = np.logspace(-3, 3, 13)
+C = np.logspace(-4, 0, 9)
 
 
 def read(file: Path) -> list[dict[str, str]]:

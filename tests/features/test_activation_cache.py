@@ -17,7 +17,7 @@ from graftwork import UsageError
 from graftwork.features import activation_cache
 from graftwork.features.activation_cache import _packed, _unpacked, halved
 from graftwork.features.store import Store
-from graftwork.training import loop
+from graftwork.training.loop import TrainingLoop
 
 FAST: dict[str, Any] = {
     "epochs": 3, "batch_size": 8, "patience": 0, "freeze": "last:1", "dropout": 0.0, "lr": 1e-3, "precision": "fp32",
@@ -68,7 +68,7 @@ def test_what_is_frozen_runs_once_ever_and_the_curve_is_that_of_running_it_alway
     assert losses(again) == losses(kept)
     assert sum(count_passes) == 8  # the final judgement of the validation part, by the weights that were trained
     count_passes.clear()
-    monkeypatch.setattr(activation_cache.ActivationCache, "hold", lambda self, train, others: "There is no room")
+    monkeypatch.setattr(activation_cache.ActivationCache, "precompute", lambda self, train, others: "There is no room")
     always = gw.fit(messages, still, **FAST)
     assert not always.record["training"]["states_kept"]
     assert "There is no room" in always.record["warnings"]
@@ -105,7 +105,7 @@ def test_states_that_would_not_fit_are_computed_each_time_and_the_run_says_so(me
 
 def test_states_that_are_lost_or_damaged_meanwhile_are_computed_again(messages, still, own_store, monkeypatch) -> None:
     right = losses(gw.fit(messages, still, **FAST))
-    original = loop._Fit._epoch
+    original = TrainingLoop._epoch
 
     def harmful(self, epoch):
         shards = sorted((own_store / "shards").iterdir())
@@ -115,7 +115,7 @@ def test_states_that_are_lost_or_damaged_meanwhile_are_computed_again(messages, 
             shard.write_bytes(bytes(content))
         return original(self, epoch)
 
-    monkeypatch.setattr(loop._Fit, "_epoch", harmful)
+    monkeypatch.setattr(TrainingLoop, "_epoch", harmful)
     assert losses(gw.fit(messages, still, **FAST)) == pytest.approx(right, abs=1e-5)
 
 
@@ -155,7 +155,7 @@ def test_windows_of_long_examples_are_kept_too(tmp_path, still, monkeypatch) -> 
     kept = gw.fit(tmp_path / "long.csv", still, long="windows", **FAST)
     assert kept.record["long"]["windows"] > 24
     assert kept.record["training"]["states_kept"]
-    monkeypatch.setattr(activation_cache.ActivationCache, "hold", lambda self, train, others: "no")
+    monkeypatch.setattr(activation_cache.ActivationCache, "precompute", lambda self, train, others: "no")
     always = gw.fit(tmp_path / "long.csv", still, long="windows", **FAST)
     assert losses(always) == pytest.approx(losses(kept), abs=1e-3)
 
@@ -164,7 +164,7 @@ def test_maps_of_images_are_kept(photos, monkeypatch) -> None:
     options = {"freeze": "last:1", "epochs": 2, "precision": "fp32", "dropout": 0.0, "patience": 0}
     kept = gw.fit(photos, "image/efficientnet-lite0", **options)
     assert kept.record["training"]["states_kept"]
-    monkeypatch.setattr(activation_cache.ActivationCache, "hold", lambda self, train, others: "no")
+    monkeypatch.setattr(activation_cache.ActivationCache, "precompute", lambda self, train, others: "no")
     always = gw.fit(photos, "image/efficientnet-lite0", **options)
     assert losses(always) == pytest.approx(losses(kept), abs=1e-2)
 

@@ -172,8 +172,8 @@ def _fit(
         overlap, flattered = pretraining_overlap(plan, data)
     warnings += [*encoded.warnings, *outcome.warnings, *flattered]
     made = record(
-        plan, data, encoded=encoded, outcome=outcome, known=known, metrics=metrics, overlap=overlap,
-         warnings=warnings, digest=model.digest, seconds=clock.seconds(),
+        plan, data, model, encoded=encoded, outcome=outcome, known=known, metrics=metrics, overlap=overlap,
+         warnings=warnings, seconds=clock.seconds(),
     )  # fmt: skip
     run = Run(made, outcome.trained.head, model.backbone)
     if request.out is not None and processes.is_main_process():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def record(
     plan: FitPlan,
     data: Data | Stream,
+    model: Loaded,
     *,
     encoded: Encoded,
     outcome: Outcome,
@@ -32,7 +33,6 @@ def record(
     metrics: dict[str, Any],
     overlap: dict[str, Any] | None,
     warnings: list[str],
-    digest: str,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """The record of a run, as JSON can say it."""
@@ -57,7 +57,7 @@ def record(
             "observed": extracted.observed.as_json(),
             "left_out": [vars(bad) for bad in extracted.left_out],
         },
-        "contract": plan.spec.contract.as_json(),
+        "contract": model.backbone.spec.contract.as_json(),
         "adapter": request.adapter,
         "long": vars(extracted.long),
         "agreement": encoded.agreement.as_json(),
@@ -74,7 +74,7 @@ def record(
         else asdict(request.settings),
         "adapted": dict(trained.adapted),
         "precision": {"used": outcome.precision, "asked": request.precision, "cosine": outcome.cosine},
-        "weights_digest": digest,
+        "weights_digest": model.digest,
         "certificate": outcome.certificate,
         "overlap": overlap,
         "cache": {"hits": extracted.hits, "misses": extracted.misses},

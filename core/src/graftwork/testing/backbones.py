@@ -96,9 +96,13 @@ class Encoder(Registered):
             raise NotChecked(f"Without its weights '{self.name}' prepares nothing: {error.message}") from error
 
     def features(self, values: Sequence[Any], backbone: Backbone | None = None) -> list[Tensor]:
-        """Pooled features after every stage."""
+        """Pooled features of examples after every stage."""
         backbone = backbone or self.backbone
-        found, state = [], self.prepare(values, backbone)
+        return self.folded(self.prepare(values, backbone), backbone)
+
+    def folded(self, state: State, backbone: Backbone) -> list[Tensor]:
+        """Pooled features of a prepared batch after every stage."""
+        found = []
         with torch.inference_mode():
             for stage in backbone.stages():
                 state = stage(state)
@@ -295,7 +299,8 @@ def evaluation_has_no_chance_in_it(encoder: Encoder) -> None:
 
 @check("backbones")
 def what_is_saved_is_loaded(encoder: Encoder) -> None:
-    right = encoder.features(encoder.values)
+    batch = encoder.prepare(encoder.values)  # which one without weights may not be able to
+    right = encoder.folded(batch, encoder.backbone)
     copied = copy.deepcopy(encoder.backbone)
     if apart(encoder.features(encoder.values, copied)[-1], right[-1]) > EQUAL:
         raise Nonconformance(
@@ -313,7 +318,7 @@ def what_is_saved_is_loaded(encoder: Encoder) -> None:
                 f"The tensors of '{encoder.name}' cannot be saved and loaded: {str(error).splitlines()[0]}.",
                 "Let no two tensors share memory, and build the same modules with and without weights.",
             ) from error
-    for tap, features in enumerate(encoder.features(encoder.values, other.eval())):
+    for tap, features in enumerate(encoder.folded(batch, other.eval())):
         if (far := apart(features, right[tap])) > EQUAL:
             raise Nonconformance(
                 f"'{encoder.name}' saved and loaded differs after the stage '{encoder.spec.stages[tap]}' by {far:.1e}.",
