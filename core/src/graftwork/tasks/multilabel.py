@@ -48,7 +48,7 @@ class Multilabel(Task):
         Metric("micro_f1", "micro F1"),
         Metric("mean_average_precision", "mean average precision"),
         Metric("subset_accuracy", "subset accuracy"),
-        Metric("nothing_found", "macro F1 of all labels always"),
+        Metric("every_label", "macro F1 of all labels always"),
     )
     tie_break: ClassVar = figures[2]
     applicable: ClassVar = frozenset({"label_smoothing", "c"})
@@ -132,7 +132,7 @@ class Multilabel(Task):
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
             f"The labels of {count} held-out examples are found with a macro F1 of {metrics['macro_f1']:.3f} "
-            f"({metrics['nothing_found']:.3f} by saying every label of every example); of "
+            f"({metrics['every_label']:.3f} by saying every label of every example); of "
             f"{metrics['subset_accuracy']:.1%} all labels are right."
         )
 
@@ -239,5 +239,5 @@ def _figures(decided: np.ndarray, probabilities: np.ndarray, there: np.ndarray) 
         if occur.any()
         else 0.0,
         "subset_accuracy": float((decided == there).all(1).mean()),
-        "nothing_found": f1(everything, "macro") if occur.any() else 0.0,
+        "every_label": f1(everything, "macro") if occur.any() else 0.0,
     }
