@@ -177,6 +177,13 @@ class Logistic(LeastSquares):
     stated = gw.Sigmoid
 
 
+class Stepped(LeastSquares):
+    """Names no loss for the exact engine."""
+
+    def solver_loss(self):
+        return None
+
+
 class OwnLoss(gw.LinearHead):
     """A head with a loss of its own, which nothing would heed."""
 
@@ -229,6 +236,19 @@ def test_a_third_partys_task_is_solved_by_its_own_loss(bring, messages, tiny) ->
     for case in cases("theirs"):
         if case.kind in ("tasks", "heads"):
             case()
+
+
+def test_a_task_without_a_loss_to_solve_is_trained_by_steps_and_has_no_use_for_c(bring, messages, tiny) -> None:
+    bring(task=Stepped)
+    run = gw.fit(messages, tiny, task="squares", epochs=3, head_lr=0.05)
+    assert run.record["engine"] == "loop"
+    assert run.metrics["right"] == 1.0
+    with pytest.raises(
+        gw.UsageError, match="--c is for heads that are solved exactly; the freeze policy 'head' trains by steps"
+    ):
+        gw.fit(messages, tiny, task="squares", c=1.0)
+    with pytest.raises(gw.UsageError, match="The task 'squares' has no use for --balance: its labels are names"):
+        gw.fit(messages, tiny, task="squares", balance="weights")
 
 
 def test_a_task_that_states_another_loss_than_it_has_is_refused_by_fit_and_by_the_kit(bring, messages, tiny) -> None:
