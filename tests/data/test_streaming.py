@@ -174,9 +174,9 @@ def test_a_stream_sorted_by_label_is_fine_and_one_of_a_single_label_is_not(tmp_p
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_loaded(messages, tiny, photos, monkeypatch) -> None:
-    from graftwork.runs import fitting
+    from graftwork.runs import steps
 
-    monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
+    monkeypatch.setattr(steps, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
     stream = gw.stream(messages)
     for options, words in (
         ({"freeze": "lpft"}, "--streaming reads the data once, which is for heads that are solved exactly; the freeze"),

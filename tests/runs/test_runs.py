@@ -160,9 +160,9 @@ def test_a_run_is_never_written_over_something_nor_left_half_written(messages, t
 
 
 def test_a_place_that_is_taken_is_refused_before_anything_is_computed(messages, tiny, tmp_path, monkeypatch) -> None:
-    from graftwork.runs import fitting
+    from graftwork.runs import steps
 
-    monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
+    monkeypatch.setattr(steps, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
     with pytest.raises(RunError, match="already holds something"):
         gw.fit(messages, tiny, out=tmp_path)
 
@@ -246,9 +246,9 @@ def test_data_without_a_training_split_are_refused(tmp_path, tiny) -> None:
 
 
 def test_unknown_words_are_answered_before_anything_is_loaded(messages, monkeypatch) -> None:
-    from graftwork.runs import fitting
+    from graftwork.runs import steps
 
-    monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
+    monkeypatch.setattr(steps, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
     with pytest.raises(UnknownName, match="No task is called 'segment'; the nearest are classify"):
         gw.fit(messages, task="segment")
     with pytest.raises(UnknownName, match="No freeze policy is called"):

@@ -225,9 +225,9 @@ def test_out_of_memory_says_which_batch_would_fit(messages, tiny, monkeypatch) -
 def test_options_that_cannot_be_met_are_answered_before_anything_is_loaded(
     messages, tiny, options, sentence, monkeypatch
 ) -> None:
-    from graftwork.runs import fitting
+    from graftwork.runs import steps
 
-    monkeypatch.setattr(fitting, "load_frozen", lambda spec: pytest.fail("loaded"))
+    monkeypatch.setattr(steps, "load_frozen", lambda spec: pytest.fail("loaded"))
     with pytest.raises(UsageError) as raised:
         gw.fit(messages, tiny, **options)
     assert sentence in str(raised.value)

@@ -19,7 +19,7 @@ from graftwork.tasks.task import Targets
 from graftwork.training.trainer import Trained
 
 if TYPE_CHECKING:
-    from graftwork.runs.fitting import Encoded, Outcome
+    from graftwork.runs.steps import Encoded, Outcome
 
 
 def record(

@@ -19,7 +19,14 @@ def cases(
 
     Raises `UsageError` where it is not installed, or disabled.
     """
-    from graftwork.testing import backbones, modalities, networks, plugin_checks, training  # noqa: F401  register checks
+    from graftwork.testing import (  # noqa: F401  register checks
+        backbones,
+        freeze_policies,
+        modalities,
+        networks,
+        plugin_checks,
+        tasks,
+    )
 
     report = _report(plugin)
     return list(_cases(report, Given(references or {}, weights or {})))

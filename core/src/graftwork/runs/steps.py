@@ -1,0 +1,266 @@
+"""The steps of a fit, in order: functions of frozen values, each of which returns one.
+
+`resolve` (in `planning`), `load`, `extract` or `read`, `encode`, `augment`, `solve` or `train_by_steps`, `evaluate`,
+`record` (in `record`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from graftwork.data.pipeline import Pipeline
+from graftwork.data.reading import MOST_BAD, Data
+from graftwork.data.splits import parts, split
+from graftwork.data.streaming import Stream
+from graftwork.errors import DataError
+from graftwork.features.dataset import FeatureDataset, RowBuffer
+from graftwork.features.examples import Examples
+from graftwork.features.extract_dataset import Extracted, extract_dataset, scan
+from graftwork.features.extraction import Cache, Extractor, Features
+from graftwork.models.machine import available_memory
+from graftwork.plugins import registry
+from graftwork.runs.backbone_cache import BackboneCache, Loaded, load_frozen
+from graftwork.runs.planning import FitPlan
+from graftwork.runs.record import certified
+from graftwork.specs.agreement import Agreement
+from graftwork.specs.contracts import ObservedInput
+from graftwork.tasks.task import Targets
+from graftwork.training.checkpoints import Unfinished
+from graftwork.training.trainer import ExactEngine, Job, Trained, outputs_of
+
+if TYPE_CHECKING:
+    from graftwork.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What every step of a fit takes: the plan, the data, the encoder, and where features and checkpoints are kept."""
+
+    plan: FitPlan
+    data: Data | Stream
+    model: Loaded
+    cache: Cache | None
+    checkpoints: Unfinished | None = None
+    watch: Callable[[Progress], None] | None = None
+
+    def extractor(self, tap: int, precision: str, *, cached: bool = True) -> Extractor:
+        return Extractor(
+            self.model.backbone,
+            tap=tap,
+            precision=precision,
+            device=self.plan.device,
+            cache=self.cache if cached else None,
+            compile=self.plan.request.compile and cached,
+        )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Examples that were read, with their targets and splits. agreement: on all of them."""
+
+    extracted: Extracted
+    agreement: Agreement
+    known: Targets
+    dataset: FeatureDataset
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained head, and the features that it is judged on. certificate: of the stages; tap: the stage that the
+    features are of; taps: what each stage that was tried gave; precision, cosine: see
+    `graftwork.features.extraction.Features`."""
+
+    trained: Trained
+    certificate: dict[str, Any]
+    tap: int
+    dataset: FeatureDataset
+    precision: str
+    cosine: float | None
+    taps: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def load(plan: FitPlan, backbone_cache: BackboneCache | None) -> Loaded:
+    """The encoder, frozen, and the digests of its weights."""
+    return backbone_cache(plan.spec) if backbone_cache is not None and plan.exactly else load_frozen(plan.spec)
+
+
+def read(fit: Fit) -> Extracted:
+    """Every example read once, and kept in memory as far as there is room; nothing computed."""
+    plan, data = fit.plan, fit.data
+    assert isinstance(data, Data), "a stream is not trained on by steps"
+    pipeline = Pipeline(plan.spec.contract, plan.agreement, data.modality)
+    keep = available_memory() // 4
+    return scan(data, Examples(fit.model.backbone, pipeline, data.raws, long=plan.long, keep=keep))
+
+
+def extract(fit: Fit) -> Extracted:
+    """Features after the plan's tap of all examples that can be used."""
+    plan = fit.plan
+    extractor = fit.extractor(plan.tap, plan.precision)
+    keep = 0 if plan.exactly else available_memory() // 4
+    return extract_dataset(
+        fit.data.chunks(),
+        extractor,
+        lambda seen: _agreement(fit, seen, chunk=True),
+        plan.long,
+        plan.request.on_bad,
+        keep,
+    )
+
+
+def _agreement(fit: Fit, observed: ObservedInput, *, chunk: bool) -> Agreement:
+    """The plan's for data at hand; anew for a stream. chunk: of one chunk any part may be left out."""
+    plan, most = fit.plan, MOST_BAD if fit.plan.request.on_bad == "skip" else 0.0
+    if isinstance(fit.data, Data):
+        return plan.agreement
+    may_leave_out = 1.0 if chunk and most else most
+    return registry.agree_on(plan.spec, observed, plan.request.adapter, may_leave_out=may_leave_out)
+
+
+def encode(fit: Fit, extracted: Extracted) -> Encoded:
+    """The targets of the examples that can be used, learned from all but those of the test split.
+
+    Raises `DataError` where the data will not do.
+    """
+    plan, task, labels = fit.plan, fit.plan.task, extracted.labels
+    agreement = _agreement(fit, extracted.observed, chunk=False)
+    warnings = [*extracted.warnings(plan.request.on_bad), *agreement.warnings]
+    targets, splits = plan.targets, plan.splits
+    if targets is None or splits is None:
+        targets = task.encode(labels)
+        splits = split(targets.strata, extracted.splits, plan.request.val, plan.request.seed)
+    warnings += targets.notes
+    numbers = parts(extracted.kept, splits)
+    known = task.encode([labels[i] for i in extracted.kept if splits[i] != "test"])
+    if unseen := task.unknown([labels[i] for i in numbers["test"]], known):
+        raise DataError(
+            f"The test split has the label '{unseen[0]}', which no training example has.",
+            "Add training examples, or drop it.",
+        )
+    values = task.encode([labels[i] for i in extracted.kept], known).values
+    dataset = FeatureDataset(extracted.values, values, numbers=extracted.kept, splits=numbers)
+    return Encoded(extracted, agreement, known, dataset, tuple(warnings))
+
+
+def _job(fit: Fit, encoded: Encoded, tap: int, dataset: FeatureDataset) -> Job:
+    plan = fit.plan
+    return Job(
+        fit.model.backbone, tap, plan.task, encoded.known, plan.policy, dataset, encoded.extracted.examples,
+        plan.request.seed, fit.cache,
+    )  # fmt: skip
+
+
+# Where the head is solved.
+
+
+def augment(fit: Fit, encoded: Encoded) -> Encoded:
+    """With features of augmented versions of the examples to train on, where a solved head is to see them."""
+    if fit.plan.views is None or not fit.plan.exactly:
+        return encoded
+    dataset, passes = _augmented(fit, encoded.extracted, fit.plan.tap, encoded.dataset)
+    extracted, notes = encoded.extracted, [note for found in passes for note in found.notes]
+    for found in passes:
+        extracted = extracted.counting(found)
+    return replace(encoded, extracted=extracted, dataset=dataset, warnings=(*encoded.warnings, *notes))
+
+
+def _augmented(
+    fit: Fit, extracted: Extracted, tap: int, dataset: FeatureDataset
+) -> tuple[FeatureDataset, list[Features]]:
+    """A dataset with the rows of augmented versions, and what each pass over them gave."""
+    assert fit.plan.views is not None, "augmented versions that were asked for"
+    assert extracted.examples is not None, "examples that can be read again"
+    extractor = fit.extractor(tap, extracted.precision)
+    values, count = RowBuffer(), len(dataset.all_values)
+    values.add(dataset.all_values)
+    rows: dict[int, list[int]] = {}
+    passes = [extractor(view, dataset.splits["train"]) for view in fit.plan.views.of(extracted.examples)]
+    for found in passes:
+        values.add(found.values)
+        for row, number in enumerate(found.kept, count):
+            rows.setdefault(number, []).append(row)
+        count += len(found.kept)
+    return replace(dataset, values=values.done(), augmented=rows), passes
+
+
+def solve(fit: Fit, encoded: Encoded) -> Outcome:
+    """The head solved after the plan's tap; or after every stage up to it, of which the one is kept that is best on the
+    validation split by the task's own measure."""
+    request = fit.plan.request
+    engine = ExactEngine(refit=request.refit is not False, c=request.c, balance=request.settings.balance)
+    if not fit.plan.every:
+        return _solved_after(fit, encoded, engine, fit.plan.tap)
+    task, tried, best = fit.plan.task, [], None
+    for tap in range(fit.plan.tap + 1):
+        outcome = _solved_after(fit, encoded, engine, tap)
+        _, metrics = evaluate(fit, encoded.known, outcome)
+        tried.append({"tap": fit.plan.spec.stages[tap], **task.tracked(metrics)})
+        if best is None or task.rank(metrics) > best[0]:
+            best = task.rank(metrics), outcome
+    assert best is not None, "an encoder has stages"
+    return replace(best[1], taps=tuple(tried))
+
+
+def _solved_after(fit: Fit, encoded: Encoded, engine: ExactEngine, tap: int) -> Outcome:
+    extracted, dataset = encoded.extracted, encoded.dataset
+    if tap != fit.plan.tap:
+        assert extracted.examples is not None, "examples that can be read again"
+        features = fit.extractor(tap, extracted.precision)(extracted.examples)
+        dataset = replace(dataset, values=features.values, augmented={})
+        if fit.plan.views is not None:
+            dataset, _ = _augmented(fit, extracted, tap, dataset)
+    trained = engine.train(_job(fit, encoded, tap, dataset))
+    certificate = certified(trained, fit.model, fit.plan.request.freeze)
+    return Outcome(trained, certificate, tap, dataset, extracted.precision, extracted.cosine)
+
+
+# Where stages train.
+
+
+def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
+    """Train, and extract the features that the trained encoder gives of what it is judged on."""
+    from graftwork.training.fine_tuning import LoopEngine
+
+    plan, checkpoints = fit.plan, fit.checkpoints
+    engine = LoopEngine(
+        plan.request.settings,
+        wants_features=plan.wants_features,
+        device=plan.device,
+        precision=plan.request.precision,
+        change=plan.change,
+        unfinished=checkpoints,
+        resume=plan.request.resume,
+        views=plan.views,
+        watch=fit.watch,
+    )
+    with checkpoints.under_way() if checkpoints else nullcontext():
+        trained = engine.train(_job(fit, encoded, plan.tap, encoded.dataset))
+        certificate = certified(trained, fit.model, plan.request.freeze)
+    splits, examples = encoded.dataset.splits, encoded.extracted.examples
+    assert examples is not None
+    chosen = [number for name in ("validation", "test") for number in splits[name]]
+    found = fit.extractor(plan.tap, plan.precision, cached=False)(examples, chosen)
+    kept = set(found.kept)
+    left = {name: [number for number in splits[name] if number in kept] for name in ("validation", "test")}
+    targets = encoded.dataset.targets_of(found.kept)
+    dataset = FeatureDataset(found.values, targets, numbers=found.kept, splits={**splits, **left})
+    notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
+    return Outcome(trained, certificate, plan.tap, dataset, found.precision, found.cosine, warnings=notes)
+
+
+def evaluate(fit: Fit, known: Targets, outcome: Outcome) -> tuple[Targets, dict[str, Any]]:
+    """The targets calibrated on the validation split, and the metrics there and on a test split."""
+    task, dataset, trained = fit.plan.task, outcome.dataset, outcome.trained
+    validation = dataset.split("validation")
+    outputs = outputs_of(trained.validated or trained.head, validation)
+    metrics: dict[str, Any] = task.validate(outputs, validation.targets, known)
+    known = task.calibrate(outputs, validation.targets, known)
+    if dataset.splits["test"]:
+        test = dataset.split("test")
+        metrics["test"] = task.metrics(outputs_of(trained.head, test), test.targets, known)
+    return known, metrics
