@@ -88,4 +88,6 @@ def render(found: Any, page: Any) -> None:
         tell(f"Page: {page}")
     elif found.problems:
         tell("See them: graftwork check DATA --html FILE")
-    tell("Next: graftwork fit DATA" + (f" --backbone {found.backbone}" if found.agreement is not None else ""))
+    backbone = f" --backbone {found.backbone}" if found.agreement is not None else ""
+    task = f" --task {found.task.spec.name}" if found.task.spec.name != DEFAULT_TASK else ""
+    tell(f"Next: graftwork fit DATA{backbone}{task}")
