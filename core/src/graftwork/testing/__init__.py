@@ -9,7 +9,7 @@ from graftwork.testing.cases import CHECKS, Case, Nonconformance, NotChecked, Re
 from graftwork.testing.kit import cases, conformance
 from graftwork.testing.samples import examples, write_data
 
-KIT_VERSION = 1
+KIT_VERSION = 2
 
 __all__ = [
     "CHECKS",
