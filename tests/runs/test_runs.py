@@ -233,9 +233,11 @@ def test_a_label_seen_once_is_trained_on_and_warned_of(messages, tiny) -> None:
     assert run.labels == ["card", "delivery", "rare"]
 
 
-def test_a_label_of_the_test_split_alone_is_refused(tmp_path, tiny) -> None:
-    (tmp_path / "t.csv").write_text("text,label,split\na,x,train\nb,x,train\nc,y,train\nd,y,train\ne,z,test\n")
-    with pytest.raises(DataError, match="The test split has the label 'z', which no training example has"):
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_label_of_a_split_to_judge_on_alone_is_refused(split, tmp_path, tiny) -> None:
+    rows = "a,x,train\nb,x,train\nc,y,train\nd,y,train\nf,x,validation"
+    (tmp_path / "t.csv").write_text(f"text,label,split\n{rows}\ne,z,{split}\n")
+    with pytest.raises(DataError, match=f"The {split} split has the label 'z', which no training example has"):
         gw.fit(tmp_path / "t.csv", tiny)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, readable
+from graftwork.data.listing import SPLITS, Listing, by_extension, label_text, modality_of_files, readable
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
@@ -256,7 +257,8 @@ def _feature(table: pa.Table, column: str) -> dict[str, Any]:
 
 
 def _text(cell: Any) -> str | None:
-    return None if cell is None else readable(cell if isinstance(cell, bytes) else str(cell))
+    missing = cell is None or (isinstance(cell, float) and math.isnan(cell))
+    return None if missing else readable(cell if isinstance(cell, bytes) else str(cell))
 
 
 def _labels(table: pa.Table, columns: Sequence[str], blank_is_label: bool) -> list[RawLabel | None]:
@@ -279,7 +281,9 @@ def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[Raw
         inner = _feature(table, column).get("feature")
         known = inner.get("names") if isinstance(inner, dict) else None
         return [
-            None if cell is None or None in cell else tuple(known[v] if known else str(_text(v)) for v in cell)
+            None
+            if cell is None or None in cell
+            else tuple(known[v] if known else str(label_text(_text(v))) for v in cell)
             for cell in values.to_pylist()
         ]
     if pa.types.is_nested(values.type):
@@ -292,7 +296,7 @@ def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[Raw
     # One object per distinct label saves memory.
     found: list[RawLabel | None] = []
     for chunk in values.chunks:
-        words = [_text(value) for value in chunk.dictionary.to_pylist()]
+        words = [label_text(_text(value)) for value in chunk.dictionary.to_pylist()]
         words = [word if word is not None and (word.strip() or blank_is_label) else None for word in words]
         found += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
     return found

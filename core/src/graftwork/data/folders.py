@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from graftwork.data.listing import SPLITS, Listing, modality_of_files
+from graftwork.data.listing import SPLITS, Listing, label_text, modality_of_files
 from graftwork.errors import DataError
 
 
@@ -38,7 +38,7 @@ def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:
         place=f"folder '{root}'",
         modality=modality,
         inputs=[path for path, _, _ in found],
-        labels=None if found[0][1] is None else [label for _, label, _ in found],
+        labels=None if found[0][1] is None else [label_text(label) for _, label, _ in found],
         splits=None if found[0][2] is None else [str(split) for _, _, split in found],
         base=Path(),
     )

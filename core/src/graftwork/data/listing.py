@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ class Listing:
     rows: bool = False
     begin: int = 0
     path_guard: PathGuard | None = None
+
+
+def label_text(label: str | None) -> str | None:
+    """A label with its accents composed (Unicode NFC): the same letters are the same label however they are coded."""
+    return None if label is None else unicodedata.normalize("NFC", label)
 
 
 def fold_label(label: str) -> str:

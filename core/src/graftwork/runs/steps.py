@@ -123,7 +123,8 @@ def _agreement(fit: Fit, observed: ObservedInput, *, chunk: bool) -> Agreement:
 
 
 def encode(fit: Fit, extracted: Extracted) -> Encoded:
-    """The targets of the examples that can be used, learned from all but those of the test split.
+    """The targets of the examples that can be used. They are learned from all but the splits for judging on that the
+    data bring.
 
     Raises `DataError` where the data will not do.
     """
@@ -136,12 +137,14 @@ def encode(fit: Fit, extracted: Extracted) -> Encoded:
         splits = split(targets.strata, extracted.splits, plan.request.val, plan.request.seed)
     warnings += targets.notes
     numbers = parts(extracted.kept, splits)
-    known = task.encode([labels[i] for i in extracted.kept if splits[i] != "test"])
-    if unseen := task.unknown([labels[i] for i in numbers["test"]], known):
-        raise DataError(
-            f"The test split has the label '{unseen[0]}', which no training example has.",
-            "Add training examples, or drop it.",
-        )
+    brought = [part for part in ("validation", "test") if part in (extracted.splits or ())]
+    known = task.encode([labels[i] for i in extracted.kept if splits[i] not in brought])
+    for part in brought:
+        if unseen := task.unknown([labels[i] for i in numbers[part]], known):
+            raise DataError(
+                f"The {part} split has the label '{unseen[0]}', which no training example has.",
+                "Add training examples, or drop it.",
+            )
     values = task.encode([labels[i] for i in extracted.kept], known).values
     dataset = FeatureDataset(extracted.values, values, numbers=extracted.kept, splits=numbers)
     return Encoded(extracted, agreement, known, dataset, tuple(warnings))
