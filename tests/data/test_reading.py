@@ -112,7 +112,7 @@ def test_blank_texts_and_missing_labels_are_named_and_left_out(tmp_path) -> None
     [
         ("t.csv", "", "'{path}' is empty."),
         ("t.csv", "text,label\n", "'t' has no rows."),
-        ("t.csv", "text,label\nx,a,b\n", "'{path}' cannot be read as CSV: "),
+        ("t.csv", "text,label\nx,a,b\n", "'{path}', row 2: 'x,a,b' has 3 cells, and the heading has 2."),
         ("t.csv", "a,b,c\n1,2,3\n", "'t' has the columns 'a', 'b', 'c', and none of them is plainly the label."),
         ("t.csv", "a,b,label\n1,2,3\n", "'t' has the columns 'a', 'b', 'label', and none of them is plainly the input."),
         ("t.csv", "text,label,split\nx,a,monday\n", "'t' has 'monday' in its column 'split'; accepted: train, "),

@@ -82,6 +82,21 @@ def test_a_stray_quote_far_down_leaves_no_row_out_of_a_stream(tmp_path, monkeypa
     assert len(read_csv(tmp_path / "t.tsv")) == 2000
 
 
+@pytest.mark.parametrize("read", [gw.data, lambda path: list(gw.stream(path).chunks())], ids=["data", "stream"])
+def test_a_row_of_another_width_is_named_by_its_number(read, tmp_path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\none,x\ntwo, or three,y\nfour,x\nfive\n")
+    with pytest.raises(DataError) as refusal:
+        read(tmp_path / "t.csv")
+    sentence = "row 3: 'two, or three,y' has 3 cells, and the heading has 2; so has 1 more."
+    assert refusal.value.message == f"'{tmp_path / 't.csv'}', {sentence}"
+
+
+def test_a_carriage_return_within_a_line_hides_no_separator(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text('text;label\none;x\n"a\rb";y\nc\rd;x\n', newline="")
+    with pytest.raises(DataError, match="row 4: 'c' has 1 cell, and the heading has 2"):
+        gw.data(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_lines_that_end_in_a_carriage_return_are_lines(encoding, tmp_path) -> None:
     (tmp_path / "t.csv").write_bytes("text,label\rbonjour,x\rsalut é,y\r".encode(encoding))

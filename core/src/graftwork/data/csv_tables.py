@@ -25,7 +25,8 @@ def read_csv(path: Path) -> pa.Table:
     its rows are even so. Raises what pyarrow raises, and `DataError` for an empty file.
     """
     source, dialect, start = _open(path)
-    table = _read(path, source, dialect, start)
+    with _naming_rows(path, source, dialect, start):
+        table = _read(path, source, dialect, start)
     if dialect.separator == "\t" and _runs_over(table):
         with contextlib.suppress(pa.ArrowInvalid):
             return _read(path, source, replace(dialect, quoted=False), start)
@@ -41,13 +42,14 @@ def read_csv_pieces(path: Path) -> Iterator[pa.Table]:
     source, dialect, start = _open(path)
     plain = _is_utf8(source())
     done = 0
-    for batch in pc_csv.open_csv(source(), **_options(path, dialect, start, plain)):
-        table = pa.Table.from_batches([batch])
-        if dialect.separator == "\t" and _runs_over(table):
-            yield read_csv(path).slice(done)
-            return
-        done += len(table)
-        yield table if plain else table.replace_schema_metadata({TEXT_AS_BYTES: b""})
+    with _naming_rows(path, source, dialect, start):
+        for batch in pc_csv.open_csv(source(), **_options(path, dialect, start, plain)):
+            table = pa.Table.from_batches([batch])
+            if dialect.separator == "\t" and _runs_over(table):
+                yield read_csv(path).slice(done)
+                return
+            done += len(table)
+            yield table if plain else table.replace_schema_metadata({TEXT_AS_BYTES: b""})
 
 
 def _read(path: Path, source: Callable[[], Any], dialect: Dialect, start: str) -> pa.Table:
@@ -58,6 +60,29 @@ def _read(path: Path, source: Callable[[], Any], dialect: Dialect, start: str) -
             raise
         table = pc_csv.read_csv(source(), **_options(path, dialect, start, False))
         return table.replace_schema_metadata({TEXT_AS_BYTES: b""})
+
+
+@contextlib.contextmanager
+def _naming_rows(path: Path, source: Callable[[], Any], dialect: Dialect, start: str) -> Iterator[None]:
+    """Turn pyarrow's error for rows of another width than the heading into a sentence that numbers them."""
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        if "columns, got" not in str(error):
+            raise
+        rows: list[Any] = []
+        options = _options(path, dialect, start, False)
+        options["read_options"].use_threads = False  # pyarrow numbers rows on one thread alone
+        options["parse_options"].invalid_row_handler = lambda row: rows.append(row) or "skip"
+        pc_csv.read_csv(source(), **options)
+        first, others = rows[0], len(rows) - 1
+        cells = "1 cell" if first.actual_columns == 1 else f"{first.actual_columns} cells"
+        more = f"; so {'has' if others == 1 else 'have'} {others} more" if others else ""
+        raise DataError(
+            f"'{path}', row {first.number}: '{first.text.strip()[:60]}' has {cells}, and the heading has "
+            f"{first.expected_columns}{more}.",
+            "Put a cell that holds the separator or a line end in double quotes, or mend the row.",
+        ) from error
 
 
 def _runs_over(table: pa.Table) -> bool:

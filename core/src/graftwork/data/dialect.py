@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +43,10 @@ class Dialect:
 
 def _evenness(start: str, separator: str) -> tuple[float, int]:
     """The part of the first rows that have the most common number of cells, and that number; nothing for one cell."""
-    rows = csv.reader(io.StringIO(start), delimiter=separator)
-    try:
-        widths = Counter(len(row) for row, _ in zip(rows, range(SAMPLE_ROWS), strict=False) if row)
-    except csv.Error:
-        return 0.0, 0
+    widths: Counter[int] = Counter()
+    with contextlib.suppress(csv.Error):  # a carriage return within a line: the rows before it tell
+        for row in itertools.islice(csv.reader(io.StringIO(start), delimiter=separator), SAMPLE_ROWS):
+            widths.update([len(row)] if row else [])
     if not widths:
         return 0.0, 0
     width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
