@@ -72,13 +72,54 @@ def test_fit_evaluate_and_predict_in_turn(shell, messages, tiny_bert) -> None:
     assert all(set(a) == {"input", "label", "probabilities"} for a in answers)
 
 
-def test_a_folder_of_photos_is_predicted_file_by_file(shell, tmp_path) -> None:
+def dark_and_light(folder: Path) -> None:
     from PIL import Image
 
     for label, shade in (("dark", 20), ("light", 230)):
-        (tmp_path / "photos" / label).mkdir(parents=True)
+        (folder / label).mkdir(parents=True)
         for number in range(4):
-            Image.new("RGB", (32, 32), (shade + number,) * 3).save(tmp_path / "photos" / label / f"{number}.png")
+            Image.new("RGB", (32, 32), (shade + number,) * 3).save(folder / label / f"{number}.png")
+
+
+def test_predict_reads_a_table_row_by_row_and_says_which_file_is_missing(shell, messages, tiny_bert, tmp_path) -> None:
+    shell.json("fit", str(messages), "--backbone", TINY.format(tiny_bert), "--out", "run")
+    rows = ["where is my parcel", "i lost my card", "my card"]
+    (tmp_path / "new.csv").write_text("\n".join(["text,label", *(f"{row},?" for row in rows)]))
+    (tmp_path / "odd.csv").write_text("\n".join(["remark,note", *(f"-,{row}" for row in rows)]))
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text(rows[1])
+    (tmp_path / "nothing").mkdir()
+    answers = shell.json("predict", "run", "new.csv")
+    assert [one["input"] for one in answers] == rows
+    assert answers == shell.json("predict", "run", *rows) == shell.json("predict", "run", "odd.csv", "--input", "note")
+    assert shell.json("predict", "run", "odd.csv", code=2)["error"]["hint"] == "Name it: --input COLUMN"
+    (from_file,) = shell.json("predict", "run", "texts")
+    assert from_file["probabilities"] == answers[1]["probabilities"]
+    for missing in ("old.csv", "old.txt", "deep/old.parquet"):
+        error = shell.json("predict", "run", missing, code=2)["error"]
+        assert error["message"] == f"'{missing}' does not exist; files, folders, tables and texts are accepted."
+        assert error["hint"] == f"If it is a text, write: graftwork predict RUN --text {missing}"
+        assert shell.json("predict", "run", "--text", missing)[0]["input"] == missing
+    assert shell.json("predict", "run", "--text", "new.csv")[0]["input"] == "new.csv"
+    assert shell.json("predict", "run", "see old.csv")[0]["input"] == "see old.csv"
+    assert shell.json("predict", "run", "word " * 400)[0]["label"] in ("card", "delivery")
+    assert shell.json("predict", "run", "nothing", code=2)["error"]["message"] == "The folder 'nothing' is empty."
+
+
+def test_predict_refuses_a_table_of_another_modality(shell, tmp_path) -> None:
+    dark_and_light(tmp_path / "photos")
+    shell.json("fit", "photos", "--out", "run")
+    (tmp_path / "paths.csv").write_text("file\nphotos/light/0.png\nphotos/dark/0.png\n")
+    assert [one["label"] for one in shell.json("predict", "run", "paths.csv")] == ["light", "dark"]
+    (tmp_path / "texts.csv").write_text("text\nhello there\n")
+    error = shell.json("predict", "run", "texts.csv", code=2)["error"]
+    assert error["message"] == "The column 'text' of 'texts.csv' holds text, and this run reads image."
+    error = shell.json("predict", "run", "--text", "hello", code=2)["error"]
+    assert error["message"] == "This run reads image files, not texts."
+
+
+def test_a_folder_of_photos_is_predicted_file_by_file(shell, tmp_path) -> None:
+    dark_and_light(tmp_path / "photos")
     shell.json("fit", "photos", "--out", "run")
     answers = shell.json("predict", "run", "photos/light", "photos/dark/0.png")
     assert [Path(a["input"]).name for a in answers] == ["0.png", "1.png", "2.png", "3.png", "0.png"]

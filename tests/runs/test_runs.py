@@ -109,6 +109,11 @@ def test_every_tap_can_be_named_and_wrong_ones_are_answered(messages, tiny) -> N
         gw.fit(messages, tiny, tap="7")
 
 
+def test_one_string_is_one_input(messages, tiny) -> None:
+    run = gw.fit(messages, tiny)
+    assert run.predict("my card") == run.predict(["my card"]) == list(run.stream("my card"))
+
+
 def test_a_saved_run_predicts_the_same_in_a_new_process(messages, tiny, tmp_path, shell) -> None:
     run = gw.fit(messages, tiny, out=tmp_path / "run")
     inputs = ["where is my parcel", "i lost my card please", "money"]

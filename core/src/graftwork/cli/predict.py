@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graftwork.cli.options import Device, Json, Offline, go_offline
+from graftwork.cli.options import Device, Input, Json, Offline, go_offline
 from graftwork.cli.terminal import answer, say, steady, table
 from graftwork.errors import DataError, UsageError
 
@@ -21,16 +21,21 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Files, folders of files, or texts; - reads one a line from standard input."
+            metavar="INPUT...",
+            help="Files, folders of files, tables, or texts; - reads one a line from standard input.",
         ),
     ],
+    input: Input = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="Every INPUT is a text, also one that looks like a file.")
+    ] = False,
     device: Device = "cpu",
     offline: Offline = False,
     json: Json = False,
 ) -> None:
     """What a saved run answers for new inputs: labels with probabilities, values."""
     go_offline(offline)
-    from graftwork.data import folders
+    from graftwork.data.inputs import named_inputs
     from graftwork.plugins import registry
     from graftwork.runs import run as runs
 
@@ -39,9 +44,8 @@ def predict(
         raise UsageError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
     with steady():
         loaded = runs.load(run)
-        if not registry.modality(loaded.record["modality"]).inline:
-            given = [str(file) for item in given for file in folders.files_below(Path(item))]
-        answers = loaded.predict(given, device=device)
+        modality = registry.modality(loaded.record["modality"])
+        answers = loaded.predict(named_inputs(given, modality, column=input, texts=text), device=device)
     if all("error" in one for one in answers):
         raise DataError(answers[0]["error"], "Give a file or text that can be read.")
     answer(answers, lambda found: render(found, loaded.task), json)

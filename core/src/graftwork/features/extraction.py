@@ -22,6 +22,7 @@ from graftwork.features.examples import Examples, LongInputs, batches
 from graftwork.features.leases import compute_missing
 from graftwork.features.store import Row, Space, Store
 from graftwork.models.backbone import Backbone
+from graftwork.models.machine import fork_safely
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.models.stages import Stage, State
 from graftwork.runtime import processes
@@ -100,6 +101,7 @@ class Extractor:
         compile: bool = False,
     ) -> None:
         check_precision(precision)
+        fork_safely()
         self.backbone, self.tap, self.cache, self.compile = backbone, tap, cache, compile
         self.device = torch.device(device)
         self.layout = torch.channels_last if backbone.channels_last else torch.preserve_format

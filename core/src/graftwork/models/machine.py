@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -34,6 +36,16 @@ def join_process_group(device: torch.device) -> None:
         from accelerate import PartialState
 
         PartialState(cpu=device.type == "cpu")
+
+
+@cache
+def fork_safely() -> None:
+    """Have processes that are forked from this one compute on one thread.
+
+    The threads that this process has computed with are gone in a forked one, where OpenMP would wait for them for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def available_memory() -> int:

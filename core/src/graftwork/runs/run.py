@@ -203,7 +203,7 @@ class Run:
         self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu", cache: bool = False
     ) -> list[dict[str, Any]]:
         """For each input `{input, ...}` with what the task answers: a `label` or `labels` with `probabilities`, or a
-        `value`. Inputs are paths, texts, encoded bytes or decoded objects.
+        `value`. Inputs are paths, texts, encoded bytes or decoded objects; one string or path is one input.
 
         The same contract and conversions as in training. An input that cannot be read gets no answer (None) and an
         `error`.
@@ -214,7 +214,8 @@ class Run:
         """
         modality = registry.modality(self.record["modality"])
         reader: Reader = load_factory(modality.reader)()
-        raws = Raws(files_among(inputs, modality), modality, Path())
+        given = [inputs] if isinstance(inputs, str | bytes | Path) else inputs
+        raws = Raws(files_among(given, modality), modality, Path())
         facts = [read_facts(reader, raw) for raw in raws]
         errors = {i: f.reason for i, f in enumerate(facts) if isinstance(f, Bad)}
         good = [i for i in range(len(raws)) if i not in errors]
@@ -240,7 +241,7 @@ class Run:
 
     def stream(self, inputs: Iterable[Any], **options: Any) -> Iterator[dict[str, Any]]:
         """The answers of `predict` one by one, of inputs that need not be in memory together. options: as there."""
-        left = iter(inputs)
+        left = iter([inputs] if isinstance(inputs, str | bytes | Path) else inputs)
         while chunk := list(islice(left, STREAM)):
             yield from self.predict(chunk, **options)
 
