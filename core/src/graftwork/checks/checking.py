@@ -103,7 +103,7 @@ def check(
     namer = _Namer(raws, listing)
     labels = asked.problems(data.labels) if data.labels else []
     problems = [*_bad(data), *labels, *_copies(data, asked, prints, namer)]
-    problems += [Problem("left_out", note, "Rename or move it to have it used.", 0) for note in data.notes]
+    problems += [Problem("left_out", note, "Nothing; to have it used, rename or move it.", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:
         try:
