@@ -107,10 +107,10 @@ def test_imbalance_too_few_and_labels_that_differ_by_case_or_blanks(tmp_path) ->
     rows += [(text, "card ") for text in texts[131:]]
     found = problems(table(tmp_path / "t.csv", rows))
     assert set(found) == {"imbalance", "too_few", "similar_labels"}
-    assert found["imbalance"].message == "The label 'much' has 120 examples and 'card ' 3: 40 times as many."
-    assert found["too_few"].message == "1 of 3 labels has fewer than 10 examples: 'card ' (3)."
+    assert found["imbalance"].message == "The label 'much' has 120 examples and 'card' 3: 40 times as many."
+    assert found["too_few"].message == "1 of 3 labels has fewer than 10 examples: 'card' (3)."
     assert found["similar_labels"].message == (
-        "Labels differ only by case or blanks (1 group); the first: 'Card' (11) and 'card ' (3)."
+        "Labels differ only by case or blanks (1 group); the first: 'Card' (11) and 'card' (3)."
     )
 
 

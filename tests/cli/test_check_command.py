@@ -99,4 +99,4 @@ def test_labels_that_differ_by_case_only_get_the_right_one_as_a_hint(shell, mess
     (tmp_path / "new.csv").write_text("text,label\nmy card,Card\n")
     error = shell.json("evaluate", "run", "new.csv", code=2)["error"]
     assert error["message"] == "The run never saw the label 'Card'; it knows 'card', 'delivery'."
-    assert error["hint"] == "Write 'card' for 'Card', or fit again with them."
+    assert error["hint"] == "Map 'Card' to 'card' with --label-map FILE, or fit again with them."

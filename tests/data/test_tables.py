@@ -183,5 +183,5 @@ def test_nan_is_no_label(tmp_path) -> None:
     labels = pa.array([1.0, float("nan"), 2.0, 1.0], from_pandas=False)
     pq.write_table(pa.table({"text": ["a", "b", "c", "d"], "label": labels}), tmp_path / "t.parquet")
     data = gw.data(tmp_path / "t.parquet")
-    assert examples(data) == [("a", "1.0"), ("c", "2.0"), ("d", "1.0")]
+    assert examples(data) == [("a", "1"), ("c", "2"), ("d", "1")]
     assert [bad.kind for bad in data.bad] == ["unlabelled"]

@@ -184,6 +184,13 @@ class Stepped(LeastSquares):
         return None
 
 
+class Relearning(LeastSquares):
+    """Learns its names anew wherever the targets that are known are of no examples."""
+
+    def encode(self, raw, known=None):
+        return super().encode(raw, known if known is not None and len(known) else None)
+
+
 class OwnLoss(gw.LinearHead):
     """A head with a loss of its own, which nothing would heed."""
 
@@ -260,6 +267,19 @@ def test_a_task_that_states_another_loss_than_it_has_is_refused_by_fit_and_by_th
     (case,) = (c for c in cases("theirs") if c.check == "the_exact_solution_is_a_minimum_of_its_loss")
     with pytest.raises(Nonconformance, match="whose slope is not that of the task's own loss"):
         case()
+
+
+def test_a_task_that_numbers_its_names_anew_is_refused_by_the_kit(bring) -> None:
+    bring(task=Relearning)
+    (case,) = (c for c in cases("theirs") if c.check == "an_answer_says_the_label_that_was_encoded")
+    with pytest.raises(Nonconformance, match="of 'squares' ended in DataError: One of two labels or more"):
+        case()
+
+
+def test_a_run_is_evaluated_on_examples_of_one_label_as_on_all(messages, tiny, tmp_path) -> None:
+    loaded = gw.load(gw.fit(messages, tiny, out=tmp_path / "run").path)
+    (tmp_path / "one.csv").write_text("text,label\nwhere is my parcel,delivery\nmy parcel please,delivery\n")
+    assert loaded.evaluate(tmp_path / "one.csv")["metrics"]["accuracy"] == 1.0
 
 
 def test_a_head_with_a_loss_of_its_own_is_refused_by_fit_and_by_the_kit(bring, messages, tiny) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -128,3 +130,47 @@ def test_what_cannot_be_met_is_said_in_one_sentence(tiny, tmp_path, messages) ->
 
 def test_it_is_found_below_the_package_as_documented(tiny) -> None:
     assert gw.sklearn.TransferClassifier is TransferClassifier
+
+
+TEXTS = ["my card is lost", "where is my parcel"] * 6
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.nan, pd.NA, "", "  "])
+def test_a_missing_label_is_refused_as_scikit_learn_does(missing, tiny) -> None:
+    with pytest.raises(
+        ValueError, match=r"Input y contains NaN or blanks: y\[3\] is .*, which is no label\."
+    ) as refused:
+        gw.sklearn.TransferClassifier(tiny).fit(TEXTS, ["a", "b", "a", missing, *["a", "b"] * 4])
+    assert isinstance(refused.value, gw.DataError)
+
+
+def test_a_missing_value_to_regress_is_refused_too(tiny) -> None:
+    with pytest.raises(ValueError, match=r"Input y contains NaN or blanks: y\[1\] is 'nan'"):
+        gw.sklearn.TransferRegressor(tiny).fit(TEXTS, np.array([1.0, np.nan] * 6))
+
+
+def test_numbers_among_text_labels_are_refused(tiny) -> None:
+    with pytest.raises(
+        ValueError, match=r"Input y mixes text and int; labels of one type are accepted\. Make all of them text"
+    ):
+        gw.sklearn.TransferClassifier(tiny).fit(TEXTS, ["1", 1] * 6)
+
+
+def test_labels_of_an_estimator_have_an_identity_too(tiny) -> None:
+    labels = ["météo", "x", unicodedata.normalize("NFD", "météo"), "x ", *["météo", "x"] * 4]
+    fitted = gw.sklearn.TransferClassifier(tiny).fit(TEXTS, labels)
+    assert fitted.classes_.tolist() == ["météo", "x"]
+    fitted = gw.sklearn.TransferClassifier(tiny).fit(TEXTS, pd.array([0, 1] * 6, dtype="Int64"))
+    assert fitted.classes_.dtype.kind == "i"
+
+
+def test_one_string_is_one_example_and_a_table_of_one_column_is_its_cells(tiny) -> None:
+    fitted = gw.sklearn.TransferClassifier(tiny).fit(pd.DataFrame({"text": TEXTS}), ["a", "b"] * 6)
+    assert fitted.predict("my card").shape == (1,)
+    assert fitted.predict(pd.DataFrame({"text": TEXTS})).tolist() == fitted.predict(TEXTS).tolist()
+    assert fitted.predict(np.array(TEXTS)[:, None]).tolist() == fitted.predict(TEXTS).tolist()
+    with pytest.raises(
+        gw.DataError,
+        match=r"X has the columns 'text', 'id'; one column of examples is accepted\. Choose one, for example: X\['text'\]",
+    ):
+        fitted.predict(pd.DataFrame({"text": TEXTS, "id": range(12)}))

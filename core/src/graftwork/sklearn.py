@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from graftwork.data.labels import LabelNames, is_missing, label_text
 from graftwork.data.listing import Listing
 from graftwork.data.reading import files_among, observe
 from graftwork.errors import DataError, RunError, UsageError
@@ -59,7 +60,7 @@ class _Transfer(BaseEstimator):
         self.device = device
         self.cache = cache
 
-    def _fit(self, X: Sequence[Any], labels: Sequence[RawLabel], task: str, **options: Any) -> None:
+    def _fit(self, X: list[Any], labels: Sequence[RawLabel], task: str, **options: Any) -> None:
         if not self.backbone:
             raise UsageError(
                 "A list of examples does not say which encoder reads it.", "Name one: backbone='text/minilm'"
@@ -74,7 +75,7 @@ class _Transfer(BaseEstimator):
     def _answers(self, X: Sequence[Any]) -> list[dict[str, Any]]:
         """Raises `DataError` for an example that cannot be read."""
         check_is_fitted(self, "run_")
-        answers = self.run_.predict(list(X), precision=self.precision, device=self.device, cache=self.cache)
+        answers = self.run_.predict(_examples(X), precision=self.precision, device=self.device, cache=self.cache)
         for answer in answers:
             if "error" in answer:
                 raise DataError(answer["error"], "Give examples that can be read.")
@@ -117,6 +118,55 @@ class _Transfer(BaseEstimator):
         return tags
 
 
+def _examples(X: Any) -> list[Any]:
+    """The examples of X: one string or path is one example, a table of one column its cells.
+
+    Raises `DataError` for a table of several columns.
+    """
+    if isinstance(X, str | bytes | Path):
+        return [X]
+    columns = getattr(X, "columns", None)
+    if columns is not None:
+        if len(columns) != 1:
+            raise DataError(
+                f"X has the columns {', '.join(repr(str(name)) for name in columns)}; one column of examples is "
+                "accepted.",
+                f"Choose one, for example: X[{str(columns[0])!r}]",
+            )
+        return list(X[columns[0]])
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OUS":
+        return list(X[:, 0])
+    return list(X)
+
+
+def _labels(y: Any) -> np.ndarray:
+    """y as an array: text with each label under one name, see `graftwork.data.labels`; numbers as they are.
+
+    Raises `InvalidLabels` for missing labels, and for numbers among text.
+    """
+    cells = list(y)
+    for place, cell in enumerate(cells):
+        if is_missing(cell) or (isinstance(cell, str | bytes) and not cell.strip()):
+            raise InvalidLabels(
+                f"Input y contains NaN or blanks: y[{place}] is '{cell}', which is no label.",
+                "Leave the example out of X and y, or label it.",
+            )
+    texts = [isinstance(cell, str | bytes) for cell in cells]
+    if any(texts) and not all(texts):
+        raise InvalidLabels(
+            f"Input y mixes text and {type(cells[texts.index(False)]).__name__}; labels of one type are accepted.",
+            "Make all of them text: [str(label) for label in y]",
+        )
+    if not any(texts):
+        return np.asarray(cells)
+    names = LabelNames(registry.task(DEFAULT_TASK))
+    return np.array([names(label_text(cell)) for cell in cells])
+
+
+class InvalidLabels(DataError, ValueError):
+    """y holds labels that cannot be used. Also a `ValueError`, as scikit-learn raises."""
+
+
 class TransferClassifier(ClassifierMixin, _Transfer):
     """A pretrained encoder with a head, fitted to labelled examples.
 
@@ -136,8 +186,9 @@ class TransferClassifier(ClassifierMixin, _Transfer):
     """
 
     def fit(self, X: Sequence[Any], y: Any) -> TransferClassifier:
-        """Raises what `graftwork.fit` raises; `DataError` for X and y of different lengths."""
-        inputs, labels = list(X), np.asarray(y)
+        """Raises what `graftwork.fit` raises; `DataError` for X and y of different lengths, `InvalidLabels` for missing
+        labels."""
+        inputs, labels = _examples(X), _labels(y)
         if len(inputs) != len(labels) or labels.ndim not in (1, 2):
             raise DataError(
                 f"X has {len(inputs)} examples and y has the shape {labels.shape}; one label each is accepted.",
@@ -230,8 +281,9 @@ class TransferRegressor(RegressorMixin, _Transfer):
         self.target_transform = target_transform
 
     def fit(self, X: Sequence[Any], y: Any) -> TransferRegressor:
-        """Raises what `graftwork.fit` raises; `DataError` for X and y of different lengths."""
-        inputs, values = list(X), np.asarray(y)
+        """Raises what `graftwork.fit` raises; `DataError` for X and y of different lengths, `InvalidLabels` for missing
+        labels."""
+        inputs, values = _examples(X), _labels(y)
         if len(inputs) != len(values) or values.ndim not in (1, 2):
             raise DataError(
                 f"X has {len(inputs)} examples and y has the shape {values.shape}; one number each, or a row, is "

@@ -14,6 +14,7 @@ import numpy as np
 
 from graftwork.checks import near_duplicates
 from graftwork.data.listing import Listing
+from graftwork.data.options import SourceOptions
 from graftwork.data.reading import MOST_BAD, Data, Raws, list_source, observe
 from graftwork.errors import InputMismatch
 from graftwork.plugins import registry
@@ -80,13 +81,11 @@ def check(
     backbone: str | None = None,
     task: str = DEFAULT_TASK,
     adapter: str = "",
-    input: str | None = None,
-    label: str | Sequence[str] | None = None,
-    allow_outside: bool = False,
+    **options: Any,
 ) -> Checked:
     """Read data, labelled or not, once: describe them, find their problems, and test whether they fit `backbone`.
 
-    source, input, label, allow_outside: as `graftwork.data` takes them. Nothing is trained, and no weights are needed.
+    source, options: as `graftwork.data` takes them. Nothing is trained, and no weights are needed.
 
     A mismatch is one of the problems, and is kept in `mismatch`. Raises `DataError` if there is nothing to read,
     `UnknownName` for a backbone, task or adapter that no plugin brings.
@@ -96,14 +95,14 @@ def check(
     spec = registry.backbone(backbone) if backbone else None
     if adapter:
         registry.adapter(adapter)
-    listing = list_source(source, input, label, labelled=None, task=task, allow_outside=allow_outside)
+    listing = list_source(source, SourceOptions.of(task=task, labelled=None, **options))
     prints = _Prints(listing)
     data = observe(listing, prints.take)
     raws = Raws.of(listing)
     namer = _Namer(raws, listing)
     labels = asked.problems(data.labels) if data.labels else []
-    problems = [*_bad(data), *labels, *_copies(data, asked, prints, namer)]
-    problems += [Problem("left_out", note, "Nothing; to have it used, rename or move it.", 0) for note in data.notes]
+    problems = [*_bad(data), *labels, *_unseen(data, asked), *_copies(data, asked, prints, namer)]
+    problems += [Problem("note", note, "", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:
         try:
@@ -173,6 +172,20 @@ def _bad(data: Data) -> Iterable[Problem]:
         if found:
             message = f"{show(len(found))} of {show(total)} {data.observed.items} {words}; the first: {found[0].reason}"
             yield Problem(kind, message, hint, len(found), tuple(bad.reason for bad in found[:NAMED]))
+
+
+def _unseen(data: Data, task: Task) -> Iterable[Problem]:
+    """Labels that examples of the validation or test split have and no training example."""
+    if data.labels is None or data.splits is None or "train" not in data.splits:
+        return
+    places = list(zip(data.labels, data.splits, strict=True))
+    known = task.tally([label for label, split in places if split == "train"])
+    for split in ("validation", "test"):
+        found = task.tally([label for label, word in places if word == split])
+        if unseen := sorted(set(found) - set(known)):
+            message = f"The {split} split has the label '{unseen[0]}', which no training example has."
+            hint = f"Add training examples, or leave it out: --drop-label '{unseen[0]}'"
+            yield Problem("unseen_label", message, hint, sum(found[name] for name in unseen), tuple(unseen[:NAMED]))
 
 
 def _copies(data: Data, task: Task, prints: _Prints, namer: _Namer) -> Iterable[Problem]:

@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from graftwork.cli.options import Adapter, AllowOutside, Input, Json, Label, Offline, TaskName, go_offline
+from graftwork.cli.options import (
+    Adapter,
+    AllowOutside,
+    DropLabel,
+    Input,
+    Json,
+    Label,
+    LabelMap,
+    Layout,
+    Offline,
+    TaskName,
+    go_offline,
+)
 from graftwork.cli.results import conversion
 from graftwork.cli.terminal import document, steady, table, tell, upper
 from graftwork.specs.task import DEFAULT_TASK
@@ -21,6 +33,9 @@ def check(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that shows what is wrong.")] = None,
     input: Input = None,
     label: Label = None,
+    layout: Layout = "",
+    label_map: LabelMap = None,
+    drop_label: DropLabel = None,
     allow_outside: AllowOutside = False,
     offline: Offline = False,
     json: Json = False,
@@ -37,7 +52,10 @@ def check(
             task=task,
             adapter=adapter or "",
             input=input,
-            label=label or None,
+            label=label,
+            layout=layout,
+            label_map=label_map,
+            drop_label=drop_label,
             allow_outside=allow_outside,
         )
         if html is not None:

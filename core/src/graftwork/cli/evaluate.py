@@ -10,9 +10,12 @@ import typer
 from graftwork.cli.options import (
     AllowOutside,
     Device,
+    DropLabel,
     Input,
     Json,
     Label,
+    LabelMap,
+    Layout,
     NoCache,
     Offline,
     OnBad,
@@ -34,6 +37,9 @@ def evaluate(
     ],
     input: Input = None,
     label: Label = None,
+    layout: Layout = "",
+    label_map: LabelMap = None,
+    drop_label: DropLabel = None,
     allow_outside: AllowOutside = False,
     streaming: Streaming = False,
     on_bad: OnBad = "skip",
@@ -48,7 +54,11 @@ def evaluate(
 
     loaded = runs.load(run)
     with steady():
-        found = read_data(data, input, label, loaded.task.spec.name, streaming, allow_outside)
+        options = loaded.source_options(
+            input=input, label=label, layout=layout, label_map=label_map, drop_label=drop_label,
+            allow_outside=allow_outside,
+        )  # fmt: skip
+        found = read_data(data, options, streaming)
         result = loaded.evaluate(found, on_bad=on_bad, device=device, cache=not no_cache)
     answer({"run": str(run), **result}, lambda found: render(found, loaded.task), json)
 

@@ -11,9 +11,12 @@ from graftwork.cli.options import (
     Adapter,
     AllowOutside,
     Device,
+    DropLabel,
     Input,
     Json,
     Label,
+    LabelMap,
+    Layout,
     NoCache,
     Offline,
     OnBad,
@@ -81,6 +84,9 @@ def fit(
     adapter: Adapter = None,
     input: Input = None,
     label: Label = None,
+    layout: Layout = "",
+    label_map: LabelMap = None,
+    drop_label: DropLabel = None,
     allow_outside: AllowOutside = False,
     streaming: Streaming = False,
     on_bad: OnBad = "skip",
@@ -95,6 +101,7 @@ def fit(
 ) -> None:
     """Train on labelled data and save the run."""
     go_offline(offline)
+    from graftwork.data.options import SourceOptions
     from graftwork.plugins import registry
 
     # What the data are, and whether they fit, is settled before torch is loaded.
@@ -102,7 +109,11 @@ def fit(
         through = registry.adapter(adapter)
         kinds = (registry.modality(name).noun for name in (through.contract.modality, through.target))
         say(f"{upper(next(kinds))} is shown to the encoder as {next(kinds)} by the adapter {adapter}.")
-    found = read_data(data, input, label, task, streaming, allow_outside)
+    options = SourceOptions.of(
+        input=input, label=label, task=task, layout=layout, label_map=label_map, drop_label=drop_label,
+        allow_outside=allow_outside,
+    )  # fmt: skip
+    found = read_data(data, options, streaming)
     head = found.head.observed
     if backbone is None:
         backbone = registry.starter(found.modality.name, adapter or "").name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from graftwork.specs import settings
 from graftwork.specs.task import DEFAULT_TASK
 
 if TYPE_CHECKING:
+    from graftwork.data.options import SourceOptions
     from graftwork.data.reading import Data
     from graftwork.data.streaming import Stream
 
@@ -24,6 +26,15 @@ Input = Annotated[str | None, typer.Option(help="The table's column of texts or 
 Label = Annotated[
     list[str] | None,
     typer.Option(help="The table's column of labels; more than once for several columns of one example."),
+]
+LabelMap = Annotated[
+    Path | None, typer.Option("--label-map", metavar="FILE", help="A table old,new of labels that get new names.")
+]
+DropLabel = Annotated[
+    list[str] | None, typer.Option("--drop-label", metavar="LABEL", help="Leave out the examples with this label.")
+]
+Layout = Annotated[
+    str, typer.Option(help="How a folder is laid out, where more than one way fits; see `graftwork fit --layout list`.")
 ]
 TaskName = Annotated[str, typer.Option(help=f"What the labels are: {DEFAULT_TASK}, multilabel, regress or a plugin's.")]
 
@@ -45,14 +56,11 @@ def go_offline(offline: bool) -> None:
         os.environ["GRAFTWORK_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def read_data(
-    source: str, input: str | None, label: list[str] | None, task: str, streaming: bool, allow_outside: bool
-) -> Data | Stream:
-    from graftwork.data.reading import data
-    from graftwork.data.streaming import stream
+def read_data(source: str, options: SourceOptions, streaming: bool) -> Data | Stream:
+    from graftwork.data.reading import read
+    from graftwork.data.streaming import open_stream
 
-    read = stream if streaming else data
-    return read(source, input=input, label=label or None, task=task, allow_outside=allow_outside)
+    return open_stream(source, options) if streaming else read(source, options)
 
 
 def takes_settings(

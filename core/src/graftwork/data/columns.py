@@ -13,7 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.listing import SPLITS, Listing, by_extension, label_text, modality_of_files, readable
+from graftwork.data.labels import label_text, readable
+from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
@@ -41,7 +42,6 @@ def list_tables(
     input_column: str | None,
     label_columns: Sequence[str],
     labelled: bool | None,
-    blank_is_label: bool = False,
 ) -> Listing:
     """Choose the columns of one or more tables with the same columns (keyed by split, "" for none) and list their rows.
 
@@ -56,7 +56,7 @@ def list_tables(
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
     columns = Columns.of(next(iter(tables.values())), name, input_column, label_columns, labelled)
-    return columns.list(tables, name, base, path_guard, tuple(notes), blank_is_label)
+    return columns.list(tables, name, base, path_guard, tuple(notes))
 
 
 def known_splits(splits: Iterable[str], name: str) -> list[str]:
@@ -118,11 +118,10 @@ class Columns:
         base: Path,
         path_guard: PathGuard | None,
         notes: tuple[str, ...],
-        blank_is_label: bool = False,
     ) -> Listing:
         """The rows of tables with these columns, keyed by split.
 
-        base, path_guard: see `Listing`. blank_is_label: whether a blank cell is a label.
+        base, path_guard: see `Listing`.
         """
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
         if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
@@ -131,7 +130,7 @@ class Columns:
         splits: list[str] = []
         for split, table in tables.items():
             if self.labels:
-                labels += _labels(table, self.labels, blank_is_label)
+                labels += _labels(table, self.labels)
             if split:
                 splits += [SPLITS[split.lower()]] * len(table)
             elif self.split is not None:
@@ -261,18 +260,18 @@ def _text(cell: Any) -> str | None:
     return None if missing else readable(cell if isinstance(cell, bytes) else str(cell))
 
 
-def _labels(table: pa.Table, columns: Sequence[str], blank_is_label: bool) -> list[RawLabel | None]:
+def _labels(table: pa.Table, columns: Sequence[str]) -> list[RawLabel | None]:
     """The label of each row, None if it has none: a cell of one label column, or the cells of several by column
     name.
     """
     if len(columns) == 1:
-        return _label_cells(table, columns[0], blank_is_label)
-    cells = [_label_cells(table, column, blank_is_label) for column in columns]
+        return _label_cells(table, columns[0])
+    cells = [_label_cells(table, column) for column in columns]
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
     return [None if None in row.values() else row for row in rows]  # pyright: ignore[reportReturnType]
 
 
-def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[RawLabel | None]:
+def _label_cells(table: pa.Table, column: str) -> list[RawLabel | None]:
     names = _feature(table, column).get("names")
     values = table.column(column)
     if names:
@@ -281,9 +280,7 @@ def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[Raw
         inner = _feature(table, column).get("feature")
         known = inner.get("names") if isinstance(inner, dict) else None
         return [
-            None
-            if cell is None or None in cell
-            else tuple(known[v] if known else str(label_text(_text(v))) for v in cell)
+            None if cell is None or None in cell else tuple(known[v] if known else str(label_text(v)) for v in cell)
             for cell in values.to_pylist()
         ]
     if pa.types.is_nested(values.type):
@@ -296,8 +293,7 @@ def _label_cells(table: pa.Table, column: str, blank_is_label: bool) -> list[Raw
     # One object per distinct label saves memory.
     found: list[RawLabel | None] = []
     for chunk in values.chunks:
-        words = [label_text(_text(value)) for value in chunk.dictionary.to_pylist()]
-        words = [word if word is not None and (word.strip() or blank_is_label) else None for word in words]
+        words = [label_text(value) for value in chunk.dictionary.to_pylist()]
         found += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
     return found
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from graftwork.data.listing import SPLITS, Listing, label_text, modality_of_files, readable
+from graftwork.data.labels import readable
+from graftwork.data.listing import SPLITS, Listing, modality_of_files
 from graftwork.data.walk import shown, walk
 from graftwork.errors import DataError
 
@@ -96,5 +97,5 @@ def _by_layout(root: Path, files: list[Path]) -> tuple[list[Found], list[Path]]:
         if len(parts) < depth + 2:
             beside.append(path)
             continue
-        found.append(Found(path, label_text(readable(parts[depth])), SPLITS[parts[0].lower()] if depth else None))
+        found.append(Found(path, readable(parts[depth]), SPLITS[parts[0].lower()] if depth else None))
     return found, beside

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.data.folders import files_below
+from graftwork.data.options import SourceOptions
 from graftwork.data.reading import Raws, as_raw, list_source
 from graftwork.data.tables import SUFFIXES
 from graftwork.errors import DataError, UsageError
@@ -47,7 +48,7 @@ def _inputs(word: str, modality: Modality, column: str | None) -> Iterator[Any]:
             raise DataError(f"The folder '{word}' is empty.", "Name a folder that holds files.")
         yield from map(str, files)
     elif path.suffix.lower() in SUFFIXES and path.suffix.lower() not in modality.extensions:
-        listing = list_source(path, column, labelled=None)
+        listing = list_source(path, SourceOptions(input=column, labelled=None))
         if listing.modality.name != modality.name:
             raise DataError(
                 f"The {listing.place} of '{word}' holds {listing.modality.name}, and this run reads {modality.name}.",

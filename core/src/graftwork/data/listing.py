@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from graftwork.data.labels import Dropped, LabelNames
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError
 from graftwork.plugins.loading import installed
@@ -35,7 +35,8 @@ class Listing:
 
     base: the folder that relative paths start from. notes: warnings about what is not listed. rows: whether the inputs
     are rows of a table. begin: the number of the first input, if others came before (chunks). path_guard: where paths
-    among the inputs may lead; None if the user named them.
+    among the inputs may lead; None if the user named them. numbers: the places of those that are
+    used; None for all.
     """
 
     name: str
@@ -49,25 +50,16 @@ class Listing:
     rows: bool = False
     begin: int = 0
     path_guard: PathGuard | None = None
+    numbers: Sequence[int] | None = None
 
-
-def label_text(label: str | None) -> str | None:
-    """A label with its accents composed (Unicode NFC): the same letters are the same label however they are coded."""
-    return None if label is None else unicodedata.normalize("NFC", label)
-
-
-def fold_label(label: str) -> str:
-    """The label with case and blanks folded: equal for labels that differ only by them."""
-    return " ".join(label.split()).casefold()
-
-
-def readable(words: str | bytes) -> str:
-    """Text that can be shown: bytes, also those kept in a string (PEP 383), are read as Windows-1252 if not UTF-8."""
-    stored = words if isinstance(words, bytes) else words.encode("utf-8", "surrogateescape")
-    try:
-        return stored.decode()
-    except UnicodeDecodeError:
-        return stored.decode("cp1252", errors="replace")
+    def named(self, names: LabelNames) -> Listing:
+        """The same with each label under its name, without the examples whose label is dropped."""
+        if self.labels is None:
+            return self
+        labels = [names(label) for label in self.labels]
+        used = [number for number, label in enumerate(labels) if not isinstance(label, Dropped)]
+        found = [None if isinstance(label, Dropped) else label for label in labels]
+        return replace(self, labels=found, numbers=used if len(used) < len(labels) else None)
 
 
 def by_extension() -> dict[str, Modality]:

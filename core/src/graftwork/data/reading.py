@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
-from graftwork.data.listing import Listing, readable
+from graftwork.data.labels import NO_RULES, LabelRules, readable
+from graftwork.data.listing import Listing
+from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
-from graftwork.plugins import registry
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 from graftwork.specs.agreement import Agreement
@@ -44,7 +45,7 @@ class Data:
 
     raws, labels and splits run in step; labels or splits are None if the source has none.
     observed: the facts of the readable examples. bad: the examples that cannot be used, left out of `raws`.
-    notes: sentences about anything else of the source that is not here.
+    notes: sentences about anything else of the source that is not here. rules: how its labels were mapped.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Data:
     observed: ObservedInput
     bad: Sequence[Bad]
     notes: Sequence[str] = ()
+    rules: LabelRules = NO_RULES
 
     def __len__(self) -> int:
         return len(self.raws)
@@ -88,6 +90,9 @@ def data(
     label: str | Sequence[str] | None = None,
     labelled: bool = True,
     task: str = DEFAULT_TASK,
+    layout: str = "",
+    label_map: Mapping[str, str] | str | Path | None = None,
+    drop_label: str | Sequence[str] | None = None,
     allow_outside: bool = False,
 ) -> Data:
     """Read labelled data.
@@ -96,50 +101,46 @@ def data(
     folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
     input, label: the columns of a table, found by themselves when plain; several label columns are labels of one
     example (0 or 1 each, or a value each). labelled: False does not require labels. task: the task of the labels, which
-    decides whether a blank cell is a missing label or an empty one.
-    allow_outside: paths in a table may lead outside of its folder.
+    decides whether a blank cell is a missing label or an empty one. layout: the name of a folder's layout, where more
+    than one fits. label_map: new labels by old ones, or a table with the columns old and new. drop_label: labels whose
+    examples are left out. allow_outside: paths in a table may lead outside of its folder.
     Only headers are read; an unreadable example is listed in `bad`, never dropped silently.
 
     Raises `DataError` if there is nothing to use or a path leads outside, `UsageError` for a column that does not
     exist.
     """
-    return observe(list_source(source, input, label, labelled, task=task, allow_outside=allow_outside))
+    return read(
+        source,
+        SourceOptions.of(
+            input=input, label=label, labelled=labelled, task=task, layout=layout, label_map=label_map,
+            drop_label=drop_label, allow_outside=allow_outside,
+        ),
+    )  # fmt: skip
 
 
-def list_source(
-    source: Any,
-    input_column: str | None = None,
-    label_columns: str | Sequence[str] | None = None,
-    labelled: bool | None = True,
-    *,
-    task: str = DEFAULT_TASK,
-    allow_outside: bool = False,
-) -> Listing:
-    """List what `source` holds, without reading any example. labelled=None takes labels if they are plain."""
+def read(source: Any, options: SourceOptions) -> Data:
+    """The data of a source. Raises as `data` does."""
+    return replace(observe(list_source(source, options)), rules=options.rules)
+
+
+def list_source(source: Any, options: SourceOptions) -> Listing:
+    """List what `source` holds, without reading any example."""
     from graftwork.data import folders, sources
     from graftwork.data.columns import list_tables
 
-    labels, blank_is_label = named(label_columns), registry.task(task).blank_is_label
-    found = sources.open_source(source, allow_outside=allow_outside)
-    if not isinstance(found, Path):
-        return list_tables(
-            found.whole(), found.name, found.base, found.path_guard, input_column, labels, labelled, blank_is_label
+    names = options.names()
+    found = sources.open_source(source, allow_outside=options.allow_outside)
+    if isinstance(found, Path):
+        options.check_no_columns(found)
+        listing = folders.list_folder(found, labelled=options.labelled)
+    else:
+        listing = list_tables(
+            found.whole(), found.name, found.base, found.path_guard, options.input, options.label, options.labelled
         )
-    check_no_columns(found, input_column, *labels)
-    return folders.list_folder(found, labelled=labelled)
-
-
-def named(columns: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The columns that a user named, as a tuple: none, one, or several."""
-    if columns is None:
-        return ()
-    return (columns,) if isinstance(columns, str) else tuple(columns)
-
-
-def check_no_columns(folder: Path, *columns: str | None) -> None:
-    """Raises `UsageError` if columns are named for a folder of files."""
-    if any(columns):
-        raise UsageError(f"'{folder}' is a folder of files, which has no columns.", "Leave out --input and --label.")
+    listing = listing.named(names)
+    if options.strict:
+        names.check_used()
+    return replace(listing, notes=(*listing.notes, *names.notes()))
 
 
 class Raws(Sequence[Raw]):
@@ -201,6 +202,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     """
     reader: Reader = load_factory(listing.modality.reader)()
     raws = Raws.of(listing)
+    numbers = listing.numbers if listing.numbers is not None else range(len(raws))
     labels, splits = listing.labels, listing.splits
     good = array("q")
     bad: list[Bad] = []
@@ -220,11 +222,11 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
         return reader.show(raw), found
 
     def usable() -> Iterator[tuple[str, Mapping[str, Value]]]:
-        chunks = (range(start, min(start + CHUNK, len(raws))) for start in range(0, len(raws), CHUNK))
+        chunks = (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
         # Threads help to wait for files; with values in memory they would only compete for the interpreter.
         run = map if listing.modality.inline and listing.rows else prefetch_map
-        found = (item for chunk in run(lambda numbers: [one(n) for n in numbers], chunks) for item in chunk)
-        for number, item in enumerate(found if chunk else track(found, "Reading", len(raws))):
+        found = (item for chunk in run(lambda chosen: [one(n) for n in chosen], chunks) for item in chunk)
+        for number, item in zip(numbers, found if chunk else track(found, "Reading", len(numbers)), strict=True):
             if isinstance(item, Bad):
                 bad.append(item)
             else:
@@ -235,7 +237,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     observed = listing.modality.observed(listing.place, usable(), items)
     if not good and not chunk:
         raise DataError(
-            f"None of the {len(raws)} examples of {listing.place} can be used; the first: {bad[0].reason}",
+            f"None of the {len(numbers)} examples of {listing.place} can be used; the first: {bad[0].reason}",
             "Mend the data.",
         )
     return Data(

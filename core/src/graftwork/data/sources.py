@@ -13,7 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.listing import SPLITS, readable
+from graftwork.data.labels import readable
+from graftwork.data.listing import SPLITS
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.tables import PIECE, SUFFIXES, read_pieces, read_table
 from graftwork.data.walk import is_debris

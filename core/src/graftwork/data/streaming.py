@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from graftwork.data import folders
 from graftwork.data.columns import Columns, known_splits, no_rows
+from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
-from graftwork.data.reading import Data, check_no_columns, named, observe
+from graftwork.data.options import SourceOptions
+from graftwork.data.reading import Data, observe
 from graftwork.data.sources import Tables, open_source
-from graftwork.plugins import registry
 from graftwork.runtime.parallel import prefetch
 from graftwork.specs.modality import Modality
 from graftwork.specs.task import DEFAULT_TASK
@@ -34,8 +35,8 @@ class Stream:
     end.
     """
 
-    def __init__(self, name: str, listings: Callable[[], Iterator[Listing]]) -> None:
-        self.name = name
+    def __init__(self, name: str, listings: Callable[[], Iterator[Listing]], rules: LabelRules = NO_RULES) -> None:
+        self.name, self.rules = name, rules
         self._listings = listings
         first = next(listings(), None)
         if first is None:
@@ -65,21 +66,34 @@ def stream(
     label: str | Sequence[str] | None = None,
     labelled: bool = True,
     task: str = DEFAULT_TASK,
+    layout: str = "",
+    label_map: Mapping[str, str] | str | Path | None = None,
+    drop_label: str | Sequence[str] | None = None,
     allow_outside: bool = False,
 ) -> Stream:
     """Data that need not fit in memory or on the disk, in chunks. Sets on the hub are fetched as they are read.
 
-    source: as `graftwork.data` takes it, or a `datasets.IterableDataset`.
-    input, label, labelled, task, allow_outside: as `graftwork.data` takes them; the first rows decide the columns.
+    source: as `graftwork.data` takes it, or a `datasets.IterableDataset`. The other arguments are as it takes them; the
+    first rows decide the columns.
 
     Raises `DataError` if there is nothing to use, `UsageError` for a column that does not exist.
     """
-    labels, blank_is_label = named(label), registry.task(task).blank_is_label
-    found = open_source(source, streaming=True, allow_outside=allow_outside)
+    return open_stream(
+        source,
+        SourceOptions.of(
+            input=input, label=label, labelled=labelled, task=task, layout=layout, label_map=label_map,
+            drop_label=drop_label, allow_outside=allow_outside,
+        ),
+    )  # fmt: skip
+
+
+def open_stream(source: Any, options: SourceOptions) -> Stream:
+    """The stream of a source. Raises as `stream` does."""
+    found = open_source(source, streaming=True, allow_outside=options.allow_outside)
     if isinstance(found, Path):
-        check_no_columns(found, input, *labels)
-        listing = folders.list_folder(found, labelled=labelled)
-        return Stream(listing.name, lambda: _cut(listing))
+        options.check_no_columns(found)
+        listing = folders.list_folder(found, labelled=options.labelled)
+        return Stream(listing.name, lambda: _named(_cut(listing), options), options.rules)
     splits = known_splits(found.splits, found.name)
     left_out = sorted(set(found.splits) - set(splits))
     notes = tuple(f"The split '{split}' is left out; train, validation and test are used." for split in left_out)
@@ -89,10 +103,20 @@ def stream(
         for split in splits:
             for table in _chunks(found, split):
                 if not columns:
-                    columns.append(Columns.of(table, found.name, input, labels, labelled))
-                yield columns[0].list({split: table}, found.name, found.base, found.path_guard, notes, blank_is_label)
+                    columns.append(Columns.of(table, found.name, options.input, options.label, options.labelled))
+                yield columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
 
-    return Stream(found.name, listings)
+    return Stream(found.name, lambda: _named(listings(), options), options.rules)
+
+
+def _named(listings: Iterator[Listing], options: SourceOptions) -> Iterator[Listing]:
+    """The listings with each label under its name, and with notes on those that are new."""
+    names = options.names()
+    for listing in listings:
+        found = listing.named(names)
+        yield replace(found, notes=(*found.notes, *names.notes()))
+    if options.strict:
+        names.check_used()
 
 
 def _chunks(tables: Tables, split: str) -> Iterator[pa.Table]:

@@ -37,12 +37,14 @@ def graftwork_tasks():
         labels="any number of names per example",
         heads=("linear",),
         blank_is_label=True,
+        separator="|",
     )
     yield TaskSpec(
         "regress",
         factory="graftwork.tasks.regress:Regress",
         labels="numbers",
         heads=("linear",),
+        names=False,
     )
 
 

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from graftwork.data.fingerprint import contents, fingerprint
+from graftwork.data.options import SourceOptions
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad, Data, allow_bad, list_source, observe
 from graftwork.data.splits import labelled
@@ -170,7 +171,7 @@ class _Pretraining:
         join_process_group(self.device)
         self.precision = training_precision(request.precision, self.device)
         wants = True if self.objective.labels else None
-        self.data = data if isinstance(data, Data) else observe(list_source(data, labelled=wants))
+        self.data = data if isinstance(data, Data) else observe(list_source(data, SourceOptions(labelled=wants)))
         checks.check_modality(self.architecture, self.data)
         self.labels: Labels | None = None
         if self.objective.labels:

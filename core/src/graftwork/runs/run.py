@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -16,10 +17,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from graftwork.data.listing import fold_label
+from graftwork.data.labels import LabelRules, renamed, similar
+from graftwork.data.options import SourceOptions
 from graftwork.data.pipeline import Pipeline
-from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read_facts
-from graftwork.data.reading import data as read_data
+from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read, read_facts
 from graftwork.data.streaming import Stream
 from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, WeightsMismatch
 from graftwork.features.dataset import FeatureDataset
@@ -256,7 +257,7 @@ class Run:
 
         Raises `DataError` for labels that the run never saw, naming them.
         """
-        data = data if isinstance(data, Data | Stream) else read_data(data, task=self.task.spec.name)
+        data = data if isinstance(data, Data | Stream) else read(data, self.source_options())
         max_left_out = MOST_BAD if on_bad == "skip" else 0.0
         if data.head.labels is None:
             raise DataError(
@@ -267,7 +268,7 @@ class Run:
             allow_bad(
                 data.bad, len(data) + len(data.bad), on_bad, self._agree(data.observed, may_leave_out=max_left_out)
             )
-            self._check_known(data.labels or ())
+            self._check_known(renamed(data.labels or (), self.task.spec, self.labels))
         with self._extractor(self.record["precision"]["used"], device, cache) as (extractor, notes):
             chunk_max_left_out = 1.0 if max_left_out else 0.0
             found = extract_dataset(
@@ -280,7 +281,7 @@ class Run:
         agreement = self._agree(found.observed, may_leave_out=max_left_out)
         tested = [row for row, number in enumerate(found.kept) if found.splits and found.splits[number] == "test"]
         rows = tested or list(range(len(found.kept)))
-        labels = [found.labels[found.kept[row]] for row in rows]
+        labels = renamed((found.labels[found.kept[row]] for row in rows), self.task.spec, self.labels)
         self._check_known(labels)
         warnings = [*found.warnings(on_bad), *notes, *agreement.warnings]
         targets = self.task.encode(labels, self.targets).values
@@ -294,6 +295,18 @@ class Run:
             "cache": {"hits": found.hits, "misses": found.misses},
         }
 
+    def source_options(self, **options: Any) -> SourceOptions:
+        """How labelled data are read for this run: its task, and the labels mapped and dropped as for its fit.
+
+        options: as `graftwork.data` takes them; a label map or labels to drop take the place of the run's.
+        """
+        said = self.record["data"].get("rules", {})
+        found = SourceOptions.of(task=self.task.spec.name, **options)
+        if found.rules:
+            return found
+        rules = LabelRules(said.get("label_map", {}), frozenset(said.get("drop_label", ())))
+        return replace(found, rules=rules, strict=False)
+
     def _check_known(self, labels: Sequence[RawLabel]) -> None:
         """Raises `DataError` for labels that the run never saw."""
         unseen = self.task.unknown(labels, self.targets)
@@ -302,9 +315,13 @@ class Run:
         said = ", ".join(f"'{label}'" for label in unseen[:5]) + (" and others" if len(unseen) > 5 else "")
         more = " and others" if len(self.labels) > 10 else ""
         known = ", ".join(f"'{label}'" for label in self.labels[:10]) + more
-        twins = {fold_label(label): label for label in self.labels}
-        near = [(label, twins[fold_label(label)]) for label in unseen if fold_label(label) in twins]
-        hint = f"Write '{near[0][1]}' for '{near[0][0]}'" if near else "Map the labels"
+        twins = {similar(label): label for label in self.labels}
+        near = [(label, twins[similar(label)]) for label in unseen if similar(label) in twins]
+        hint = (
+            f"Map '{near[0][0]}' to '{near[0][1]}' with --label-map FILE"
+            if near
+            else f"Leave it out with --drop-label '{unseen[0]}', map it with --label-map FILE"
+        )
         raise DataError(
             f"The run never saw the label{'s' * (len(unseen) > 1)} {said}; it knows {known}.",
             f"{hint}, or fit again with them.",

@@ -143,7 +143,7 @@ def encode(fit: Fit, extracted: Extracted) -> Encoded:
         if unseen := task.unknown([labels[i] for i in numbers[part]], known):
             raise DataError(
                 f"The {part} split has the label '{unseen[0]}', which no training example has.",
-                "Add training examples, or drop it.",
+                f"Add training examples, or leave it out: --drop-label '{unseen[0]}'",
             )
     values = task.encode([labels[i] for i in extracted.kept], known).values
     dataset = FeatureDataset(extracted.values, values, numbers=extracted.kept, splits=numbers)

@@ -20,6 +20,8 @@ class TaskSpec:
     heads: the names of heads that fit; the first is the default. reads: the view of an encoder that its head takes
     ("pooled").
     blank_is_label: whether a blank cell is a label (nothing is there) instead of a missing one.
+    names: whether labels are names, which are one label however they are written (`1` and `1.0`), and can be mapped.
+    separator: what separates several names in one cell; empty for one name a cell.
     """
 
     name: str
@@ -28,6 +30,8 @@ class TaskSpec:
     heads: tuple[str, ...]
     reads: str = "pooled"
     blank_is_label: bool = False
+    names: bool = True
+    separator: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from graftwork.data.listing import fold_label
+from graftwork.data.labels import similar
 from graftwork.errors import DataError
 from graftwork.specs.contracts import plural, show
 from graftwork.specs.problem import Problem
@@ -45,8 +45,8 @@ class Classify(Task):
         import torch
 
         labels = words_only(raw, "one label per example")
-        notes = () if known else _check(labels)
-        names = known.names if known else tuple(sort_labels(set(labels)))
+        notes = () if known is not None else _check(labels)
+        names = known.names if known is not None else tuple(sort_labels(set(labels)))
         number = {name: k for k, name in enumerate(names)}
         values = torch.tensor([number[label] for label in labels], dtype=torch.long)
         return Targets(names, values, strata=tuple(labels), notes=notes)
@@ -198,7 +198,7 @@ def _problems(labels: Sequence[str]) -> Iterable[Problem]:
         yield Problem("imbalance", message, hint, many, (most, least))
     alike: dict[str, list[str]] = {}
     for name in counts:
-        alike.setdefault(fold_label(name), []).append(name)
+        alike.setdefault(similar(name), []).append(name)
     twins = [names for names in alike.values() if len(names) > 1]
     if twins:
         first = " and ".join(f"'{name}' ({counts[name]})" for name in twins[0])

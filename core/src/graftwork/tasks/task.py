@@ -55,6 +55,9 @@ class Targets:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __bool__(self) -> bool:
+        return True  # targets of no examples, as a run has them, still know the names
+
     def as_json(self) -> dict[str, Any]:
         """All of it but the rows, for `run.json`."""
         return {"names": list(self.names), **self.learned}

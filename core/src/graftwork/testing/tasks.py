@@ -101,11 +101,20 @@ def an_answer_says_the_label_that_was_encoded(work: Work) -> None:
             f"Answers or targets of the task '{work.name}' cannot be written down: {error}.",
             "Use numbers, words, lists and dictionaries in decode and in Targets.learned.",
         ) from error
-    if work.task.decode(work.perfect, Targets.from_json(json.loads(json.dumps(work.known.as_json())))) != answers:
+    loaded = Targets.from_json(json.loads(json.dumps(work.known.as_json())))
+    if work.task.decode(work.perfect, loaded) != answers:
         raise Nonconformance(
             f"The task '{work.name}' answers otherwise once its targets were saved and loaded.",
             "Put all that decode takes into Targets.names and Targets.learned.",
         )
+    for place, label in enumerate(work.raw):
+        row = work.task.encode([label], loaded).values
+        if row.shape != work.known.values[:1].shape or not torch.allclose(row[0], work.known.values[place]):
+            raise Nonconformance(
+                f"encode of the task '{work.name}' makes another row of the label '{work.task.show(label)}' alone, by "
+                "targets that were saved and loaded.",
+                "Take all that encode needs from `known` where it is not None; it may be of no examples.",
+            )
 
 
 @check("tasks")

@@ -54,7 +54,7 @@ class Ordinal(Task):
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         labels = [_word(label) for label in raw]
-        names = known.names if known else tuple(_ordered(labels))
+        names = known.names if known is not None else tuple(_ordered(labels))
         rank = {name: k for k, name in enumerate(names)}
         ranks = torch.tensor([rank[label] for label in labels], dtype=torch.long)
         above = (ranks[:, None] > torch.arange(len(names) - 1)).float()
