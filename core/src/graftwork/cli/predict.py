@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json as jsonlib
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graftwork.cli.options import Device, Input, Json, Offline, go_offline
-from graftwork.cli.terminal import answer, say, steady, table
+from graftwork.cli.terminal import say, steady, table
 from graftwork.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from graftwork.runs.answer_files import AnswerFile
+    from graftwork.runs.run import Run
     from graftwork.tasks.task import Task
+
+SHOWN = 20
+"""The rows of a table that are shown where no file is named for all of them."""
+LIKELIEST = 3
+"""The labels that are shown of an answer where --top is not given."""
 
 
 def predict(
@@ -25,6 +38,11 @@ def predict(
             help="Files, folders of files, tables, or texts; - reads one a line from standard input.",
         ),
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the answers, beside the rows of a table: .csv, .jsonl or .parquet."),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the K most probable labels.")] = None,
     input: Input = None,
     text: Annotated[
         bool, typer.Option("--text", help="Every INPUT is a text, also one that looks like a file.")
@@ -35,20 +53,85 @@ def predict(
 ) -> None:
     """What a saved run answers for new inputs: labels with probabilities, values."""
     go_offline(offline)
-    from graftwork.data.inputs import named_inputs
-    from graftwork.plugins import registry
     from graftwork.runs import run as runs
+    from graftwork.runs.answer_files import answer_file, check_out
 
+    if out is not None:
+        check_out(out)
     given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
     if not given:
         raise UsageError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
-    with steady():
-        loaded = runs.load(run)
-        modality = registry.modality(loaded.record["modality"])
-        answers = loaded.predict(named_inputs(given, modality, column=input, texts=text), device=device)
-    if all("error" in one for one in answers):
-        raise DataError(answers[0]["error"], "Give a file or text that can be read.")
-    answer(answers, lambda found: render(found, loaded.task), json)
+    loaded = runs.load(run)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as document:
+        with steady(), answer_file(out) if out else nullcontext() as file:
+            found = _Found(file, document if json and out is None else None, loaded.task, top or LIKELIEST)
+            for rows, answers in _answers(loaded, given, top, column=input, texts=text, device=device):
+                found.take(rows, answers)
+            if not found.good:
+                raise DataError(found.first_error, "Give a file or text that can be read.")
+        found.show(out, json)
+
+
+def _answers(
+    run: Run, given: list[str], top: int | None, *, column: str | None, texts: bool, device: str
+) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
+    """The rows of a table, or None, and an answer for each of them, some at a time."""
+    from graftwork.data.inputs import named_inputs
+    from graftwork.plugins import registry
+
+    modality = registry.modality(run.record["modality"])
+    for part in named_inputs(given, modality, column=column, usual=run.input_column, texts=texts):
+        yield part.rows, run.predict(part.inputs, top=top, device=device)
+
+
+class _Found:
+    """Answers as they come: written to a file, to the JSON document, or kept for the terminal."""
+
+    def __init__(self, file: AnswerFile | None, document: Any, task: Task, top: int) -> None:
+        self._file, self._document, self._task, self._top = file, document, task, top
+        self.count, self.good, self.first_error = 0, 0, ""
+        self._shown: list[dict[str, Any]] = []
+        self._left = 0
+
+    def take(self, rows: Any, answers: list[dict[str, Any]]) -> None:
+        for one in answers:
+            if "error" in one:
+                self.first_error = self.first_error or one["error"]
+            else:
+                self.good += 1
+        if self._file is not None:
+            self._file.write(rows, answers, self._task.as_row)
+        elif self._document is not None:
+            for place, one in enumerate(answers, self.count):
+                words = indent(jsonlib.dumps(one, ensure_ascii=False, indent=2), "  ")
+                self._document.write((",\n" if place else "[\n") + words)
+        else:
+            room = len(answers) if rows is None else max(0, SHOWN - len(self._shown))
+            self._shown += answers[:room]
+            self._left += len(answers[room:])
+        self.count += len(answers)
+
+    def show(self, out: Path | None, json: bool) -> None:
+        """What was found, on stdout."""
+        if self._document is not None:
+            self._document.write("\n]\n")
+            self._document.seek(0)
+            shutil.copyfileobj(self._document, sys.stdout)
+            return
+        if out is not None:
+            about = {"out": str(out), "rows": self.count, "unanswered": self.count - self.good}
+            if json:
+                print(jsonlib.dumps(about, ensure_ascii=False, indent=2))
+            else:
+                errors = f", {about['unanswered']} without an answer: {self.first_error}" if self.first_error else ""
+                say(f"Answers: {out} ({self.count} rows{errors})")
+            return
+        from graftwork.tasks.task import most_probable
+
+        render([most_probable(one, self._top) for one in self._shown], self._task)
+        if self._left:
+            say(f"And {self._left} more; to have all, write: --out answers.csv")
+        say("Next: graftwork evaluate RUN DATA")
 
 
 def _lines() -> list[str]:
@@ -66,4 +149,3 @@ def render(answers: list[dict[str, Any]], task: Task) -> None:
         else:
             rows.append([one["input"], *task.cells(one)])
     table(["input", *task.columns()], rows, ("probability", "value"))
-    say("Next: graftwork evaluate RUN DATA")

@@ -137,7 +137,8 @@ class Columns:
                 splits += _split_words(table, self.split, name)
         known = labels if self.labels else None
         if not self.modality.inline:
-            places = [_folder_of(Column([table.column(self.input)]), base) for table in tables.values()]
+            cells = {split: Column([table.column(self.input)]) for split, table in tables.items()}
+            places = [_folder_of(names, base, split) for split, names in cells.items()]
             if any(places):
                 inputs = _placed(inputs, places, [len(table) for table in tables.values()])
                 below = ", ".join(f"'{place}'" for place in dict.fromkeys(places) if place)
@@ -152,17 +153,21 @@ class Columns:
             base,
             notes,
             rows=True,
+            input=self.input,
             labels_place=f"column{'s' * (len(self.labels) > 1)} {_listed(self.labels)}" if self.labels else "",
             path_guard=path_guard,
         )
 
 
-def _folder_of(names: Sequence[Any], base: Path) -> str:
-    """The one folder in `base` that holds the first files named, where `base` itself holds none of them; else empty."""
+def _folder_of(names: Sequence[Any], base: Path, split: str) -> str:
+    """The one folder in `base` that holds the first files named, where `base` itself holds none of them; of several the
+    one of the split; else empty."""
     first = [name for name in itertools.islice(names, 20) if isinstance(name, str) and name]
     if not first or not base.is_dir() or any((base / name).exists() for name in first):
         return ""
     found = [path.name for path in base.iterdir() if path.is_dir() and all((path / name).exists() for name in first)]
+    if len(found) > 1 and split:
+        found = [name for name in found if SPLITS.get(name.lower()) == split.lower()]
     return found[0] if len(found) == 1 else ""
 
 
@@ -268,6 +273,14 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
 
 def _is_bytes(table: pa.Table) -> bool:
     return TEXT_AS_BYTES in (table.schema.metadata or {})
+
+
+def as_text(table: pa.Table) -> pa.Table:
+    """The table with its cells as text where they are bytes because the file is not UTF-8."""
+    if not _is_bytes(table):
+        return table
+    columns = [pa.array([_text(cell) for cell in column.to_pylist()], pa.string()) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
 
 
 def _suffix(value: str) -> str:

@@ -46,7 +46,8 @@ class Data:
     raws, labels and splits run in step; labels or splits are None if the source has none.
     observed: the facts of the readable examples. bad: the examples that cannot be used, left out of `raws`.
     notes: sentences about anything else of the source that is not here. rules: how its labels were mapped. layout: how
-    the source is laid out, by name. labels_place: where its labels stand, in words.
+    the source is laid out, by name. labels_place: where its labels stand, in words. input: the column of
+    its inputs.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Data:
     rules: LabelRules = NO_RULES
     layout: str = ""
     labels_place: str = ""
+    input: str = ""
 
     def __len__(self) -> int:
         return len(self.raws)
@@ -257,6 +259,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
         notes=listing.notes,
         layout=listing.layout,
         labels_place=listing.labels_place,
+        input=listing.input,
     )
 
 

@@ -85,6 +85,11 @@ class DataSet(Tables):
             yield table.replace_schema_metadata(described) if described else table
 
 
+def is_table(source: Any) -> bool:
+    """Whether an object holds rows with named columns."""
+    return hasattr(source, "with_format")
+
+
 def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
     """The tables that `source` names or is; for a folder, its path.
 
@@ -93,7 +98,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
 
     Raises `DataError` if nothing is there, or it is neither a table nor a folder.
     """
-    if hasattr(source, "with_format"):
+    if is_table(source):
         return DataSet(source, "the data set")
     words = str(os.fspath(source))
     if words.startswith("hub:"):

@@ -108,7 +108,7 @@ def open_stream(source: Any, options: SourceOptions) -> Stream:
 
     def listings() -> Iterator[Listing]:
         for split in splits:
-            for table in _chunks(tables, split):
+            for table in cut_tables(tables, split):
                 if not columns:
                     columns.append(Columns.of(table, found.name, options.input, options.label, options.labelled))
                 listing = columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
@@ -127,7 +127,8 @@ def _named(listings: Iterator[Listing], options: SourceOptions) -> Iterator[List
         names.check_used()
 
 
-def _chunks(tables: Tables, split: str) -> Iterator[pa.Table]:
+def cut_tables(tables: Tables, split: str) -> Iterator[pa.Table]:
+    """The rows of one split in chunks of at most `MOST_ROWS` rows, and about `MOST_BYTES` bytes."""
     taken: list[pa.Table] = []
     for piece in tables.pieces(split):
         for start in range(0, len(piece), MOST_ROWS):

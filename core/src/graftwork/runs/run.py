@@ -17,10 +17,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from graftwork.data.inputs import Inputs, table_inputs
 from graftwork.data.labels import LabelRules, renamed, similar
 from graftwork.data.options import SourceOptions
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read, read_facts
+from graftwork.data.sources import is_table, open_source
 from graftwork.data.streaming import Stream
 from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, WeightsMismatch
 from graftwork.features.dataset import FeatureDataset
@@ -41,7 +43,7 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
 from graftwork.specs.task import RawLabel
 from graftwork.tasks.heads import Head, build_head
-from graftwork.tasks.task import Answer, Targets, Task, load_task
+from graftwork.tasks.task import Answer, Targets, Task, load_task, most_probable
 from graftwork.training.trainer import outputs_of
 
 FORMAT = 4
@@ -201,11 +203,21 @@ class Run:
             )
 
     def predict(
-        self, inputs: Sequence[Any], *, precision: str = "fp32", device: str = "cpu", cache: bool = False
+        self,
+        inputs: Any,
+        *,
+        input: str | None = None,
+        top: int | None = None,
+        precision: str = "fp32",
+        device: str = "cpu",
+        cache: bool = False,
     ) -> list[dict[str, Any]]:
         """For each input `{input, ...}` with what the task answers: a `label` or `labels` with `probabilities`, or a
-        `value`. Inputs are paths, texts, encoded bytes or decoded objects; one string or path is one input.
+        `value`. Inputs are paths, texts, encoded bytes or decoded objects; one string or path is one input, and of a
+        table in memory each row is one.
 
+        input: the column of such a table; None takes that of the fit, or the plain one. top: keep only so many
+        `probabilities`, the highest.
         The same contract and conversions as in training. An input that cannot be read gets no answer (None) and an
         `error`.
         Computed in fp32 by default, so that an answer does not depend on what else is asked.
@@ -215,8 +227,10 @@ class Run:
         """
         modality = registry.modality(self.record["modality"])
         reader: Reader = load_factory(modality.reader)()
-        given = [inputs] if isinstance(inputs, str | bytes | Path) else inputs
-        raws = Raws(files_among(given, modality), modality, Path())
+        given: Any = [inputs] if isinstance(inputs, str | bytes | Path) else inputs
+        if is_table(given):
+            given = [raw for part in self._rows(given, input) for raw in part.inputs]
+        raws = given if isinstance(given, Raws) else Raws(files_among(given, modality), modality, Path())
         facts = [read_facts(reader, raw) for raw in raws]
         errors = {i: f.reason for i, f in enumerate(facts) if isinstance(f, Bad)}
         good = [i for i in range(len(raws)) if i not in errors]
@@ -237,11 +251,25 @@ class Run:
             if index in errors:
                 answers.append({"input": raw.name, **self.task.nothing(), "error": errors[index]})
             else:
-                answers.append({"input": raw.name, **found_answers[index]})
+                answers.append({"input": raw.name, **most_probable(found_answers[index], top)})
         return answers
+
+    def _rows(self, table: Any, column: str | None) -> Iterator[Inputs]:
+        """The rows of a table in memory, some at a time. column: as `predict` takes it."""
+        modality = registry.modality(self.record["modality"])
+        return table_inputs(open_source(table, streaming=True), modality, column, self.input_column)
+
+    @property
+    def input_column(self) -> str:
+        """The column that the fit read; empty for files of a folder."""
+        return self.record["data"].get("input", "")
 
     def stream(self, inputs: Iterable[Any], **options: Any) -> Iterator[dict[str, Any]]:
         """The answers of `predict` one by one, of inputs that need not be in memory together. options: as there."""
+        if is_table(inputs):
+            for part in self._rows(inputs, options.pop("input", None)):
+                yield from self.predict(part.inputs, **options)
+            return
         left = iter([inputs] if isinstance(inputs, str | bytes | Path) else inputs)
         while chunk := list(islice(left, STREAM)):
             yield from self.predict(chunk, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -96,8 +96,16 @@ class Classify(Task):
 
     def cells(self, answer: Answer) -> tuple[str, ...]:
         ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
-        rest = ", ".join(f"{label} {p:.3f}" for label, p in ranked[1:3])
+        rest = ", ".join(f"{label} {p:.3f}" for label, p in ranked[1:])
         return answer["label"], f"{ranked[0][1]:.3f}", rest
+
+    def as_row(self, answer: Answer) -> dict[str, Any]:
+        """`label` and its `probability`, then `label_2` and `probability_2`, as many as there are."""
+        ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+        row = {"label": answer["label"], "probability": ranked[0][1]}
+        for rank, (label, probability) in enumerate(ranked[1:], 2):
+            row |= {f"label_{rank}": label, f"probability_{rank}": probability}
+        return row
 
     def samples(self) -> list[RawLabel]:
         return ["a", "b", "c"] * 5

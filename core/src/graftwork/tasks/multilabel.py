@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -141,7 +141,11 @@ class Multilabel(Task):
 
     def cells(self, answer: Answer) -> tuple[str, ...]:
         ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
-        return ", ".join(answer["labels"]) or "none", ", ".join(f"{label} {p:.3f}" for label, p in ranked[:3])
+        return ", ".join(answer["labels"]) or "none", ", ".join(f"{label} {p:.3f}" for label, p in ranked)
+
+    def as_row(self, answer: Answer) -> dict[str, Any]:
+        """`labels` as data have them in one cell, and the `probabilities` as JSON."""
+        return {**super().as_row(answer), "labels": SEPARATOR.join(answer["labels"])}
 
     def samples(self) -> list[RawLabel]:
         return ["a", "b", "a|b", ["a", "c"], [], "c"] * 3

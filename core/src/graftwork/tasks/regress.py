@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -123,6 +123,10 @@ class Regress(Task):
         if "values" in answer:
             return (", ".join(f"{name} {value:.6g}" for name, value in answer["values"].items()),)
         return (f"{answer['value']:.6g}",)
+
+    def as_row(self, answer: Answer) -> dict[str, Any]:
+        """`value`, or a column for each of several values."""
+        return dict(answer["values"]) if "values" in answer else {"value": answer["value"]}
 
     def samples(self) -> list[RawLabel]:
         return [str(number**2 / 4 + 1) for number in range(12)]

@@ -6,6 +6,7 @@ takes.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -207,11 +208,28 @@ class Task(ABC):
         """An answer in these columns."""
         return (", ".join(f"{name} {value}" for name, value in answer.items() if name != "input"),)
 
+    def as_row(self, answer: Answer) -> dict[str, Any]:
+        """An answer as cells of a table by column, each text, a number or None."""
+        flat = (str, int, float, type(None))
+        return {
+            name: value if isinstance(value, flat) else json.dumps(value, ensure_ascii=False)
+            for name, value in answer.items()
+            if name not in ("input", "notes")
+        }
+
     # For the conformance kit.
 
     @abstractmethod
     def samples(self) -> list[RawLabel]:
         """Some labels of each kind that it can take, ten or more, to be checked with."""
+
+
+def most_probable(answer: Answer, top: int | None) -> Answer:
+    """The answer with as many of its probabilities as are wanted, the highest first; all where none is said."""
+    if top is None or "probabilities" not in answer:
+        return answer
+    ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+    return {**answer, "probabilities": dict(ranked[:top])}
 
 
 def load_task(name: str, transform: str = "none") -> Task:
