@@ -74,7 +74,9 @@ def test_an_adapter_is_said_in_the_first_line_and_kept_in_the_run(shell, tmp_pat
     options = ["clips", "--adapter", "audio:image-logmel", "--out", "run"]
     done = shell("fit", *options)
     assert done.returncode == 0, done.stderr
-    first, second = done.stderr.splitlines()[:2]
+    first, read, labels, second = done.stderr.splitlines()[:4]
+    assert read == "Read as class-folders: 12 files from folder 'clips', labels from folder names."
+    assert labels == "  labels: go 6, stop 6"
     assert first == "Audio is shown to the encoder as images by the adapter audio:image-logmel."
     assert second == ("Folder 'clips' holds audio; taking image/efficientnet-lite0. Choose another: --backbone NAME")
     assert "Adapter | audio:image-logmel" in (tmp_path / "run/README.md").read_text()
