@@ -1,4 +1,4 @@
-"""The bytes with which files of a format begin. Where nothing else is said, the source is the format's specification."""
+"""The bytes with which files of a format begin; where nothing else is said, as the format's specification has it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,13 @@ class FileFormat:
 
     def instead_of(self, name: str, wanted: str) -> Unreadable:
         """The error of a reader that wants `wanted` ("an image") and was given this, called `name`."""
-        remedy = self.remedy or f"Save what it holds as {wanted}, or leave it out."
+        lost = self.kind in ("text", "data")
+        remedy = (
+            "Fetch the file itself again, or leave it out."
+            if lost
+            else f"Save what it holds as {wanted}, or leave it out."
+        )
+        remedy = self.remedy or remedy
         return Unreadable(f"'{name}' is {self.name}; {wanted} is accepted.", remedy)
 
 
@@ -65,7 +71,7 @@ def recognise(raw: Raw) -> FileFormat | None:
         return FileFormat(
             f"a link that was saved as a text file (it names '{target}')",
             "stand-in",
-            remedy="Put that file in its place; Git does where 'git config core.symlinks true' was set before checkout.",
+            remedy="Put that file in its place; Git makes links where core.symlinks is true when it checks out.",
         )
     if _LFS.match(head):
         return replace(found, remedy=_pull(raw.path))
@@ -101,13 +107,13 @@ def link_target(path: Path, content: bytes) -> str:
     """
     if not 0 < len(content) <= 1024 or b"\n" in content or b"\0" in content:
         return ""
-    target = os.fsdecode(content)
-    there = path.parent / target
+    there = path.parent / os.fsdecode(content)
+    if there.suffix.lower() != path.suffix.lower():
+        return ""
     try:
-        leads = there.is_file() and not there.samefile(path)
+        return os.fsdecode(content) if there.is_file() and not there.samefile(path) else ""
     except OSError:  # too long for a path
         return ""
-    return target if leads and there.suffix.lower() == path.suffix.lower() else ""
 
 
 def _by_magic(head: bytes) -> FileFormat | None:

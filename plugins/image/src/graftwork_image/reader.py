@@ -45,8 +45,8 @@ class ImageReader(Reader):
     stored in another way), `width`, `height` and `short_side` (pixels as decoded).
 
     A value is a loaded `PIL.Image.Image`, the first frame of an animation (of a HEIC file its primary image); a JPEG of
-    far more pixels than an encoder reads is decoded at a half, quarter or eighth of its size (see `SPARE`). `Raw.value` may also be an image, or a
-    uint8 array `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
+    far more pixels than an encoder reads is decoded at a half, quarter or eighth of its size (see `SPARE`). `Raw.value`
+    may also be an image, or a uint8 array `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
     """
 
     items = "files"
@@ -172,7 +172,9 @@ def _heic(raw: Raw, file: IO[bytes]) -> Image.Image:
     try:
         return HeifImageFile(file)
     except SyntaxError as error:
-        raise Unreadable(f"'{raw.name}' is a HEIC image that is damaged or cut short: {_reason(error)}.", AGAIN) from error
+        raise Unreadable(
+            f"'{raw.name}' is a HEIC image that is damaged or cut short: {_reason(error)}.", AGAIN
+        ) from error
 
 
 def _not_read(raw: Raw, found: FileFormat | None) -> Unreadable:
@@ -184,7 +186,10 @@ def _not_read(raw: Raw, found: FileFormat | None) -> Unreadable:
     if found.ending == ".heic":
         needs, install = "which needs pillow-heif", "Install it: pip install 'graftwork-image[heif]'"
     elif found.ending == ".avif" and not features.check("avif"):
-        needs, install = "which this Pillow was built without", "Install one with it: pip install --force-reinstall pillow"
+        needs, install = (
+            "which this Pillow was built without",
+            "Install one with it: pip install --force-reinstall pillow",
+        )
     elif found.ending in EXTENSIONS:
         return Unreadable(f"'{raw.name}' begins as {found.name} and is damaged or cut short.", AGAIN)
     else:

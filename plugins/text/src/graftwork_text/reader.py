@@ -14,7 +14,7 @@ from functools import cache
 
 import regex
 
-from graftwork import Empty, Raw, Reader, Unreadable, Value
+from graftwork import Empty, Raw, Reader, Unreadable, Value, refusal
 
 SNIPPET = 60
 """How many characters of a text stand for it in a message."""
@@ -30,6 +30,8 @@ BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 # Control characters that text does not hold: all of C0 but tab, line and page breaks and escape.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ENCODED = re.compile(r"[\udc80-\udcff]")
+# Files that hold letters only, and are no text: PDF and RTF documents, Git LFS pointers, links checked out as files.
+_STAND_INS = re.compile(rb"%PDF-|\{\\rtf|version https?://|[^\n]{1,1024}\Z")
 _LATIN = re.compile(r"[A-Za-z]")
 
 
@@ -85,7 +87,8 @@ class TextReader(Reader):
         if not text.strip("\ufeff"):
             raise Empty(f"'{raw.name}' is an empty text.")
         if found := _NO_TEXT.search(text):
-            raise Unreadable(f"'{self.show(raw)}' is not text: it holds the control character {ord(found[0]):#04x}.")
+            sentence = f"'{self.show(raw)}' is not text: it holds the control character {ord(found[0]):#04x}."
+            raise refusal(raw, "text", ("text",)) or Unreadable(sentence)
         return text
 
     def _stored(self, raw: Raw) -> tuple[str, str]:
@@ -97,6 +100,8 @@ class TextReader(Reader):
             content = raw.content()
         except OSError as error:
             raise Unreadable(f"'{raw.name}' cannot be opened: {error.strerror}.") from error
+        if raw.path is not None and _STAND_INS.match(content) and (error := refusal(raw, "text", ("text",))):
+            raise error
         encoding = BOMS.get(content[:2])
         try:
             return content.decode("utf-8-sig"), encoding or "utf-8"
