@@ -42,7 +42,7 @@ def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:
     if beside:
         names = [str(path.relative_to(root)) for path in beside]
         notes.append(f"Left out: files that lie in no label folder ({shown(names)}).")
-    modality = modality_of_files((file.path.name for file in found), f"folder '{root}'")
+    modality = modality_of_files((file.path for file in found), f"folder '{root}'")
     return Listing(
         name=root.resolve().name,
         place=f"folder '{root}'",

@@ -116,3 +116,15 @@ UNPACK: Mapping[str, tuple[tuple[str, str], ...]] = {
     ".7z": (("7z", "7z x '{file}'"), ("bsdtar", "bsdtar -xf '{file}'")),
     ".rar": (("unrar", "unrar x '{file}'"), ("7z", "7z x '{file}'")),
 }
+
+KINDS: Mapping[str, str] = {
+    # the kind of a file by its ending
+    **{ending: kind for _, _, _, kind, ending in MAGIC if ending},
+    **{ending: kind for _, _, _, _, kind, ending in SUBTYPES},
+    **{ending: kind for _, kind, ending in BRANDS.values()},
+    **dict.fromkeys((".jpeg", ".tiff", ".heif", ".ppm", ".pgm"), "image"),
+    **dict.fromkeys((".oga", ".opus", ".aif"), "sound"),
+    ".mp4": "video",
+    ".webm": "video",
+    ".txt": "text",
+}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from graftwork.errors import Unreadable
-from graftwork.specs.magic_numbers import BRANDS, MAGIC, OFFICE, SUBTYPES, UNPACK
+from graftwork.specs.magic_numbers import BRANDS, KINDS, MAGIC, OFFICE, SUBTYPES, UNPACK
 from graftwork.specs.readers import Raw
 
 HEAD = 4096
@@ -57,6 +57,11 @@ class FileFormat:
 def file_format(head: bytes) -> FileFormat | None:
     """What a file is that begins with `head` (`HEAD` bytes, or all of them); None if that is not known."""
     return _by_magic(head) or _stand_in(head) or _markup(head) or _words(head)
+
+
+def kind_of_ending(ending: str) -> str:
+    """The kind of the files that have this ending, in lower case; empty if that is not known."""
+    return KINDS.get(ending, "")
 
 
 def recognise(raw: Raw) -> FileFormat | None:

@@ -25,7 +25,8 @@ class Clip:
 
     def facts(self) -> dict[str, Value]:
         """The facts that a contract asks for."""
-        return facts_of(self.rate, *self.samples.shape, float(np.abs(self.samples).max(initial=0)), 32)
+        channels, frames = self.samples.shape
+        return facts_of(self.rate, channels, frames, float(np.abs(self.samples).max(initial=0)), 32)
 
 
 def facts_of(rate: int, channels: int, frames: int, peak: float, depth: Value, video: bool = False) -> dict[str, Value]:

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 MEDIA = "mov"
 DEMUXERS = {
@@ -137,11 +138,11 @@ def opened(source: Path | bytes, ending: str) -> Iterator[Track]:
         with av.open(file, format=demuxer, metadata_errors="replace") as container:
             yield Track(container, demuxer in STATED)
     except av.FFmpegError as error:
-        raise Undecodable(f"it is damaged or cut short ({error.strerror.rstrip('.')})") from error
+        raise Undecodable(f"it is damaged or cut short ({(error.strerror or 'unknown error').rstrip('.')})") from error
 
 
 def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _tag(codec: Any) -> str:
