@@ -250,8 +250,8 @@ def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:
     names = [word.strip() for word in words if word and word.strip()]
     if names and all(_names_file(name, base) for name in names):
         raise DataError(
-            f"The {place} names files ('{names[0]}'), whose names would be read as texts; texts, or files with an ending "
-            "that a plugin reads, are accepted.",
+            f"The {place} names files ('{names[0]}'), whose names would be read as texts; texts, or files that a "
+            "plugin reads by their ending, are accepted.",
             "Put the files into one folder per label, where those without an ending are looked into.",
         )
 
