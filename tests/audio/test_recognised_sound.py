@@ -19,7 +19,8 @@ from graftwork_audio.reader import AudioReader
 av = pytest.importorskip("av")
 reader = AudioReader()
 RATE = 16_000
-TONE = 0.4 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+TIME = np.arange(RATE) / RATE
+TONE = 0.4 * np.sin(2 * np.pi * (200 * TIME + 900 * TIME**2))  # rises, so that no shift looks like another
 STEREO = np.stack([TONE, 0.5 * TONE[::-1]], axis=1).astype(np.float32)
 
 
@@ -92,8 +93,9 @@ def test_compressed_sound_is_that_of_the_wave_file(tmp_path: Path, name: str) ->
     )
     assert clip.samples.shape[1] * 1000 // rate / 1000 == facts["duration"]
     assert 0 <= clip.samples.shape[1] - len(samples) <= 2 * 2048  # a codec fills up its frames
-    shifts = (np.corrcoef(clip.samples[0, shift : shift + 8_000], samples[:8_000, 0])[0, 1] for shift in range(3_000))
-    assert max(shifts) > 0.95
+    shift = int(np.argmax(np.correlate(clip.samples[0, :11_000], samples[:8_000, 0], "valid")))
+    assert np.corrcoef(clip.samples[0, shift : shift + 8_000], samples[:8_000, 0])[0, 1] > 0.95
+    assert shift == 0 or name.endswith(("aac", "ac3", "mpg", "ts", "flv", "avi"))  # what a codec adds before is cut off
     assert abs(reader.size(example) / clip.samples.shape[1] - 1) < 0.2
 
 
