@@ -228,6 +228,17 @@ def test_an_empty_file_is_empty(tmp_path: Path) -> None:
         reader.facts(raw(tmp_path / "a.m4a"))
 
 
+@pytest.mark.parametrize("mark", [b"", b"ID3", b"\xff\xf1\x50\x80", b"RIFF\0\0\0\0WAVE", b"\0\0\0\x08wide", b"#!AMR\n"])
+def test_a_playlist_in_the_guise_of_a_clip_is_not_followed(tmp_path: Path, mark: bytes) -> None:
+    """FFmpeg by itself would play what the list names."""
+    clip = sound(tmp_path / "secret.m4a", "aac")
+    (tmp_path / "a.m4a").write_bytes(
+        mark + b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n" + f"file:{clip}\n".encode()
+    )
+    with pytest.raises(Unreadable):
+        reader.facts(raw(tmp_path / "a.m4a"))
+
+
 def test_a_name_cannot_choose_what_ffmpeg_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FFmpeg reads `concat:a|b` as two files; here it is the name of one."""
     monkeypatch.chdir(tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -165,16 +164,16 @@ def test_what_lies_in_place_of_a_table_is_said(tmp_path: Path, content: str, sai
     assert refused.value.message == f"'{tmp_path / 't.csv'}' {said}"
 
 
-def test_check_fit_and_predict_say_the_same_sentence(photos: Path, shell: SimpleNamespace) -> None:
+def test_check_fit_and_predict_say_the_same_sentence(photos: Path) -> None:
     clip = photos / "dark" / "clip.jpg"
     clip.write_bytes(b"\0\0\0\x1cftypisom\0\0\2\0isomiso2mp41")
     sentence = f"'{clip}' is an MP4 video; an image is accepted."
-    checked = shell.json("check", str(photos))
-    assert any(sentence in line for problem in checked["problems"] for line in map(str, problem.values()))
-    backbone = ("--backbone", "image/efficientnet-lite0")
-    refused = shell.json("fit", str(photos), *backbone, "--on-bad", "error", code=2)
-    assert sentence in refused["error"]["message"]
-    clip.rename(photos / "clip.jpg")
-    made = shell.json("fit", str(photos), *backbone, "--out", "run")
-    answered = shell.json("predict", made["run"], str(photos / "clip.jpg"), code=2)
-    assert "clip.jpg' is an MP4 video; an image is accepted." in answered["error"]["message"]
+    checked = gw.check(photos)
+    assert any(sentence in str(problem) for problem in checked.problems)
+    with pytest.raises(DataError) as refused:
+        gw.fit(gw.data(photos), backbone="image/efficientnet-lite0", on_bad="error")
+    assert sentence in refused.value.message
+    clip.rename(photos.parent / "clip.jpg")
+    run = gw.fit(gw.data(photos), backbone="image/efficientnet-lite0")
+    (answer,) = run.predict([str(photos.parent / "clip.jpg")])
+    assert "clip.jpg' is an MP4 video; an image is accepted." in answer["error"]

@@ -91,7 +91,7 @@ def test_it_is_turned_exactly_once(heic, kind: str, orientation: int) -> None:
 
 
 def test_a_tag_that_the_container_does_not_confirm_turns_nothing(heic) -> None:
-    """Where the two differ, readers follow the container (ISO/IEC 23008-12, annex A.2.1)."""
+    """Where the two differ, libheif and those who use it follow the container."""
     tags = Image.Exif()
     tags[274] = 6
     raw = Raw("x", value=heic(photo(), exif=tags))  # pillow-heif takes the bytes of tags only for what it turns by

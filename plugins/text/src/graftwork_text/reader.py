@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 import regex
 
@@ -30,8 +31,6 @@ BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 # Control characters that text does not hold: all of C0 but tab, line and page breaks and escape.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ENCODED = re.compile(r"[\udc80-\udcff]")
-# Files that hold letters only, and are no text: PDF and RTF documents, Git LFS pointers, links checked out as files.
-_STAND_INS = re.compile(rb"%PDF-|\{\\rtf|version https?://|[^\n]{1,1024}\Z")
 _LATIN = re.compile(r"[A-Za-z]")
 
 
@@ -100,13 +99,19 @@ class TextReader(Reader):
             content = raw.content()
         except OSError as error:
             raise Unreadable(f"'{raw.name}' cannot be opened: {error.strerror}.") from error
-        if raw.path is not None and _STAND_INS.match(content) and (error := refusal(raw, "text", ("text",))):
+        if raw.path is not None and _may_stand_in(raw.path, content) and (error := refusal(raw, "text", ("text",))):
             raise error
         encoding = BOMS.get(content[:2])
         try:
             return content.decode("utf-8-sig"), encoding or "utf-8"
         except UnicodeDecodeError:
             return content.decode("utf-8", "surrogateescape"), encoding or "latin-1"
+
+
+def _may_stand_in(path: Path, content: bytes) -> bool:
+    """Whether a file that holds letters alone may be no text: a PDF or RTF document, a Git LFS pointer, a link."""
+    link = len(content) <= 1024 and path.suffix and content.lower().endswith(path.suffix.lower().encode())
+    return bool(link) or content.startswith((b"%PDF-", b"{\\rtf", b"version http"))
 
 
 def recode(text: str, encoding: str) -> str:
