@@ -217,6 +217,7 @@ def archive() -> bytes:
         (archive(), "is a ZIP archive; audio is accepted. Unpack it first."),
         (b"\0" * 900, "is nothing but zero bytes, as a copy or download that broke off leaves them; audio is accepted. Copy or "),
     ],
+    ids=lambda value: value[:24] if isinstance(value, str) else "content",
 )  # fmt: skip
 def test_what_is_no_sound_is_said_by_its_bytes(content: bytes, said: str) -> None:
     assert why(Raw("clip.m4a", value=content)).startswith(f"'clip.m4a' {said}")

@@ -186,6 +186,7 @@ FETCH = "Fetch it again: a server answers with such a page where it does not giv
         (b"\xff\n\0\0\1", "is a JPEG XL image, which Pillow does not read. Save it again, as PNG or JPEG, or leave it out."),
         (b"\x89PNG\r\n\x1a\n\0\0", "begins as a PNG image and is damaged or cut short. Fetch or save it again, or leave "),
     ],
+    ids=lambda value: value[:24] if isinstance(value, str) else "content",
 )  # fmt: skip
 def test_what_is_no_image_is_said_by_its_bytes(content: bytes, said: str) -> None:
     assert refusal(Raw("a.jpg", value=content)).startswith(f"'a.jpg' {said}")

@@ -75,6 +75,7 @@ def tarred() -> bytes:
         (b"  <!-- made -->\n<html lang='en'>", "an HTML page"),
         (b'\xef\xbb\xbf{"a": 1}', 'a JSON text ({"a": 1})'),
     ],
+    ids=lambda value: value[:24] if isinstance(value, str) else "content",
 )
 def test_formats_are_named(content: bytes, name: str) -> None:
     found = file_format(content)
