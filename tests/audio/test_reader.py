@@ -45,8 +45,8 @@ def why(raw: Raw, *, only_decode: bool = False) -> str:
 
 def test_the_header_says_rate_channels_and_duration(sine: Callable[..., Path]) -> None:
     path = sine("clip.wav", rate=44_100, channels=2, seconds=0.25)
-    facts = {"bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 2, "sampling_rate": 44_100}
-    assert reader.facts(Raw("clip.wav", path)) == {**facts, "duration": 0.25}
+    facts = {"video": "none", "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 2}
+    assert reader.facts(Raw("clip.wav", path)) == {**facts, "sampling_rate": 44_100, "duration": 0.25}
 
 
 def test_facts_keep_one_block_of_samples_at_a_time(sine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_sound_as_datasets_keeps_it_is_read_both_encoded_and_decoded() -> None:
     array = np.zeros(800, dtype=np.float64)
     items = [{"bytes": data, "path": "a.flac"}, {"path": None, "array": array, "sampling_rate": 8_000}]
     first, second = Raws(items, registry.modality("audio"), Path())
-    shape = {"channels": 1, "duration": 0.1}
+    shape = {"video": "none", "channels": 1, "duration": 0.1}
     assert reader.facts(first) == {
         **shape, "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "sampling_rate": 16_000
     }  # fmt: skip
@@ -158,11 +158,14 @@ def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
 def test_text_under_any_ending_is_not_audio(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("where is my card? " * 50)
-    assert why(Raw(name, path)).startswith(f"'{name}' cannot be read as audio: ")
+    with pytest.raises(Unreadable) as caught:
+        reader.facts(Raw(name, path))
+    words = "where is my card? where is my card? wher"
+    assert caught.value.message == f"'{name}' is a text ('{words[:39]}…'); audio is accepted."
 
 
 def test_what_is_no_sound_at_all_says_why() -> None:
-    assert why(Raw("a.wav", value=b"not audio" * 9)) == "'a.wav' cannot be read as audio: format not recognised."
+    assert why(Raw("a.wav", value=b"\1 audio" * 9)) == "'a.wav' cannot be read as audio: format not recognised."
     assert why(Raw("row 3")) == "'row 3' cannot be read as audio: it is neither a file nor sound."
 
 

@@ -164,7 +164,9 @@ def test_folders_that_cannot_be_used(tmp_path) -> None:
     with pytest.raises(DataError, match="holds 1 files and no class folders; one folder per label is accepted"):
         gw.data(tmp_path / "loose")
     write(tmp_path / "odd" / "a" / "x.xyz", "x")
-    with pytest.raises(DataError, match=r"No installed plugin reads the files of folder .*\(endings: .xyz\)"):
+    with pytest.raises(
+        DataError, match=r"No installed plugin reads the files of folder .*\(endings: .xyz; 'x.xyz' is a text \('x'\)\)"
+    ):
         gw.data(tmp_path / "odd")
     with pytest.raises(DataError, match="'nowhere' does not exist; a folder, a table or hub:NAME is accepted"):
         gw.data("nowhere")

@@ -178,11 +178,13 @@ def test_common_formats_are_read(kind) -> None:
 
 def test_every_extension_belongs_to_a_format_that_is_read() -> None:
     (modality,) = graftwork_modalities()
-    assert {Image.EXTENSION[extension] for extension in modality.extensions} <= {*FORMATS, "MPO"}
+    by_pillow = [ending for ending in modality.extensions if ending not in (".heic", ".heif", ".hif")]
+    assert {Image.EXTENSION[extension] for extension in by_pillow} <= {*FORMATS, "MPO"}
 
 
 def test_postscript_starts_no_other_program() -> None:
-    assert refusal(Raw("a.eps", value=encoded(noise(), "EPS"))) == "'a.eps' is not an image that Pillow knows."
+    sentence = "'a.eps' is a PostScript document; an image is accepted."
+    assert refusal(Raw("a.eps", value=encoded(noise(), "EPS"))).startswith(sentence)
 
 
 def test_an_animation_is_its_first_frame_and_its_file_is_closed(tmp_path) -> None:

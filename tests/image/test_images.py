@@ -63,7 +63,7 @@ def test_what_is_not_an_image_is_named_with_the_reason(tmp_path) -> None:
     (tmp_path / "no.png").write_text("text")
     (tmp_path / "empty.png").touch()
     cases = {
-        "no.png": "'no.png' is not an image that Pillow knows.",
+        "no.png": "'no.png' is a text ('text'); an image is accepted. Fetch the file itself again, or leave it out.",
         "empty.png": "'empty.png' cannot be opened as an image: it is empty.",
         "gone.png": "'gone.png' does not exist.",
     }

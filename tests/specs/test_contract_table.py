@@ -22,7 +22,8 @@ USUAL = {
         "characters": 20,
     },
     "audio": {
-        "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 1, "sampling_rate": 16_000, "duration": 2.0,
+        "video": "none", "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 1, "sampling_rate": 16_000,
+        "duration": 2.0,
     },
     "series": {"missing_values": 0, "signal": "varying", "sampling_rate": 100, "channels": 1, "duration": 2.0},
 }  # fmt: skip
@@ -67,6 +68,8 @@ ACCEPTED = [
     ("text", "case", "cased", ("lower-case", "lower"), CAPITALS),
     *(("text", "script", value, None, AS_IT_IS) for value in ("Latin", "none")),
     *(("text", "characters", value, None, AS_IT_IS) for value in (1, 100_000)),
+    ("audio", "video", "none", None, AS_IT_IS),
+    ("audio", "video", "present", None, "video present, not none: their sound is read, and not their pictures"),
     *(("audio", "bit_depth", value, None, AS_IT_IS) for value in (16, 24, 32, 64, "compressed")),
     ("audio", "bit_depth", 8, None, f"bit depth 8 bits, {COARSE}"),
     ("audio", "bit_depth", "8-bit telephone code", None, f"bit depth 8-bit telephone code, {COARSE}"),

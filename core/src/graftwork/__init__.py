@@ -59,6 +59,7 @@ from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.problem import Problem
 from graftwork.specs.readers import Likeness, Raw, Reader, Window
 from graftwork.specs.settings import Settings
+from graftwork.specs.signatures import FileFormat, recognise, refusal
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
 from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
@@ -162,6 +163,7 @@ __all__ = [
     "Empty",
     "Exactly",
     "Fact",
+    "FileFormat",
     "FolderWeights",
     "FreezePolicy",
     "FreezePolicySpec",
@@ -243,6 +245,8 @@ __all__ = [
     "preparer",
     "pretrain",
     "read_json",
+    "recognise",
+    "refusal",
     "save_new",
     "show",
     "spatial_mean",

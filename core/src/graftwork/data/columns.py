@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from graftwork.data.labels import label_text, readable
-from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files
+from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
@@ -124,6 +124,8 @@ class Columns:
         base, path_guard: see `Listing`.
         """
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
+        if self.modality.inline:
+            _check_no_files(inputs, base, self.place)
         if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
             inputs = [_text(cell) for cell in inputs]
         labels: list[RawLabel | None] = []
@@ -266,9 +268,26 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
     if inline is None:
         raise DataError(
             f"No installed plugin reads the text in {place}{installed().disabled()}.",
-            "Install one: pip install graftwork-text",
+            reader_hint("text"),
         )
     return inline
+
+
+def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:
+    """Raises `DataError` if the cells of a column of texts name files, of which nobody would want the names learned."""
+    words = [_text(cells[number]) for number in range(min(len(cells), 50))]
+    names = [word.strip() for word in words if word and word.strip()]
+    if names and all(_names_file(name, base) for name in names):
+        raise DataError(
+            f"The {place} names files ('{names[0]}'), whose names would be read as texts; texts, or files that a "
+            "plugin reads by their ending, are accepted.",
+            "Put the files into one folder per label, where those without an ending are looked into.",
+        )
+
+
+def _names_file(word: str, base: Path) -> bool:
+    plausible = len(word) < 256 and not any(sign.isspace() for sign in word)
+    return plausible and (base / word).is_file()
 
 
 def _is_bytes(table: pa.Table) -> bool:

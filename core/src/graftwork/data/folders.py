@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from graftwork.data.labels import readable
-from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files
+from graftwork.data.listing import SPLITS, Listing, by_extension, has_ending, modality_of_files
 from graftwork.data.walk import Walk, shown, walk
 from graftwork.errors import DataError
 from graftwork.specs.modality import Modality
@@ -81,7 +81,7 @@ def listed(root: Path, walked: Walk, found: Files, layout: str) -> Listing:
 
     Raises `DataError` where no installed plugin reads them.
     """
-    modality = modality_of_files((str(file.path) for file in found.files), f"folder '{root}'")
+    modality = modality_of_files((file.path for file in found.files), f"folder '{root}'")
     files, strange = _of_modality(found.files, modality, root)
     notes = list(walked.notes)
     if found.beside:
@@ -126,8 +126,8 @@ def _of_modality(files: tuple[Found, ...], modality: Modality, root: Path) -> tu
     known = by_extension()
     kept, strange = [], []
     for file in files:
-        suffix = file.path.suffix.lower()
-        (kept if not suffix or suffix in modality.extensions else strange).append(file)
+        own = file.path.suffix.lower() in modality.extensions or not has_ending(file.path, known)
+        (kept if own else strange).append(file)
     stems = {file.path.with_suffix("") for file in kept}
     rivals = Counter(
         known[suffix].noun

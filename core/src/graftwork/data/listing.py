@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from graftwork.errors import DataError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
+from graftwork.specs.readers import Raw
+from graftwork.specs.signatures import file_format, head_of, kind_of_ending
 from graftwork.specs.task import RawLabel
 
 SPLITS = {
@@ -27,6 +30,17 @@ SPLITS = {
     "testing": "test",
 }
 """The accepted names of splits, and the split that each stands for."""
+
+PLUGINS = {
+    "image": "graftwork-image",
+    "sound": "graftwork-audio",
+    "video": "graftwork-audio",
+    "text": "graftwork-text",
+}
+"""Our distribution that reads files of each kind, for hints."""
+
+LOOKED_INTO = 100
+"""How many files without an ending are looked into, at most."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +85,64 @@ def by_extension() -> dict[str, Modality]:
     return {extension: modality for modality in modalities() for extension in modality.extensions}
 
 
-def modality_of_files(names: Iterable[str], place: str) -> Modality:
-    """The modality that reads most of the files.
+def modality_of_files(files: Iterable[str | Path], place: str) -> Modality:
+    """The modality that reads most of the files, by their endings. Files that have none are looked into: a sample of
+    them decides for all.
+
+    files: names, or paths of files that can be opened.
 
     Raises `DataError` if no installed plugin reads any of them.
     """
-    known = by_extension()
-    suffixes = Counter(Path(name).suffix.lower() for name in names)
+    known, files = by_extension(), list(files)
+    suffixes = Counter(Path(file).suffix.lower() for file in files)
     readable: Counter[str] = Counter()
     for suffix, count in suffixes.items():
         if suffix in known:
             readable[known[suffix].name] += count
+    if sum(readable.values()) < len(files):
+        bare = [file for file in files if isinstance(file, Path) and not has_ending(file, known)]
+        sample = bare[:: len(bare) // LOOKED_INTO + 1]
+        formats = (file_format(head_of(Raw(file.name, file))) for file in sample)
+        inside = Counter(known[found.ending].name for found in formats if found and found.ending in known)
+        if inside:
+            readable[inside.most_common(1)[0][0]] += len(bare)
     if readable:
         most = readable.most_common(1)[0][0]
         return next(m for m in modalities() if m.name == most)
     endings = ", ".join(suffix or "none" for suffix, _ in suffixes.most_common(3))
+    about, hint = _what_reads(files, known)
     read = ", ".join(m.name for m in modalities()) or "nothing"
     raise DataError(
-        f"No installed plugin reads the files of {place} (endings: {endings}); installed plugins read: {read}"
+        f"No installed plugin reads the files of {place} (endings: {endings}{about}); installed plugins read: {read}"
         f"{installed().disabled()}.",
-        "Install the plugin that reads them, for example: pip install graftwork-image",
+        hint,
+    )
+
+
+def has_ending(file: Path, known: Mapping[str, Modality]) -> bool:
+    """Whether what follows the last dot of a name says what a file is: up to 5 signs, not all of them digits."""
+    suffix = file.suffix.lower()
+    return suffix in known or (1 < len(suffix) <= 6 and not suffix[1:].isdigit())
+
+
+def _what_reads(files: Sequence[str | Path], known: Mapping[str, Modality]) -> tuple[str, str]:
+    """What the first file is, as a part of a sentence, and what to do so that files like it are read here."""
+    first = Path(files[0]) if files else Path()
+    found = file_format(head_of(Raw(first.name, first))) if isinstance(files[0], Path) else None
+    about = f"; '{first.name}' is {found.name}" if found else ""
+    if found and found.ending in known:
+        return about, f"Name them by what they are, for example: mv '{first}' '{first.with_suffix(found.ending)}'"
+    return about, reader_hint(found.kind if found else kind_of_ending(first.suffix.lower()))
+
+
+def reader_hint(kind: str) -> str:
+    """How to have files of a kind (`FileFormat.kind`) read that no installed plugin reads."""
+    plugin = PLUGINS.get(kind, "")
+    try:
+        if plugin and version(plugin):
+            return "See which plugins are disabled or broken: graftwork plugins"
+    except PackageNotFoundError:
+        return f"Install the plugin that reads them: pip install {plugin}"
+    return (
+        "Save them in a format that an installed plugin reads, or install one that reads them; see: graftwork plugins"
     )

@@ -29,6 +29,8 @@ MOST_BAD = 0.05
 CHUNK = 64
 """The number of examples that a thread reads at a time."""
 
+FROM_WINDOWS = "Paths with backslashes, as Windows writes them, are read with slashes where only that file exists."
+
 
 @dataclass(frozen=True)
 class Bad:
@@ -214,9 +216,12 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     labels, splits = listing.labels, listing.splits
     good = array("q")
     bad: list[Bad] = []
+    notes = dict.fromkeys(listing.notes)
 
     def one(number: int) -> tuple[str, Mapping[str, Value]] | Bad:
         raw = raws[number]
+        if "\\" in raw.name and raw.path is not None and "\\" not in str(raw.path):
+            notes[FROM_WINDOWS] = None
         found = read_facts(reader, raw)
         if isinstance(found, Bad):
             return found
@@ -256,7 +261,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
         splits=None if splits is None else [splits[i] for i in good],
         observed=observed,
         bad=bad,
-        notes=listing.notes,
+        notes=tuple(notes),
         layout=listing.layout,
         labels_place=listing.labels_place,
         input=listing.input,
@@ -271,6 +276,8 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
 
     def file(given: str) -> Path:
         path = base / os.path.expanduser(given)  # noqa: PTH111  pathlib's raises for an unknown user
+        if "\\" in given and not os.path.exists(path):  # noqa: PTH110  pathlib's raises for a very long one
+            path = _from_windows(given, base) or path
         if path_guard is not None:
             path_guard.check(path, f"Row {number + 1}", given)
         return path
@@ -290,6 +297,12 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
     if item is None:
         return Raw(f"row {number + 1}")
     return Raw(f"input {number + 1}", value=item)
+
+
+def _from_windows(given: str, base: Path) -> Path | None:
+    """The file that a path written with backslashes names, if there is one when they are read as slashes."""
+    path = base / given.replace("\\", "/")
+    return path if os.path.exists(path) else None  # noqa: PTH110
 
 
 def read_facts(reader: Reader, raw: Raw) -> Mapping[str, Value] | Bad:

@@ -16,6 +16,8 @@ import pyarrow as pa
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.tables import PIECE, SUFFIXES, read_pieces, read_table
 from graftwork.errors import DataError
+from graftwork.specs.readers import Raw
+from graftwork.specs.signatures import recognise
 from graftwork.specs.weights import hub_unreachable, offline
 
 
@@ -116,6 +118,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             f"'{words}' does not exist; a folder, a table or hub:NAME is accepted.", "See: graftwork fit --help"
         )
     if path.is_file():
+        _check_no_stand_in(path)
         if path.suffix.lower() not in SUFFIXES:
             raise DataError(
                 f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
@@ -125,6 +128,13 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         return _saved(path, None if allow_outside else PathGuard(path.name, path))
     return path
+
+
+def _check_no_stand_in(path: Path) -> None:
+    """Raises `DataError` for what lies in place of a table: a Git LFS pointer, a server's page, zero bytes."""
+    found = recognise(Raw(str(path), path))
+    if found and (found.kind == "stand-in" or found.ending == ".html"):
+        raise found.instead_of(str(path), "a table")
 
 
 def _saved(path: Path, path_guard: PathGuard | None) -> DataSet:

@@ -30,6 +30,7 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         contract=InputContract(
             "audio",
             {
+                "video": Preferably(Exactly("none"), "their sound is read, and not their pictures"),
                 "bit_depth": Preferably(
                     OneOf(("compressed", 16, 24, 32, 64), "bits"), "they carry the noise of coarse steps"
                 ),

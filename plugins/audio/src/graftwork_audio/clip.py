@@ -25,11 +25,14 @@ class Clip:
 
     def facts(self) -> dict[str, Value]:
         """The facts that a contract asks for."""
-        return facts_of(self.rate, *self.samples.shape, float(np.abs(self.samples).max(initial=0)), 32)
+        channels, frames = self.samples.shape
+        return facts_of(self.rate, channels, frames, float(np.abs(self.samples).max(initial=0)), 32)
 
 
-def facts_of(rate: int, channels: int, frames: int, peak: float, depth: Value) -> dict[str, Value]:
+def facts_of(rate: int, channels: int, frames: int, peak: float, depth: Value, video: bool = False) -> dict[str, Value]:
     """The facts of `frames` samples per channel at `rate` Hz, the largest of them `peak`, stored in `depth` bits.
+
+    video: whether pictures go with the sound.
 
     The amplitude is the peak rounded up to hundredths. A clip is silent when its peak is below -60 dB of full scale.
 
@@ -37,6 +40,7 @@ def facts_of(rate: int, channels: int, frames: int, peak: float, depth: Value) -
     an encoder needs must do so after resampling too.
     """
     return {
+        "video": "present" if video else "none",
         "bit_depth": depth,
         "sound": "audible" if peak >= SILENT else "silent",
         # A hair above full scale is what rounding leaves.

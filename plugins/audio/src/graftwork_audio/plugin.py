@@ -30,14 +30,18 @@ from graftwork_audio.families import MAPPED, WHOLE
 
 api_version = 1
 
-# Endings of the containers that libsndfile 1.2 reads without being told their layout.
 EXTENSIONS = (
+    # Containers that libsndfile 1.2 reads without being told their layout.
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif", ".aifc"),
     *(".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".voc"),
+    # Those that FFmpeg reads where PyAV is installed; elsewhere the reader says how to install it.
+    *(".m4a", ".m4b", ".aac", ".amr", ".wma", ".weba", ".mka", ".wv", ".ape", ".tta", ".ac3"),
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg"),
 )
 
 
 FACTS = (
+    Fact("video", "the container"),
     Fact("bit_depth", "the header", "bits"),
     Fact("sound", "the samples"),
     Fact("amplitude", "the samples"),
@@ -60,6 +64,7 @@ LONGEST = 15.625
 def reads(rate: int, shortest: float, longest: float = LONGEST, **preparation: object) -> InputContract:
     """What an encoder reads that was pretrained on waveforms of one channel at `rate` Hz, of these many seconds."""
     facts: dict[str, Requirement] = {
+        "video": Preferably(Exactly("none"), "their sound is read, and not their pictures"),
         "bit_depth": Preferably(
             OneOf(("compressed", 16, 24, 32, 64), "bits"),
             "they carry the noise of coarse steps",

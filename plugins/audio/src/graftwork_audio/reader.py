@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import soundfile
 
-from graftwork import Empty, Raw, Reader, Unreadable, Value
+from graftwork import Empty, FileFormat, Raw, Reader, Unreadable, Value, recognise
 from graftwork_audio.clip import Clip, facts_of
+
+if TYPE_CHECKING:
+    from graftwork_audio.containers import Track
 
 # libsndfile's log of a header, where the part that holds the samples is longer than what the file holds.
 _CUT = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -30,9 +34,14 @@ DEPTHS = {
 """Bits of a sample by libsndfile's name of the encoding; of one that is not here it has none of its own."""
 BLOCK = 1 << 18
 
+OWN = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au", ".caf", ".w64", ".sph", ".voc")
+"""The formats that libsndfile reads, by the usual ending of their files."""
+NOT_RECOGNISED, NOT_IMPLEMENTED = 1, 18
+"""libsndfile's codes for a file that it does not know at all, or whose encoding it does not know."""
+
 
 class AudioReader(Reader):
-    """Files and encoded bytes that libsndfile reads, and sound in memory.
+    """Files and encoded bytes that libsndfile reads, or else FFmpeg where PyAV is installed, and sound in memory.
 
     In memory, sound is a `Clip`, or as `datasets` decodes it, `{"array": (T,) or (C, T), "sampling_rate": Hz}`
     with floats whose full scale is -1 to 1.
@@ -50,7 +59,7 @@ class AudioReader(Reader):
             return clip.facts()
         with _opened(raw) as file:
             peak, read = 0.0, 0
-            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+            for block in _blocks(file):
                 top = float(np.abs(block).max(initial=0))
                 _check_finite(raw, top)
                 peak, read = max(peak, top), read + len(block)
@@ -98,7 +107,7 @@ class AudioReader(Reader):
         return made.getvalue()
 
     def size(self, raw: Raw) -> int:
-        """Samples per channel."""
+        """Samples per channel, by the header."""
         clip = _in_memory(raw)
         if clip is not None:
             return clip.samples.shape[1]
@@ -106,8 +115,20 @@ class AudioReader(Reader):
             return file.frames
 
 
-def _facts(file: soundfile.SoundFile, peak: float) -> dict[str, Value]:
-    return facts_of(file.samplerate, file.channels, file.frames, peak, DEPTHS.get(file.subtype, "compressed"))
+def _blocks(file: soundfile.SoundFile | Track) -> Iterator[Any]:
+    """The samples `(T, C)`, block by block. `SoundFile.blocks` would fill up what a file lacks of its stated length."""
+    if not isinstance(file, soundfile.SoundFile):
+        yield from file.blocks()
+        return
+    left = file.frames
+    while left > 0 and len(block := file.read(min(BLOCK, left), dtype="float32", always_2d=True)):
+        yield block
+        left -= len(block)
+
+
+def _facts(file: soundfile.SoundFile | Track, peak: float) -> dict[str, Value]:
+    video = getattr(file, "video", False)
+    return facts_of(file.samplerate, file.channels, file.frames, peak, DEPTHS.get(file.subtype, "compressed"), video)
 
 
 def _check_finite(raw: Raw, samples: Any) -> None:
@@ -116,7 +137,7 @@ def _check_finite(raw: Raw, samples: Any) -> None:
 
 
 @contextmanager
-def _opened(raw: Raw) -> Iterator[soundfile.SoundFile]:
+def _opened(raw: Raw) -> Iterator[soundfile.SoundFile | Track]:
     """The open file, known to hold samples. Whatever the library raises while it is open becomes `Unreadable`."""
     if isinstance(raw.value, bytes):
         source: Any = io.BytesIO(raw.value)
@@ -129,13 +150,63 @@ def _opened(raw: Raw) -> Iterator[soundfile.SoundFile]:
     else:
         source = str(raw.path)
     try:
-        with soundfile.SoundFile(source) as file:
-            _check_header(raw, file)
-            yield file
+        try:
+            file = soundfile.SoundFile(source)
+        except (soundfile.LibsndfileError, TypeError) as error:  # the latter for files that are named .raw
+            if (found := _for_ffmpeg(raw, getattr(error, "code", NOT_RECOGNISED))) is None:
+                raise
+        else:
+            with file:
+                _check_header(raw, file)
+                yield file
+            return
+        with _by_ffmpeg(raw, found) as track:
+            yield track
     except soundfile.LibsndfileError as error:
         raise _unreadable(raw, _plain(error.error_string)) from error
     except (TypeError, OSError, RuntimeError, ValueError, MemoryError) as error:
         raise _unreadable(raw, _plain(str(error) or type(error).__name__)) from error
+
+
+def _for_ffmpeg(raw: Raw, code: int) -> FileFormat | None:
+    """The format of a file that FFmpeg may read where libsndfile could not; None if what libsndfile says is all.
+
+    code: that of libsndfile's error.
+
+    Raises `Unreadable` for what is no sound, and where PyAV is missing.
+    """
+    if (raw.path is not None and raw.path.stat().st_size == 0) or raw.value == b"":
+        raise Empty(*_sentence(raw, "it is empty"))
+    found = recognise(raw)
+    if found is None:
+        return None
+    if found.kind not in ("sound", "video"):
+        raise found.instead_of(raw.name, "audio")
+    if found.ending in OWN and code not in (NOT_RECOGNISED, NOT_IMPLEMENTED):
+        return None
+    if importlib.util.find_spec("av") is not None:
+        return found
+    if found.ending in OWN and code == NOT_RECOGNISED:
+        return None
+    raise Unreadable(
+        f"'{raw.name}' is {found.name} that libsndfile does not read; FFmpeg does, through PyAV.",
+        "Install it: pip install 'graftwork-audio[av]'",
+    )
+
+
+@contextmanager
+def _by_ffmpeg(raw: Raw, found: FileFormat) -> Iterator[Track]:
+    from graftwork_audio.containers import Silent, Undecodable, opened  # PyAV is an extra
+
+    source = raw.value if isinstance(raw.value, bytes) else raw.path
+    assert source is not None
+    try:
+        with opened(source, found.ending) as track:
+            yield track
+    except Silent as error:
+        raise Empty(*_sentence(raw, str(error))) from error
+    except Undecodable as error:
+        raise _unreadable(raw, str(error)) from error
 
 
 def _check_header(raw: Raw, file: soundfile.SoundFile) -> None:
@@ -149,11 +220,11 @@ def _check_header(raw: Raw, file: soundfile.SoundFile) -> None:
             raise _cut(raw, int(held), int(promised), "bytes")
 
 
-def _check_complete(raw: Raw, file: soundfile.SoundFile, read: int) -> None:
+def _check_complete(raw: Raw, file: soundfile.SoundFile | Track, read: int) -> None:
     if read == 0:
         raise Empty(*_sentence(raw, "it holds no samples"))
     # The length of an MP3 file is an estimate unless its first frame states it.
-    if file.format != "MP3":
+    if file.format != "MP3" and not file.subtype.startswith("MPEG"):
         slack = 0
     elif any(mark in raw.content()[:16_384] for mark in (b"Xing", b"Info", b"VBRI")):
         slack = _MP3_SLACK

@@ -22,6 +22,8 @@ def build(facts: Mapping[str, Value], rng: random.Random) -> Raw:
     peak = float(facts.get("amplitude", 0.0 if facts.get("sound") == "silent" else 0.5))
     depth = facts.get("bit_depth", 32 if peak > 1 or "amplitude" in facts else 16)
     frames = round(seconds * rate)
+    if facts.get("video") == "present":
+        raise LookupError("no video is made")
     if frames < 1 or not 1 <= channels <= 16 or rate < 1 or not isinstance(depth, int) or not 0 <= peak < 100:
         raise LookupError("no such clip is made")
     numbers = np.random.default_rng(rng.getrandbits(32))

@@ -30,6 +30,12 @@ from graftwork_image.families import MAPPED, WHOLE
 
 api_version = API_VERSION
 
+EXTENSIONS = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm", ".pbm",
+    ".pnm", ".tga", ".ico", ".pcx", ".dds", ".icns", ".mpo", ".heic", ".heif", ".hif",
+)  # fmt: skip
+"""The last three are read where pillow-heif is installed; elsewhere the reader says how to install it."""
+
 FACTS = (
     Fact("frames", "the header"),
     Fact("orientation", "the EXIF tag"),
@@ -92,16 +98,13 @@ def graftwork_modalities():
         noun="images",
         reader="graftwork_image.reader:ImageReader",
         facts=FACTS,
-        extensions=(
-            ".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm",
-            ".pbm", ".pnm", ".tga", ".ico", ".pcx", ".dds", ".icns", ".mpo",
-        ),
+        extensions=EXTENSIONS,
         features=("Image",),
         preparer="graftwork_image.prepare:build",
         likeness="graftwork_image.likeness:ImageLikeness",
         augment="graftwork_image.augment:build",
         sample="graftwork_image.sample:build",
-    )  # fmt: skip
+    )
 
 
 @hookimpl

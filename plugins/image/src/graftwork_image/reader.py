@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import struct
 import warnings
@@ -10,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-from graftwork import Empty, Raw, Reader, Unreadable
+from graftwork import Empty, FileFormat, Raw, Reader, Unreadable, recognise
+from graftwork_image.plugin import EXTENSIONS
 
 Image.init()
 NOT_READ = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
@@ -28,6 +30,8 @@ SPARE = 2
 """How many times the size that an encoder resizes to a JPEG is decoded at least. With 2 the features of
 EfficientNet-Lite0 have a cosine of at least .999 with those of the whole photograph, with 1 of .987."""
 
+AGAIN = "Fetch or save it again, or leave it out."
+
 WITH_ALPHA = {"1": "LA", "L": "LA", "I;16": "LA", "P": "PA", "RGB": "RGBA"}
 """The fact `mode` of an image that names a colour as transparent, or whose palette has an alpha."""
 
@@ -40,9 +44,9 @@ class ImageReader(Reader):
     wrong), `bit_depth` (bits of a channel as stored), `mode` as Pillow names it (with an alpha where transparency is
     stored in another way), `width`, `height` and `short_side` (pixels as decoded).
 
-    A value is a loaded `PIL.Image.Image`, the first frame of an animation; a JPEG of far more pixels than an encoder
-    reads is decoded at a half, quarter or eighth of its size (see `SPARE`). `Raw.value` may also be an image, or a
-    uint8 array `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
+    A value is a loaded `PIL.Image.Image`, the first frame of an animation (of a HEIC file its primary image); a JPEG of
+    far more pixels than an encoder reads is decoded at a half, quarter or eighth of its size (see `SPARE`). `Raw.value`
+    may also be an image, or a uint8 array `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
     """
 
     items = "files"
@@ -73,7 +77,7 @@ class ImageReader(Reader):
                     by for by in (8, 4, 2) if width % by == height % by == 0 and min(image.size) >= by * self._least
                 )
                 by = next(even, 1)
-                image.draft(None, (width // by, height // by))
+                _draft(image, (width // by, height // by))
             image.load()
             return image
 
@@ -107,9 +111,15 @@ def small(raw: Raw, side: int) -> tuple[Image.Image, int]:
     """
     with _opened(raw) as image:
         turn = orientation(image)
-        image.draft(None, (side, side))
+        _draft(image, (side, side))
         image.load()
         return image, turn
+
+
+def _draft(image: Image.Image, size: tuple[int, int]) -> None:
+    # That of a HEIC image would be its thumbnail, which another program may have made of something else.
+    if image.format != "HEIF":
+        image.draft(None, size)
 
 
 @contextmanager
@@ -148,7 +158,43 @@ def _identified(raw: Raw, file: IO[bytes]) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise Unreadable(f"'{raw.name}' is not an image that Pillow knows.") from error
+        found = recognise(raw)
+        if found is not None and found.ending == ".heic" and importlib.util.find_spec("pillow_heif"):
+            return _heic(raw, file)
+        raise _not_read(raw, found) from error
+
+
+def _heic(raw: Raw, file: IO[bytes]) -> Image.Image:
+    """A HEIC image as pillow-heif gives it: upright, and with an orientation tag that says so."""
+    from pillow_heif import HeifImageFile  # few files need it
+
+    file.seek(0)
+    try:
+        return HeifImageFile(file)
+    except SyntaxError as error:
+        raise Unreadable(
+            f"'{raw.name}' is a HEIC image that is damaged or cut short: {_reason(error)}.", AGAIN
+        ) from error
+
+
+def _not_read(raw: Raw, found: FileFormat | None) -> Unreadable:
+    """The error for a file that Pillow does not know."""
+    if found is None:
+        return Unreadable(f"'{raw.name}' is not an image that Pillow knows.")
+    if found.kind != "image":
+        return found.instead_of(raw.name, "an image")
+    if found.ending == ".heic":
+        needs, install = "which needs pillow-heif", "Install it: pip install 'graftwork-image[heif]'"
+    elif found.ending == ".avif" and not features.check("avif"):
+        needs, install = (
+            "which this Pillow was built without",
+            "Install one with it: pip install --force-reinstall pillow",
+        )
+    elif found.ending in EXTENSIONS:
+        return Unreadable(f"'{raw.name}' begins as {found.name} and is damaged or cut short.", AGAIN)
+    else:
+        needs, install = "which Pillow does not read", "Save it again, as PNG or JPEG, or leave it out."
+    return Unreadable(f"'{raw.name}' is {found.name}, {needs}.", install)
 
 
 def _in_memory(raw: Raw) -> Image.Image:
@@ -200,6 +246,8 @@ def orientation(image: Image.Image) -> int:
 
 def _bit_depth(image: Image.Image) -> int:
     """Bits of a channel: of the file where it says so, else of the pixel mode."""
+    if image.format == "HEIF":
+        return image.info.get("bit_depth", 8)
     tags = getattr(image, "tag_v2", None)
     if image.format == "TIFF" and tags is not None:
         bits = tags.get(BITS_PER_SAMPLE, 1)

@@ -11,10 +11,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 import regex
 
-from graftwork import Empty, Raw, Reader, Unreadable, Value
+from graftwork import Empty, Raw, Reader, Unreadable, Value, refusal
 
 SNIPPET = 60
 """How many characters of a text stand for it in a message."""
@@ -85,7 +86,8 @@ class TextReader(Reader):
         if not text.strip("\ufeff"):
             raise Empty(f"'{raw.name}' is an empty text.")
         if found := _NO_TEXT.search(text):
-            raise Unreadable(f"'{self.show(raw)}' is not text: it holds the control character {ord(found[0]):#04x}.")
+            sentence = f"'{self.show(raw)}' is not text: it holds the control character {ord(found[0]):#04x}."
+            raise refusal(raw, "text", ("text",)) or Unreadable(sentence)
         return text
 
     def _stored(self, raw: Raw) -> tuple[str, str]:
@@ -97,11 +99,19 @@ class TextReader(Reader):
             content = raw.content()
         except OSError as error:
             raise Unreadable(f"'{raw.name}' cannot be opened: {error.strerror}.") from error
+        if raw.path is not None and _may_stand_in(raw.path, content) and (error := refusal(raw, "text", ("text",))):
+            raise error
         encoding = BOMS.get(content[:2])
         try:
             return content.decode("utf-8-sig"), encoding or "utf-8"
         except UnicodeDecodeError:
             return content.decode("utf-8", "surrogateescape"), encoding or "latin-1"
+
+
+def _may_stand_in(path: Path, content: bytes) -> bool:
+    """Whether a file that holds letters alone may be no text: a PDF or RTF document, a Git LFS pointer, a link."""
+    link = len(content) <= 1024 and path.suffix and content.lower().endswith(path.suffix.lower().encode())
+    return bool(link) or content.startswith((b"%PDF-", b"{\\rtf", b"version http"))
 
 
 def recode(text: str, encoding: str) -> str:
