@@ -70,7 +70,7 @@ def test_a_quoted_cell_of_a_tab_separated_file_is_still_unquoted(tmp_path) -> No
 
 
 def test_a_stray_quote_far_down_leaves_no_row_out_of_a_stream(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(csv_tables, "block_size", lambda _: 4096)
+    monkeypatch.setattr(csv_tables, "LEAST_BLOCK", 4096)
     rows = [(f"wheel {i}", "xy"[i % 2]) for i in range(2000)]
     rows[1500] = ('"cut', "x")
     rows[1503] = ('15" wheel', "y")
@@ -91,9 +91,11 @@ def test_a_row_of_another_width_is_named_by_its_number(read, tmp_path) -> None:
     assert refusal.value.message == f"'{tmp_path / 't.csv'}', {sentence}"
 
 
-def test_a_carriage_return_within_a_line_hides_no_separator(tmp_path) -> None:
+def test_a_carriage_return_is_kept_in_a_quoted_cell_and_named_in_another(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text('text;label\none;x\n"a\rb";y\n', newline="")
+    assert both(tmp_path / "t.csv") == [("one", "x"), ("a\rb", "y")]
     (tmp_path / "t.csv").write_text('text;label\none;x\n"a\rb";y\nc\rd;x\n', newline="")
-    with pytest.raises(DataError, match="row 4: 'c' has 1 cell, and the heading has 2"):
+    with pytest.raises(DataError, match="line 4: a carriage return stands within the line"):
         gw.data(tmp_path / "t.csv")
 
 

@@ -32,6 +32,14 @@ LABEL_NAMES = (
 SPLIT_COLUMN = "split"
 TEXT_AS_BYTES = b"graftwork: text as bytes"
 """A key in the metadata of a table whose text is in an unknown encoding."""
+NOTES = b"graftwork: notes"
+"""A key in the metadata of a table for sentences about how it was read, as a JSON list."""
+
+
+def with_notes(table: pa.Table, *notes: str) -> pa.Table:
+    """The table, its metadata holding these sentences."""
+    metadata = table.schema.metadata or {}
+    return table.replace_schema_metadata({**metadata, NOTES: json.dumps(notes).encode()}) if notes else table
 
 
 def list_tables(
@@ -136,6 +144,8 @@ class Columns:
             elif self.split is not None:
                 splits += _split_words(table, self.split, name)
         known = labels if self.labels else None
+        said = [note for table in tables.values() for note in _notes(table)]
+        notes = (*notes, *dict.fromkeys(said))
         return Listing(
             name,
             self.place,
@@ -243,6 +253,10 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
 
 def _is_bytes(table: pa.Table) -> bool:
     return TEXT_AS_BYTES in (table.schema.metadata or {})
+
+
+def _notes(table: pa.Table) -> list[str]:
+    return json.loads((table.schema.metadata or {}).get(NOTES, b"[]"))
 
 
 def _suffix(value: str) -> str:

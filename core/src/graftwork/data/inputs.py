@@ -10,7 +10,7 @@ from typing import Any
 from graftwork.data.folders import files_below
 from graftwork.data.options import SourceOptions
 from graftwork.data.reading import Raws, as_raw, list_source
-from graftwork.data.tables import SUFFIXES
+from graftwork.data.tables import ending, locate
 from graftwork.errors import DataError, UsageError
 from graftwork.specs.modality import Modality
 
@@ -34,8 +34,8 @@ def named_inputs(
 
 
 def _inputs(word: str, modality: Modality, column: str | None) -> Iterator[Any]:
-    path = Path(word)
-    if not os.path.exists(word):  # noqa: PTH110  pathlib's raises for a word as long as a text
+    path, part = locate(word)
+    if not os.path.exists(path):  # noqa: PTH110  pathlib's raises for a word as long as a text
         if modality.inline and _looks_like_a_file(word, modality):
             raise UsageError(
                 f"'{word}' does not exist; files, folders, tables and texts are accepted.",
@@ -47,8 +47,8 @@ def _inputs(word: str, modality: Modality, column: str | None) -> Iterator[Any]:
         if not files:
             raise DataError(f"The folder '{word}' is empty.", "Name a folder that holds files.")
         yield from map(str, files)
-    elif path.suffix.lower() in SUFFIXES and path.suffix.lower() not in modality.extensions:
-        listing = list_source(path, SourceOptions(input=column, labelled=None))
+    elif part or (ending(path) and path.suffix.lower() not in modality.extensions):
+        listing = list_source(word, SourceOptions(input=column, labelled=None))
         if listing.modality.name != modality.name:
             raise DataError(
                 f"The {listing.place} of '{word}' holds {listing.modality.name}, and this run reads {modality.name}.",
@@ -60,5 +60,6 @@ def _inputs(word: str, modality: Modality, column: str | None) -> Iterator[Any]:
 
 
 def _looks_like_a_file(word: str, modality: Modality) -> bool:
-    ending = Path(word).suffix.lower()
-    return not any(sign.isspace() for sign in word.strip()) and (ending in SUFFIXES or ending in modality.extensions)
+    path, part = locate(word)
+    known = bool(ending(path)) or path.suffix.lower() in modality.extensions
+    return bool(part) or (known and not any(sign.isspace() for sign in word.strip()))

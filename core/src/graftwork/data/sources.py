@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.frames import as_table, rows_of
 from graftwork.data.labels import readable
 from graftwork.data.listing import SPLITS
 from graftwork.data.path_guard import PathGuard
-from graftwork.data.tables import PIECE, SUFFIXES, read_pieces, read_table
+from graftwork.data.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table
 from graftwork.data.walk import is_debris
 from graftwork.errors import DataError
 from graftwork.specs.weights import hub_unreachable, offline
@@ -48,14 +49,36 @@ class Tables(ABC):
 
 
 class File(Tables):
-    def __init__(self, path: Path, path_guard: PathGuard | None) -> None:
-        self.path, self.name, self.base, self.path_guard = path, path.stem, path.parent, path_guard
+    """A table in a file. part: the sheet, table or query of a file that holds several."""
+
+    def __init__(self, path: Path, part: str, path_guard: PathGuard | None) -> None:
+        self.path, self.part, self.base, self.path_guard = path, part, path.parent, path_guard
+        self.name = path.name.removesuffix(ending(path)) if ending(path) else path.stem
 
     def whole(self) -> dict[str, pa.Table]:
-        return {"": read_table(self.path)}
+        return {"": read_table(self.path, self.part)}
 
     def pieces(self, split: str) -> Iterator[pa.Table]:
-        return read_pieces(self.path)
+        return read_pieces(self.path, self.part)
+
+
+class Frame(Tables):
+    """A table in memory, or rows that a function gives from the start. Paths in it are the caller's own."""
+
+    def __init__(self, table: pa.Table | None, rows: Callable[[], Iterator[pa.Table]] | None = None) -> None:
+        self._table, self._rows = table, rows
+        self.name, self.base, self.path_guard = "the table" if rows is None else "the stream", Path(), None
+
+    def whole(self) -> dict[str, pa.Table]:
+        if self._table is None:
+            raise DataError("The rows of a function are read in a stream.", "Write: graftwork.stream(...)")
+        return {"": self._table}
+
+    def pieces(self, split: str) -> Iterator[pa.Table]:
+        if self._rows is not None:
+            return self._rows()
+        table = self._table if self._table is not None else pa.table({})
+        return (table.slice(at, PIECE) for at in range(0, len(table), PIECE))
 
 
 class Folder(Tables):
@@ -72,7 +95,7 @@ class Folder(Tables):
         Raises `DataError` for tables with different columns, or two for the same split.
         """
         entries = [path for path in sorted(root.iterdir()) if not is_debris(path)]
-        found = [(path.stem.lower(), path) for path in entries if path.suffix.lower() in SUFFIXES]
+        found = [(path.name.lower().removesuffix(kind), path) for path in entries if (kind := ending(path))]
         if len(found) < len(entries) or not all(word in SPLITS for word, _ in found):
             places = [("", root), *((path.name.lower(), path) for path in entries if path.is_dir())]
             found = [(word, path) for word, place in places for path in _metadata(place)]
@@ -146,6 +169,16 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
     """
     if hasattr(source, "with_format"):
         return DataSet(source, "the data set")
+    if not isinstance(source, str | os.PathLike):
+        table = as_table(source)
+        rows = rows_of(source) if table is None else None
+        if table is None and rows is None:
+            raise DataError(
+                f"{type(source).__name__} is no data; a folder, a table, hub:NAME, a DataFrame, an Arrow table, a list of "
+                "dicts and a datasets.Dataset are accepted.",
+                "See: graftwork fit --help",
+            )
+        return Frame(table, rows)
     words = str(os.fspath(source))
     if words.startswith("hub:"):
         reason = "--offline forbids fetching it" if offline() else hub_unreachable()
@@ -156,18 +189,18 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             )
         loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
         return DataSet(loaded, words, kept[0], None if allow_outside else PathGuard(words, *kept))
-    path = Path(words).expanduser()
+    path, part = locate(words)
     if not path.exists():
         raise DataError(
             f"'{words}' does not exist; a folder, a table or hub:NAME is accepted.", "See: graftwork fit --help"
         )
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
+        if not ending(path):
             raise DataError(
-                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
+                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in .gz, .bz2, .xz, .zst.",
                 "Give a table, or a folder with one folder per label.",
             )
-        return File(path, None if allow_outside else PathGuard(path.stem, path.parent))
+        return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         return _saved(path, None if allow_outside else PathGuard(path.name, path))
     return Folder.of(path, allow_outside) or path

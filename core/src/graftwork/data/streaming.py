@@ -125,10 +125,15 @@ def _chunks(tables: Tables, split: str) -> Iterator[pa.Table]:
         for start in range(0, len(piece), MOST_ROWS):
             taken.append(piece.slice(start, MOST_ROWS))
             if sum(map(len, taken)) >= MOST_ROWS or sum(part.nbytes for part in taken) >= MOST_BYTES:
-                yield pa.concat_tables(taken)
+                yield _joined(taken)
                 taken = []
     if taken:
-        yield pa.concat_tables(taken)
+        yield _joined(taken)
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """One table; a column that was missing or blank in one of them takes the type that it has in another."""
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _cut(listing: Listing) -> Iterator[Listing]:
