@@ -17,8 +17,8 @@ QUOTE, LF, CR = b'"\n\r'
 class Scan:
     """utf8: whether all of it is UTF-8. quotes: whether a double quote is in it. strict: whether every quote opens,
     closes or doubles as in RFC 4180. spans: whether a quoted cell holds a line end. longest: bytes of the longest row.
-    lines: line feeds that end a row. returns: carriage returns outside of quotes that no line feed follows.
-    first_return: where the first of these is.
+    lines: line feeds that end a row. pairs: those of them after a carriage return. returns: carriage returns outside of
+    quotes that no line feed follows. first_return: where the first of these is.
     """
 
     utf8: bool
@@ -27,6 +27,7 @@ class Scan:
     spans: bool
     longest: int
     lines: int
+    pairs: int
     returns: int
     first_return: int
 
@@ -40,14 +41,12 @@ def scan(plain: Path, separator: str, cells: np.ndarray | None = None) -> Scan:
     edge[[ord(separator), LF, CR, QUOTE]] = True
     begin = 3 if bytes(data[:3]) == codecs.BOM_UTF8 else 0
     quotes, strict, spans, before = False, True, False, 0
-    longest = row = lines = returns = 0
+    longest = row = lines = pairs = returns = 0
     first_return = -1
     for start in range(0, len(data), BLOCK):
-        block = data[start : start + BLOCK]
-        utf8 = utf8 and _decodes(decoder, block.tobytes(), start + BLOCK >= len(data))
-        found = np.flatnonzero(block == QUOTE) + start
-        ends = np.flatnonzero(block == LF) + start
-        lone = np.flatnonzero(block == CR) + start
+        block = data[start : start + BLOCK].tobytes()
+        utf8 = utf8 and _decodes(decoder, block, start + BLOCK >= len(data))
+        found, ends, lone = (_places(block, sign) + start for sign in (QUOTE, LF, CR))
         if len(lone):
             lone = lone[data[np.minimum(lone + 1, len(data) - 1)] != LF]
         quotes = quotes or len(found) > 0
@@ -66,6 +65,7 @@ def scan(plain: Path, separator: str, cells: np.ndarray | None = None) -> Scan:
             ends = ends[~inside]
             lone = lone[(before + np.searchsorted(found, lone)) % 2 == 0]
         before += len(found)
+        pairs += int((data[np.maximum(ends - 1, 0)] == CR).sum())
         lines, returns = lines + len(ends), returns + len(lone)
         first_return = int(lone[0]) if first_return < 0 and len(lone) else first_return
         if len(ends):
@@ -73,8 +73,12 @@ def scan(plain: Path, separator: str, cells: np.ndarray | None = None) -> Scan:
             row = int(ends[-1])
     return Scan(
         utf8, quotes, strict and (cells is not None or before % 2 == 0), spans, max(longest, len(data) - row), lines,
-        returns, first_return,
+        pairs, returns, first_return,
     )  # fmt: skip
+
+
+def _places(block: bytes, sign: int) -> np.ndarray:
+    return np.flatnonzero(np.frombuffer(block, np.uint8) == sign) if sign in block else np.array([], np.int64)
 
 
 def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, last: bool) -> bool:

@@ -77,7 +77,10 @@ class _Source:
                 newlines_in_values=self.scan.spans or self.dialect.escaped,
                 **parse,
             ),
-            "convert_options": pc_csv.ConvertOptions(column_types=dict.fromkeys(columns, cells)),
+            "convert_options": pc_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, cells),
+                check_utf8=False,  # the scan has checked
+            ),
         }
 
     def pieces(self) -> Iterator[pa.Table]:
@@ -163,16 +166,22 @@ def _opened(path: Path) -> Iterator[_Source]:
             with plain.open("rb") as file:
                 row = file.read(found.first_return).count(b"\n") + 1
             raise DataError(
-                f"'{path}', line {row}: a carriage return stands within the line, where it may end a row or be a sign of "
-                "the text.",
+                f"'{path}', line {row}: a carriage return stands within the line, where it may end a row or be a sign "
+                "of the text.",
                 "Put the cell in quotes, or end all lines alike.",
             )
+        notes = reading.notes
+        if found.pairs and found.pairs < found.lines - 1:
+            said = (
+                f"{found.pairs} of {found.lines} lines end in CR LF, the others in LF; a CR there is no part of a cell."
+            )
+            notes = (*notes, said)
         if found.returns:
             plain = _with_line_feeds(plain, reading.edges, stack)
             found = scan(plain, dialect.separator, reading.edges)
         if not found.utf8:
             check_western(path, plain)
-        yield _Source(path, plain, dialect, found, dialect.header(start), reading.notes)
+        yield _Source(path, plain, dialect, found, dialect.header(start), notes)
 
 
 def _with_line_feeds(plain: Path, edges: np.ndarray | None, stack: ExitStack) -> Path:

@@ -69,9 +69,7 @@ def _query(path: Path, part: str, database: sqlite3.Connection) -> str:
     elif key != "table" or value not in names:
         known = f"its tables are {', '.join(names)}" if names else "it has no tables"
         what = f"has no part '{part}'" if part else "holds several tables" if names else "is empty"
-        raise DataError(
-            f"'{path}' {what}; {known}.", f"Name one: '{path.name}?table={names[0] if names else 'NAME'}'"
-        )
+        raise DataError(f"'{path}' {what}; {known}.", f"Name one: '{path.name}?table={names[0] if names else 'NAME'}'")
     return f"SELECT * FROM {_quoted(value)}"
 
 
@@ -80,7 +78,9 @@ def _schema(path: Path, database: sqlite3.Connection, query: str) -> pa.Schema:
     described = database.execute(f"SELECT * FROM ({query}) LIMIT 0").description
     names = [column[0] for column in described]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise DataError(f"The query of '{path}' gives the column '{twice}' more than once.", "Name it apart: ... AS NAME")
+        raise DataError(
+            f"The query of '{path}' gives the column '{twice}' more than once.", "Name it apart: ... AS NAME"
+        )
     seen: list[set[str]] = [set() for _ in names]
     kinds = ", ".join(f"typeof({_quoted(name)})" for name in names)
     for row in database.execute(f"SELECT DISTINCT {kinds} FROM ({query})"):

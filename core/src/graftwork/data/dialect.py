@@ -53,7 +53,7 @@ class Dialect:
         if len(even) > 1 and start.strip().count("\n"):
             one, other = (f"'{separator}' into {found[separator][1]}" for separator in even[:2])
             raise DataError(
-                f"'{path}' may be separated by {one} or by {other} cells a row; all of the first rows are even both ways.",
+                f"'{path}' may be separated by {one} or by {other} cells a row; its first rows are even both ways.",
                 f"Put the cells that hold the other sign in quotes, or write 'sep={best}' as the first line.",
             )
         return cls(best)
@@ -63,9 +63,7 @@ class Dialect:
         quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
         text = start[self._skipped(start) :]
         escape = "\\" if self.escaped else None
-        rows = csv.reader(
-            io.StringIO(text, newline=""), delimiter=self.separator, quoting=quoting, escapechar=escape
-        )
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator, quoting=quoting, escapechar=escape)
         return [readable(cell.encode("latin-1")) for cell in next((row for row in rows if row), [])]
 
     def _skipped(self, start: str) -> int:

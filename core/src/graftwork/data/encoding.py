@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 from graftwork.errors import DataError
@@ -42,7 +43,7 @@ def check_western(path: Path, plain: Path) -> None:
                     break
     text = b"".join(lines)
     high = [sign >= 128 for sign in text]
-    beside = sum(one and other for one, other in zip(high, high[1:], strict=False))
+    beside = sum(one and other for one, other in pairwise(high))
     if sum(high) < 4 or beside < sum(high) / 2:
         return
     name = next((name for name, scripts, least in SCRIPTS if _share(text, name, scripts) >= least), "")

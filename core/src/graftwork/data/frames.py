@@ -52,8 +52,8 @@ def table_of_rows(rows: Sequence[Mapping[Any, Any]], name: str, begin: int = 0) 
 
 
 def rows_of(source: Any) -> Callable[[], Iterator[pa.Table]] | None:
-    """For a generator function, or an iterable of dicts that can be gone over again: a function that gives the rows from
-    the start, some at a time; None for anything else.
+    """For a generator function, or an iterable of dicts that can be gone over again: a function that gives the rows
+    from the start, some at a time; None for anything else.
 
     Raises `DataError` for an iterator, which can be gone over once.
     """
@@ -95,18 +95,15 @@ def _is_iterable(source: Any) -> bool:
 def _pieces(source: Any) -> Iterator[pa.Table]:
     from graftwork.data.tables import PIECE
 
-    rows, begin = iter(source() if callable(source) else source), 0
-    schema: pa.Schema | None = None
+    given: Any = source() if callable(source) else source
+    rows, begin = iter(given), 0
     while part := list(islice(rows, PIECE)):
         if other := next((row for row in part if not isinstance(row, Mapping)), None):
             raise DataError(
                 f"Row {begin + part.index(other) + 1} of the stream is {kind_of(other)}; dicts are accepted.",
                 "Yield {'text': ..., 'label': ...}.",
             )
-        table = table_of_rows(part, "the stream", begin)
-        if schema is None:
-            schema = table.schema
-        yield table
+        yield table_of_rows(part, "the stream", begin)
         begin += len(part)
 
 
@@ -133,10 +130,20 @@ def _column(values: list[Any], column: str, name: str, begin: int) -> pa.Array:
         if len(kinds) > 1:
             raise pa.ArrowInvalid("mixed")
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeEncodeError) as error:
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+        UnicodeEncodeError,
+    ) as error:
         known = [(number, kind_of(value)) for number, value in enumerate(values, begin + 1) if value is not None]
         number, kind = next(((number, kind) for number, kind in known if kind != known[0][1]), known[0])
-        where = f", where row {known[0][0]} has {known[0][1]}; one kind a column is accepted" if number != known[0][0] else (
-            f", which no table holds ({' '.join(str(error).split())[:100]})"
+        where = (
+            f", where row {known[0][0]} has {known[0][1]}; one kind a column is accepted"
+            if number != known[0][0]
+            else (f", which no table holds ({' '.join(str(error).split())[:100]})")
         )
-        raise DataError(f"Row {number} of {name} has {kind} in '{column}'{where}.", "Make them all text, or all numbers.") from error
+        raise DataError(
+            f"Row {number} of {name} has {kind} in '{column}'{where}.", "Make them all text, or all numbers."
+        ) from error

@@ -125,7 +125,9 @@ def _first_fault(plain: Path) -> str:
             for key, value in row.items():
                 kind, first = kinds.setdefault(key, (kind_of(value), number)) if value is not None else ("", 0)
                 if kind and kind != kind_of(value):
-                    return f"{number} has {kind_of(value)} in '{key}', where line {first} has {kind}; one kind is accepted"
+                    return (
+                        f"{number} has {kind_of(value)} in '{key}', where line {first} has {kind}; one kind is accepted"
+                    )
     return ""
 
 
@@ -188,4 +190,6 @@ def _checked(table: pa.Table) -> pa.Table:
         and (most := _COMPUTE["max"](_COMPUTE["abs"](table.column(field.name))).as_py()) is not None
         and EXACT <= most < float("inf")
     ]
-    return with_notes(table, *(f"Whole numbers above 2^53 in '{name}' lose digits; write them as text." for name in rounded))
+    return with_notes(
+        table, *(f"Whole numbers above 2^53 in '{name}' lose digits; write them as text." for name in rounded)
+    )

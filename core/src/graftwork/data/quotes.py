@@ -1,4 +1,4 @@
-"""How quotes and backslashes are used in a table, decided on all of its bytes; where two readings are possible, none."""
+"""How quotes and backslashes are used in a table, decided on all of its bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graftwork.data.byte_scan import Scan, scan
+from graftwork.data.byte_scan import BLOCK, Scan, scan
 from graftwork.data.dialect import Dialect
 from graftwork.errors import DataError
 
@@ -44,40 +44,48 @@ def decide(path: Path, plain: Path, dialect: Dialect, even: Callable[[Dialect, S
 
     dialect: the separator. even: whether all rows of a reading have the width of the heading.
 
-    Cells are quoted as in RFC 4180, quotes within a cell being signs; in a tab-separated file that would not be regular
-    so, all quotes are signs. Backslashes escape where all of them can, one stands before a quote, a separator or a line
-    end, and the file is regular only so.
+    Cells are quoted as in RFC 4180, quotes within a cell being signs. In a tab-separated file that is not strictly so,
+    or has quotes where none are needed, all quotes are signs. Backslashes escape where all of them can, one stands
+    before a quote, a separator or a line end, and the file is regular only so.
 
     Raises `DataError` that names the row and the readings where none or several are possible.
     """
     found = scan(plain, dialect.separator)
     with _mapped(plain) as text:
         escapes = _escapes(text, dialect)
-        cells = [] if found.strict else list(quoted_cells(text, dialect))
+        if (
+            found.strict
+            and dialect.separator != "\t"
+            and not (escapes and escapes.decisive >= 0 and not even(dialect, found))
+        ):
+            return Readings(dialect, found, notes=_doubled(text, [], escapes))
+        cells = list(quoted_cells(text, dialect)) if found.quotes else []
         fault = next((cell for cell in cells if cell.fault), None)
-        edges = None if found.strict else _edges(cells)
-        found = found if edges is None else scan(plain, dialect.separator, edges)
-        tabs = dialect.separator == "\t"
-        notes: tuple[str, ...] = ()
-        if escapes and escapes.decisive >= 0:
-            first = fault is None and even(dialect, found)
+        first = Readings(
+            dialect, found if found.strict else scan(plain, dialect.separator, _edges(cells)), _edges(cells)
+        )
+        is_even = fault is None and even(dialect, first.scan)
+        if escapes and escapes.decisive >= 0 and not (found.strict and found.quotes and is_even):
             others = [replace(dialect, escaped=True), replace(dialect, escaped=True, quoted=False)]
             others = [reading for other in others if (reading := _regular(plain, text, other, even))]
-            if others and first:
+            if others and is_even:
                 raise _two_readings(path, text, cells, escapes.decisive)
             if others:
                 return others[0]
-        elif escapes and escapes.pairs >= 0:
-            row = row_of(text, cells, escapes.pairs)
-            notes = (f"Row {row} has a doubled backslash; backslashes are read as they are written.",)
-        if tabs and (fault is not None or (found.spans and _runs_over(text, dialect))):
-            unquoted = replace(dialect, quoted=False)
-            facts = scan(plain, dialect.separator, _edges([]))
-            if even(unquoted, facts):
-                return Readings(unquoted, facts, _edges([]), notes)
+        notes = _doubled(text, cells, escapes)
+        if dialect.separator == "\t" and found.quotes:
+            unquoted = _regular(plain, text, replace(dialect, quoted=False), even)
+            if unquoted and (not is_even or not found.strict):
+                return unquoted._replace(notes=notes)
+            if unquoted and is_even and (cell := _needless(text, cells)):
+                if cell.over:
+                    raise _quotes_or_signs(path, text, cells, cell.cell)
+                row = row_of(text, cells, cell.cell.begin)
+                note = f"Row {row} has quotes that its cell does not need; as in files without quoting, they are read as signs."
+                return unquoted._replace(notes=(*notes, note))
         if fault is not None:
             raise _irregular(path, text, cells, fault)
-    return Readings(dialect, found, edges, notes)
+    return first._replace(notes=notes)
 
 
 def quoted_cells(text: mmap.mmap, dialect: Dialect) -> Iterator[Cell]:
@@ -133,29 +141,54 @@ def _escapes(text: mmap.mmap, dialect: Dialect) -> _Escapes | None:
     return _Escapes(decisive, pairs) if max(decisive, pairs) >= 0 else None
 
 
-def _regular(
-    plain: Path, text: mmap.mmap, dialect: Dialect, even: Callable[[Dialect, Scan], bool]
-) -> Readings | None:
+def _regular(plain: Path, text: mmap.mmap, dialect: Dialect, even: Callable[[Dialect, Scan], bool]) -> Readings | None:
     cells = list(quoted_cells(text, dialect)) if dialect.quoted else []
     if any(cell.fault for cell in cells):
         return None
-    # A line end that is escaped ends no row, so that the longest row is not known.
-    facts = replace(scan(plain, dialect.separator, _edges(cells)), longest=len(text), returns=0)
+    facts = scan(plain, dialect.separator, _edges(cells))
+    if dialect.escaped:  # a line end that is escaped ends no row, so that the longest row is not known
+        facts = replace(facts, longest=len(text), returns=0)
     return Readings(dialect, facts, _edges(cells)) if even(dialect, facts) else None
 
 
-def _runs_over(text: mmap.mmap, dialect: Dialect) -> bool:
-    """Whether a quoted cell holds a line end and a separator, as where a quote that is a sign of its own opens it."""
-    separator = dialect.separator.encode()
-    return any(
-        b"\n" in (inside := text[cell.begin : cell.end]) and separator in inside for cell in quoted_cells(text, dialect)
-    )
+class _Needless(NamedTuple):
+    """A quoted cell that needs no quotes, or one (over) that runs over what would be rows without them."""
+
+    cell: Cell
+    over: bool
+
+
+def _needless(text: mmap.mmap, cells: list[Cell]) -> _Needless | None:
+    """The first cell that speaks against quoting in a tab-separated file that can be read with and without; None where
+    the heading is quoted, or a cell that needs quotes has them: with a tab, a line end or doubled quotes in it, or, as
+    Excel has it, a comma where no cell without quotes has one."""
+    inside = [text[cell.begin + 1 : cell.end - 1] for cell in cells]
+    if cells[0].begin < 4 or any(b'""' in cell for cell in inside):
+        return None
+    over = next((cell for cell, body in zip(cells, inside, strict=True) if b"\n" in body or b"\r" in body), None)
+    if over is not None:
+        return _Needless(over, True)
+    commas = sum(body.count(b",") for body in inside)
+    if any(b"\t" in body for body in inside) or (commas and commas == _count(text, b",", len(text))):
+        return None
+    return _Needless(cells[0], False)
+
+
+def _doubled(text: mmap.mmap, cells: list[Cell], escapes: _Escapes | None) -> tuple[str, ...]:
+    if escapes is None or escapes.pairs < 0:
+        return ()
+    row = row_of(text, cells, escapes.pairs)
+    return (f"Row {row} has a doubled backslash; backslashes are read as they are written.",)
 
 
 def row_of(text: mmap.mmap, cells: list[Cell], place: int) -> int:
     """The number of the row at a byte; the heading is row 1."""
-    lines = text[:place].count(b"\n") + 1
+    lines = _count(text, b"\n", place) + 1
     return lines - sum(text[cell.begin : cell.end].count(b"\n") for cell in cells if cell.end <= place)
+
+
+def _count(text: mmap.mmap, sign: bytes, end: int) -> int:
+    return sum(text[start : min(start + BLOCK, end)].count(sign) for start in range(0, end, BLOCK))
 
 
 def _edges(cells: list[Cell]) -> np.ndarray:
@@ -168,9 +201,19 @@ def _irregular(path: Path, text: mmap.mmap, cells: list[Cell], fault: Cell) -> D
     swallowed = f", {over} line{'s' * (over > 1)} further down" if over and "closed in" in fault.fault else ""
     swallowed = f", and {over} lines follow it" if over and "never" in fault.fault else swallowed
     return DataError(
-        f"'{path}', row {row_of(text, cells, fault.begin)}: the quote that opens the cell {line} {fault.fault}{swallowed}.",
-        "If it is a sign of the text, put the cell in quotes and double it (\"\"\"so\"\" it is\"); else remove it or "
+        f"'{path}', row {row_of(text, cells, fault.begin)}: the quote that opens the cell {line} {fault.fault}"
+        f"{swallowed}.",
+        'If it is a sign of the text, put the cell in quotes and double it ("""so"" it is"); else remove it or '
         "the blank before it, or close it.",
+    )
+
+
+def _quotes_or_signs(path: Path, text: mmap.mmap, cells: list[Cell], cell: Cell) -> DataError:
+    line = text[cell.begin : cell.end].split(b"\n")[0].decode(errors="replace").strip()[:60]
+    return DataError(
+        f"'{path}', row {row_of(text, cells, cell.begin)}: the quote before {line} may open a cell of several lines, or "
+        "be a sign of the text; both readings make an even table.",
+        "Write it as JSON lines, or remove the quote.",
     )
 
 
@@ -178,8 +221,8 @@ def _two_readings(path: Path, text: mmap.mmap, cells: list[Cell], place: int) ->
     begin = max(text.rfind(b"\n", 0, place) + 1, place - 20)
     written = text[begin : place + 20].split(b"\n")[0].decode(errors="replace").strip()
     return DataError(
-        f"'{path}', row {row_of(text, cells, place)}: the backslash in '{written}' may be a sign of the text, or escape "
-        "the sign after it; both readings make an even table.",
+        f"'{path}', row {row_of(text, cells, place)}: the backslash in '{written}' may be a sign of the text, or "
+        "escape the sign after it; both readings make an even table.",
         "Write it without backslashes before quotes, quotes in a quoted cell doubled, or as JSON lines.",
     )
 

@@ -17,6 +17,7 @@ from graftwork.data.frames import as_table, rows_of
 from graftwork.data.labels import readable
 from graftwork.data.listing import SPLITS
 from graftwork.data.path_guard import PathGuard
+from graftwork.data.plain_text import COMPRESSED
 from graftwork.data.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table
 from graftwork.data.walk import is_debris
 from graftwork.errors import DataError
@@ -174,8 +175,8 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
         rows = rows_of(source) if table is None else None
         if table is None and rows is None:
             raise DataError(
-                f"{type(source).__name__} is no data; a folder, a table, hub:NAME, a DataFrame, an Arrow table, a list of "
-                "dicts and a datasets.Dataset are accepted.",
+                f"{type(source).__name__} is no data; a folder, a table, hub:NAME, a DataFrame, an Arrow table, a list "
+                "of dicts and a datasets.Dataset are accepted.",
                 "See: graftwork fit --help",
             )
         return Frame(table, rows)
@@ -197,7 +198,8 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
     if path.is_file():
         if not ending(path):
             raise DataError(
-                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in .gz, .bz2, .xz, .zst.",
+                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}; of text, {', '.join(COMPRESSED)} "
+                "may follow.",
                 "Give a table, or a folder with one folder per label.",
             )
         return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))

@@ -45,9 +45,7 @@ def read_spreadsheet(path: Path, part: str = "") -> pa.Table:
     if not others:
         return table
     names = ", ".join(f"'{name}'" for name in others)
-    return with_notes(
-        table, f"The sheet '{chosen}' is read, not {names}; name another: {path.name}?sheet={others[0]}"
-    )
+    return with_notes(table, f"The sheet '{chosen}' is read, not {names}; name another: {path.name}?sheet={others[0]}")
 
 
 def _asked(path: Path, part: str, names: list[str]) -> list[str]:
@@ -77,8 +75,8 @@ def _table(path: Path, rows: list[list[str | None]]) -> pa.Table:
             if any(cell is not None for cell in column):
                 row = next(place for place, cell in enumerate(column) if cell is not None)
                 raise DataError(
-                    f"'{path}' has '{str(column[row])[:40]}' in its column {number + 1}, which has no heading; the first "
-                    "row that is not blank is the heading.",
+                    f"'{path}' has '{str(column[row])[:40]}' in its column {number + 1}, which has no heading; the "
+                    "first row that is not blank is the heading.",
                     "Write a heading above every column, and remove titles above the table.",
                 )
         elif name in columns:

@@ -50,10 +50,10 @@ def check_swallowed(path: Path, pieces: Callable[[], Iterable[pa.Table]], dialec
     for suspect in suspects:
         if any(cells <= homes[column] for column, cells in suspect.cells.items()):
             raise DataError(
-                f"'{path}', row {suspect.row}: the cell of '{suspect.column}' that begins with '{suspect.text}' runs over "
-                f"{suspect.lines} lines, and these look like rows of the table.",
-                "If a stray quote opens it, remove that, or double it and put the cell in quotes; if the text is meant so, "
-                "give the table as JSON lines or Parquet.",
+                f"'{path}', row {suspect.row}: the cell of '{suspect.column}' that begins with '{suspect.text}' runs "
+                f"over {suspect.lines} lines, and these look like rows of the table.",
+                "If a stray quote opens it, remove that, or double it and put the cell in quotes; if the text is meant "
+                "so, give the table as JSON lines or Parquet.",
             )
 
 
