@@ -75,7 +75,7 @@ def _query(path: Path, part: str, database: sqlite3.Connection) -> str:
 
 def _schema(path: Path, database: sqlite3.Connection, query: str) -> pa.Schema:
     """The columns, each typed by all its values."""
-    described = database.execute(f"SELECT * FROM ({query}) LIMIT 0").description
+    described = database.execute(f"SELECT * FROM ({query}\n) LIMIT 0").description
     names = [column[0] for column in described]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise DataError(
@@ -83,7 +83,7 @@ def _schema(path: Path, database: sqlite3.Connection, query: str) -> pa.Schema:
         )
     seen: list[set[str]] = [set() for _ in names]
     kinds = ", ".join(f"typeof({_quoted(name)})" for name in names)
-    for row in database.execute(f"SELECT DISTINCT {kinds} FROM ({query})"):
+    for row in database.execute(f"SELECT DISTINCT {kinds} FROM ({query}\n)"):
         for kinds_of_column, kind in zip(seen, row, strict=True):
             kinds_of_column.add(kind)
     return pa.schema([(name, _type(path, name, kinds - {"null"})) for name, kinds in zip(names, seen, strict=True)])

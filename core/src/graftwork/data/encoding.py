@@ -11,16 +11,16 @@ from graftwork.errors import DataError
 LOOKED_AT = 2**20
 """Bytes, of the lines that are not UTF-8, that are looked at."""
 SCRIPTS = (
-    ("CP1251", ("CYRILLIC SMALL",), 0.6),
-    ("KOI8-R", ("CYRILLIC SMALL",), 0.6),
     ("SHIFT_JIS", ("HIRAGANA", "KATAKANA"), 0.2),
     ("EUC-JP", ("HIRAGANA", "KATAKANA"), 0.2),
     ("EUC-KR", ("HANGUL",), 0.8),
+    ("GB18030", ("CJK",), 0.8),
+    ("BIG5", ("CJK",), 0.8),
+    ("CP1251", ("CYRILLIC SMALL",), 0.6),
+    ("KOI8-R", ("CYRILLIC SMALL",), 0.6),
     ("CP1253", ("GREEK SMALL",), 0.6),
     ("CP1255", ("HEBREW",), 0.8),
     ("CP1256", ("ARABIC",), 0.8),
-    ("GB18030", ("CJK",), 0.6),
-    ("BIG5", ("CJK",), 0.6),
 )
 """Encodings, and the part of the letters beyond ASCII that is of these scripts in a text that is in them."""
 

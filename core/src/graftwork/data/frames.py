@@ -37,7 +37,7 @@ def as_table(source: Any) -> pa.Table | None:
         return _from_pandas(source)
     if hasattr(source, "__arrow_c_stream__"):
         return plain_types(pa.table(source))
-    if isinstance(source, list | tuple) and source and all(isinstance(row, Mapping) for row in source):
+    if isinstance(source, list | tuple) and all(isinstance(row, Mapping) for row in source):
         return table_of_rows(source, "the list")
     return None
 
@@ -70,9 +70,11 @@ def rows_of(source: Any) -> Callable[[], Iterator[pa.Table]] | None:
 
 def plain_types(table: pa.Table) -> pa.Table:
     """The same cells: categories as their values, and text of every form that Arrow has as strings."""
-    fields = [field.with_type(_plain_type(field.type)) for field in table.schema]
-    schema = pa.schema(fields, table.schema.metadata)
-    return table if schema.equals(table.schema) else table.cast(schema)
+    for place, field in enumerate(table.schema):
+        if (kind := _plain_type(field.type)) != field.type:
+            chunks = [_plain_array(chunk, kind) for chunk in table.column(place).chunks]
+            table = table.set_column(place, field.with_type(kind), pa.chunked_array(chunks, kind))
+    return table
 
 
 def kind_of(value: Any) -> str:
@@ -88,8 +90,14 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return pa.large_binary() if pa.types.is_binary_view(kind) else kind
 
 
+def _plain_array(chunk: Any, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_dictionary(chunk.type):
+        return chunk.cast(kind)
+    return pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(kind)).dictionary_decode()
+
+
 def _is_iterable(source: Any) -> bool:
-    return isinstance(source, Iterable) and not isinstance(source, str | bytes | os.PathLike | Mapping)
+    return isinstance(source, Iterable) and not isinstance(source, str | bytes | os.PathLike | Mapping | list | tuple)
 
 
 def _pieces(source: Any) -> Iterator[pa.Table]:

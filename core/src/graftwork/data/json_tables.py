@@ -119,7 +119,8 @@ def _first_fault(plain: Path) -> str:
                 return f"{number} holds half of a surrogate pair, which is no sign"
             except ValueError as error:
                 words = line.strip()[:40].decode(errors="replace")
-                return f"{number} is no JSON: '{words}' ({error})"
+                reason = f"{error.msg} at sign {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+                return f"{number} is no JSON: '{words}' ({reason})"
             if not isinstance(row, dict):
                 return f"{number} holds {kind_of(row)}; one object a line is accepted"
             for key, value in row.items():
@@ -151,7 +152,18 @@ def _is_one_value(plain: Path) -> bool:
         found = json.loads(first)
     except ValueError:  # an object over several lines, or a broken line
         return not first.endswith((b"}", b"},"))
-    return isinstance(found, dict) and alone and _list_of_rows(found) is not None
+    return isinstance(found, dict) and alone and (_list_of_rows(found) is not None or _is_by_column(found))
+
+
+def _is_by_column(found: dict[str, Any]) -> bool:
+    """Whether an object is a table as pandas writes it by default, or with orient="index" or "split"."""
+    first, *others = found.values() if found else ([],)
+    nested = (
+        isinstance(first, dict)
+        and bool(others)
+        and all(isinstance(v, dict) and v.keys() == first.keys() for v in others)
+    )
+    return nested or {"columns", "data"} <= found.keys()
 
 
 def _from_value(path: Path, plain: Path) -> pa.Table:
@@ -166,7 +178,7 @@ def _from_value(path: Path, plain: Path) -> pa.Table:
         raise DataError(
             f"'{path}' holds no list of objects; an object a line, an array of them, or one object with such an array "
             "is accepted.",
-            "Export it as JSON lines.",
+            'Export it as JSON lines; in pandas: to_json(path, orient="records", lines=True)',
         )
     return table_of_rows(rows, f"'{path}'")
 

@@ -18,7 +18,8 @@ from graftwork.errors import DataError
 
 _BODY = re.compile(rb'(?:[^"]|"")*+', re.DOTALL)
 _ESCAPED_BODY = re.compile(rb'(?:[^"\\]|\\.|"")*+', re.DOTALL)
-_BLANKS = b" "
+OPEN, MIDDLE, BLANK = "is never closed", "is closed in the middle of a cell", "has a blank before it"
+"""Faults of quoted cells."""
 
 
 class Cell(NamedTuple):
@@ -95,7 +96,7 @@ def quoted_cells(text: mmap.mmap, dialect: Dialect) -> Iterator[Cell]:
     at = text.find(b'"')
     while at >= 0:
         begin = at
-        while begin and text[begin - 1] in _BLANKS:
+        while begin and text[begin - 1] in b" ":
             begin -= 1
         starts = begin == 0 or text[begin - 1] in edges or (begin == 3 and text[:3] == b"\xef\xbb\xbf")
         if starts and dialect.escaped and begin > 1 and text[begin - 2] == ord("\\"):
@@ -106,12 +107,12 @@ def quoted_cells(text: mmap.mmap, dialect: Dialect) -> Iterator[Cell]:
         found = body.match(text, at + 1)
         end = found.end() if found else at + 1
         if end >= len(text):
-            yield Cell(at, len(text), "is never closed")
+            yield Cell(at, len(text), OPEN)
             return
         if begin < at:
-            yield Cell(at, end + 1, "has a blank before it")
+            yield Cell(at, end + 1, BLANK)
         elif end + 1 < len(text) and text[end + 1] not in edges:
-            yield Cell(at, end + 1, "is closed in the middle of a cell")
+            yield Cell(at, end + 1, MIDDLE)
         else:
             yield Cell(at, end + 1)
         at = text.find(b'"', end + 1)
@@ -198,13 +199,15 @@ def _edges(cells: list[Cell]) -> np.ndarray:
 def _irregular(path: Path, text: mmap.mmap, cells: list[Cell], fault: Cell) -> DataError:
     line = text[fault.begin : fault.begin + 400].split(b"\n")[0].decode(errors="replace").strip()[:60]
     over = text[fault.begin : fault.end].count(b"\n")
-    swallowed = f", {over} line{'s' * (over > 1)} further down" if over and "closed in" in fault.fault else ""
-    swallowed = f", and {over} lines follow it" if over and "never" in fault.fault else swallowed
+    where = f", {over} line{'s' * (over > 1)} further down" if over and fault.fault == MIDDLE else ""
+    where = (
+        f", and {over} line{'s' * (over > 1)} follow{'s' * (over == 1)} it" if over and fault.fault == OPEN else where
+    )
     return DataError(
-        f"'{path}', row {row_of(text, cells, fault.begin)}: the quote that opens the cell {line} {fault.fault}"
-        f"{swallowed}.",
-        'If it is a sign of the text, put the cell in quotes and double it ("""so"" it is"); else remove it or '
-        "the blank before it, or close it.",
+        f"'{path}', row {row_of(text, cells, fault.begin)}: the quote that opens the cell {line} {fault.fault}{where}.",
+        "Remove the blank before it."
+        if fault.fault == BLANK
+        else 'Remove it, or, if it is part of the text, put the cell in quotes and double it: """so"" it is".',
     )
 
 

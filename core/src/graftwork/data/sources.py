@@ -72,7 +72,7 @@ class Frame(Tables):
 
     def whole(self) -> dict[str, pa.Table]:
         if self._table is None:
-            raise DataError("The rows of a function are read in a stream.", "Write: graftwork.stream(...)")
+            raise DataError("Rows that are made as they are read are a stream.", "Write: graftwork.stream(...)")
         return {"": self._table}
 
     def pieces(self, split: str) -> Iterator[pa.Table]:
@@ -198,8 +198,8 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
     if path.is_file():
         if not ending(path):
             raise DataError(
-                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}; of text, {', '.join(COMPRESSED)} "
-                "may follow.",
+                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in "
+                f"{', '.join(COMPRESSED)}.",
                 "Give a table, or a folder with one folder per label.",
             )
         return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))

@@ -30,8 +30,8 @@ class Suspect(NamedTuple):
 
 def check_swallowed(path: Path, pieces: Callable[[], Iterable[pa.Table]], dialect: Dialect) -> None:
     """Check cells over several lines. A text may hold lines and separators; one that holds rows is recognised by its
-    lines, each of which has the width of the table, and by what it has in another column's place: only values that
-    stand in that column in other rows too, or numbers where all are.
+    lines, each of which has the width of the table, and by what it has in another column's place: a value that stands
+    in that column in other rows too, or a number where all are.
 
     pieces: gives the rows from the start; called again only if a cell has lines of such widths.
 
@@ -48,7 +48,7 @@ def check_swallowed(path: Path, pieces: Callable[[], Iterable[pa.Table]], dialec
             wanted.setdefault(column, set()).update(cells)
     homes = {column: _home(pieces(), column, cells) for column, cells in wanted.items()}
     for suspect in suspects:
-        if any(cells <= homes[column] for column, cells in suspect.cells.items()):
+        if any(cells & homes[column] for column, cells in suspect.cells.items()):
             raise DataError(
                 f"'{path}', row {suspect.row}: the cell of '{suspect.column}' that begins with '{suspect.text}' runs "
                 f"over {suspect.lines} lines, and these look like rows of the table.",
