@@ -21,7 +21,7 @@ import pytest
 
 from graftwork import GraftworkError
 from graftwork.data.columns import NOTES
-from graftwork.data.listing import readable
+from graftwork.data.labels import readable
 from graftwork.data.tables import read_pieces, read_table
 
 TABLES, CHUNKS = 2000, 20

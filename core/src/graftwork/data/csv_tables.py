@@ -17,7 +17,7 @@ from graftwork.data.byte_scan import Scan, scan
 from graftwork.data.columns import TEXT_AS_BYTES, with_notes
 from graftwork.data.dialect import Dialect
 from graftwork.data.encoding import check_western
-from graftwork.data.listing import readable
+from graftwork.data.labels import readable
 from graftwork.data.plain_text import first_text, plain_text
 from graftwork.data.quotes import decide
 from graftwork.data.swallowed import check_swallowed

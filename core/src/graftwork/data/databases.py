@@ -77,10 +77,6 @@ def _schema(path: Path, database: sqlite3.Connection, query: str) -> pa.Schema:
     """The columns, each typed by all its values."""
     described = database.execute(f"SELECT * FROM ({query}\n) LIMIT 0").description
     names = [column[0] for column in described]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise DataError(
-            f"The query of '{path}' gives the column '{twice}' more than once.", "Name it apart: ... AS NAME"
-        )
     seen: list[set[str]] = [set() for _ in names]
     kinds = ", ".join(f"typeof({_quoted(name)})" for name in names)
     for row in database.execute(f"SELECT DISTINCT {kinds} FROM ({query}\n)"):

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from graftwork.data.listing import readable
+from graftwork.data.labels import readable
 from graftwork.errors import DataError
 
 SEPARATORS = ",;\t|"
@@ -48,6 +48,7 @@ class Dialect:
         found = {separator: _evenness(start, separator) for separator in SEPARATORS}
         best = max(found, key=lambda separator: found[separator])
         even = [separator for separator, (share, _) in found.items() if share == 1.0]
+        even = [separator for separator in even if not _loose_quotes(start, separator)] or even
         if "\t" in even:
             return cls("\t")
         if len(even) > 1 and start.strip().count("\n"):
@@ -56,7 +57,7 @@ class Dialect:
                 f"'{path}' may be separated by {one} or by {other} cells a row; its first rows are even both ways.",
                 f"Put the cells that hold the other sign in quotes, or write 'sep={best}' as the first line.",
             )
-        return cls(best)
+        return cls(even[0] if even else best)
 
     def header(self, start: str) -> list[str]:
         """The cells of the first row."""
@@ -69,6 +70,12 @@ class Dialect:
     def _skipped(self, start: str) -> int:
         line = _SEP_LINE.match(start) if self.named else None
         return line.end() if line else 0
+
+
+def _loose_quotes(start: str, separator: str) -> bool:
+    """Whether a quote stands within a cell, at neither end of it."""
+    edges = re.escape(separator) + '\r\n"'
+    return re.search(f'(?<=[^{edges}])"(?=[^{edges}])', start) is not None
 
 
 def _evenness(start: str, separator: str) -> tuple[float, int]:

@@ -10,19 +10,23 @@ from graftwork.errors import DataError
 
 LOOKED_AT = 2**20
 """Bytes, of the lines that are not UTF-8, that are looked at."""
-SCRIPTS = (
+WIDE = (
     ("SHIFT_JIS", ("HIRAGANA", "KATAKANA"), 0.2),
     ("EUC-JP", ("HIRAGANA", "KATAKANA"), 0.2),
     ("EUC-KR", ("HANGUL",), 0.8),
     ("GB18030", ("CJK",), 0.8),
     ("BIG5", ("CJK",), 0.8),
+)
+"""Encodings of two bytes a letter, and the least part of the letters beyond ASCII that is of these scripts in a text that
+is in them. Few other texts can be decoded so."""
+NARROW = (
     ("CP1251", ("CYRILLIC SMALL",), 0.6),
     ("KOI8-R", ("CYRILLIC SMALL",), 0.6),
     ("CP1253", ("GREEK SMALL",), 0.6),
     ("CP1255", ("HEBREW",), 0.8),
     ("CP1256", ("ARABIC",), 0.8),
 )
-"""Encodings, and the part of the letters beyond ASCII that is of these scripts in a text that is in them."""
+"""The same for encodings of one byte a letter, several of which may fit."""
 
 
 def check_western(path: Path, plain: Path) -> None:
@@ -46,12 +50,14 @@ def check_western(path: Path, plain: Path) -> None:
     beside = sum(one and other for one, other in pairwise(high))
     if sum(high) < 4 or beside < sum(high) / 2:
         return
-    name = next((name for name, scripts, least in SCRIPTS if _share(text, name, scripts) >= least), "")
+    names = [name for name, scripts, least in WIDE if _share(text, name, scripts) >= least][:1] or [
+        name for name, scripts, least in NARROW if _share(text, name, scripts) >= least
+    ]
     read = " ".join(lines[0].decode("cp1252", errors="replace").split())[:40]
     raise DataError(
         f"'{path}', line {number}: it is not UTF-8, and no Windows-1252 either, as which it says '{read}'"
-        f"{f'; it may be {name}' if name else ''}.",
-        f"Convert it from its own encoding: iconv -f {name or 'ENCODING'} -t UTF-8 {path.name} > utf8-{path.name}",
+        f"{'; it may be ' if names else ''}{' or '.join(names)}.",
+        f"Convert it from its own encoding: iconv -f {names[0] if names else 'ENCODING'} -t UTF-8 {path.name} > utf8-{path.name}",
     )
 
 

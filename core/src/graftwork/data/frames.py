@@ -104,14 +104,25 @@ def _pieces(source: Any) -> Iterator[pa.Table]:
     from graftwork.data.tables import PIECE
 
     given: Any = source() if callable(source) else source
-    rows, begin = iter(given), 0
+    rows, begin, schema = iter(given), 0, pa.schema([])
     while part := list(islice(rows, PIECE)):
         if other := next((row for row in part if not isinstance(row, Mapping)), None):
             raise DataError(
                 f"Row {begin + part.index(other) + 1} of the stream is {kind_of(other)}; dicts are accepted.",
                 "Yield {'text': ..., 'label': ...}.",
             )
-        yield table_of_rows(part, "the stream", begin)
+        table = table_of_rows(part, "the stream", begin)
+        try:
+            schema = pa.unify_schemas([schema, table.schema], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(
+                f"Rows {begin + 1} to {begin + len(part)} of the stream have other types than the rows before them: "
+                f"{' '.join(str(error).split())[:100]}.",
+                "Make all values of a column text, or all numbers.",
+            ) from error
+        for name in set(schema.names) - set(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table)))
+        yield table
         begin += len(part)
 
 

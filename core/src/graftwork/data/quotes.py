@@ -82,7 +82,7 @@ def decide(path: Path, plain: Path, dialect: Dialect, even: Callable[[Dialect, S
                 if cell.over:
                     raise _quotes_or_signs(path, text, cells, cell.cell)
                 row = row_of(text, cells, cell.cell.begin)
-                note = f"Row {row} has quotes that its cell does not need; as in files without quoting, they are read as signs."
+                note = f"Row {row} has quotes that its cell does not need; they are read as signs of the text."
                 return unquoted._replace(notes=(*notes, note))
         if fault is not None:
             raise _irregular(path, text, cells, fault)
@@ -214,8 +214,8 @@ def _irregular(path: Path, text: mmap.mmap, cells: list[Cell], fault: Cell) -> D
 def _quotes_or_signs(path: Path, text: mmap.mmap, cells: list[Cell], cell: Cell) -> DataError:
     line = text[cell.begin : cell.end].split(b"\n")[0].decode(errors="replace").strip()[:60]
     return DataError(
-        f"'{path}', row {row_of(text, cells, cell.begin)}: the quote before {line} may open a cell of several lines, or "
-        "be a sign of the text; both readings make an even table.",
+        f"'{path}', row {row_of(text, cells, cell.begin)}: the quote that opens {line} may belong to a cell of several "
+        "lines, or be a sign of the text; both readings make an even table.",
         "Write it as JSON lines, or remove the quote.",
     )
 

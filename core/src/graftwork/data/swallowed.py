@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from graftwork.data.dialect import Dialect
-from graftwork.data.listing import readable
+from graftwork.data.labels import readable
 from graftwork.errors import DataError
 
 _COMPUTE: Any = vars(pyarrow.compute)  # made at import, so that type checkers do not see them
