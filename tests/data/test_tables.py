@@ -172,9 +172,9 @@ def test_quotes_that_no_cell_of_a_tab_separated_file_needs_are_signs(tmp_path) -
         ("euc-jp", "EUC-JP", ["こんにちは、世界", "さようなら"]),
         ("gb18030", "GB18030", ["你好世界，今天天气很好", "再见朋友"]),
         ("euc-kr", "EUC-KR", ["안녕하세요 세계", "친구야 안녕"]),
-        ("cp1251", "CP1251 or CP1253", ["привет мир", "пока, друзья"]),
+        ("cp1251", "CP1251", ["привет мир", "пока, друзья"]),
         ("koi8-r", "KOI8-R", ["привет мир", "пока друзья"]),
-        ("cp1253", "CP1251 or CP1253", ["γεια σου κόσμε", "αντίο φίλε"]),
+        ("cp1253", "CP1253", ["γεια σου κόσμε", "αντίο φίλε"]),
     ],
 )  # fmt: skip
 def test_text_in_another_script_than_windows_1252_is_refused_by_the_name_of_its_encoding(
@@ -187,10 +187,9 @@ def test_text_in_another_script_than_windows_1252_is_refused_by_the_name_of_its_
         f"it is not UTF-8, and no Windows-1252 either, as which it says '{rows[0].encode(encoding).decode('cp1252', errors='replace')[:10]}"
         in str(refusal.value)
     )
-    assert (
-        f"it may be {name}. Convert it from its own encoding: iconv -f {name.split()[0]} -t UTF-8 t.csv > utf8-t.csv"
-        in str(refusal.value)
-    )
+    likely, _, hint = str(refusal.value).partition("it may be ")[2].partition(". ")
+    assert name in likely.split(" or ")
+    assert hint == f"Convert it from its own encoding: iconv -f {likely.split()[0]} -t UTF-8 t.csv > utf8-t.csv"
 
 
 def test_western_text_is_read_cell_by_cell_its_heading_too(tmp_path) -> None:
