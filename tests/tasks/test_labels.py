@@ -57,7 +57,7 @@ def test_several_columns_of_0_and_1_are_the_label_set_of_a_list() -> None:
         ("regress", ["2", "2.0", "2"], "All 3 examples have the value 2; values that differ are accepted."),
         ("regress", ["1,234", "5", "2,500"], "The labels hold '1,234', which may be 1.234 or 1234. Write decimals with a point"),
         ("regress", ["3,5", "2", "1.5"], "The labels hold '3,5' and '1.5'; decimals after a comma or after a point are accepted, not both."),
-        ("regress", ["3,5", "1.234,5"], "The labels hold '3,5'; numbers are accepted for regress."),
+        ("regress", ["3,5", "1.234,5"], "The labels hold '1.234,5'; numbers are accepted for regress."),
         ("regress", [{"x": "1", "y": "1,000"}, {"x": "2", "y": "1"}], "The column 'y' holds '1,000', which may be 1.000 or 1000."),
         ("regress", [["1"], ["2"]], "The labels are lists (the first: '1'); one number per example is accepted."),
         ("regress", [{"x": "1", "y": "wide"}] * 2, "The column 'y' holds 'wide'; numbers are accepted for regress."),

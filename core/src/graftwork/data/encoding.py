@@ -17,8 +17,8 @@ WIDE = (
     ("GB18030", ("CJK",), 0.8),
     ("BIG5", ("CJK",), 0.8),
 )
-"""Encodings of two bytes a letter, and the least part of the letters beyond ASCII that is of these scripts in a text that
-is in them. Few other texts can be decoded so."""
+"""Encodings of two bytes a letter, and the least part of the letters beyond ASCII that is of these scripts in a text
+that is in them. Few other texts can be decoded so."""
 NARROW = (
     ("CP1251", ("CYRILLIC SMALL",), 0.6),
     ("KOI8-R", ("CYRILLIC SMALL",), 0.6),
@@ -57,7 +57,8 @@ def check_western(path: Path, plain: Path) -> None:
     raise DataError(
         f"'{path}', line {number}: it is not UTF-8, and no Windows-1252 either, as which it says '{read}'"
         f"{'; it may be ' if names else ''}{' or '.join(names)}.",
-        f"Convert it from its own encoding: iconv -f {names[0] if names else 'ENCODING'} -t UTF-8 {path.name} > utf8-{path.name}",
+        f"Convert it from its own encoding: iconv -f {names[0] if names else 'ENCODING'} -t UTF-8 {path.name} > "
+        f"utf8-{path.name}",
     )
 
 

@@ -52,41 +52,36 @@ def decide(path: Path, plain: Path, dialect: Dialect, even: Callable[[Dialect, S
     Raises `DataError` that names the row and the readings where none or several are possible.
     """
     found = scan(plain, dialect.separator)
+    tabs = dialect.separator == "\t" and found.quotes
     with _mapped(plain) as text:
         escapes = _escapes(text, dialect)
-        if (
-            found.strict
-            and dialect.separator != "\t"
-            and not (escapes and escapes.decisive >= 0 and not even(dialect, found))
-        ):
+        decisive = escapes is not None and escapes.decisive >= 0
+        if found.strict and not tabs and not (decisive and not (found.quotes and even(dialect, found))):
             return Readings(dialect, found, notes=_doubled(text, [], escapes))
         cells = list(quoted_cells(text, dialect)) if found.quotes else []
+        facts = found if found.strict else scan(plain, dialect.separator, _edges(cells))
+        first = Readings(dialect, facts, _edges(cells), _doubled(text, cells, escapes))
         fault = next((cell for cell in cells if cell.fault), None)
-        first = Readings(
-            dialect, found if found.strict else scan(plain, dialect.separator, _edges(cells)), _edges(cells)
-        )
-        is_even = fault is None and even(dialect, first.scan)
-        if escapes and escapes.decisive >= 0 and not (found.strict and found.quotes and is_even):
+        is_even = fault is None and even(dialect, facts)
+        if escapes is not None and decisive and not (found.strict and found.quotes and is_even):
             others = [replace(dialect, escaped=True), replace(dialect, escaped=True, quoted=False)]
             others = [reading for other in others if (reading := _regular(plain, text, other, even))]
             if others and is_even:
                 raise _two_readings(path, text, cells, escapes.decisive)
             if others:
                 return others[0]
-        notes = _doubled(text, cells, escapes)
-        if dialect.separator == "\t" and found.quotes:
-            unquoted = _regular(plain, text, replace(dialect, quoted=False), even)
-            if unquoted and (not is_even or not found.strict):
-                return unquoted._replace(notes=notes)
-            if unquoted and is_even and (cell := _needless(text, cells)):
-                if cell.over:
-                    raise _quotes_or_signs(path, text, cells, cell.cell)
-                row = row_of(text, cells, cell.cell.begin)
+        if tabs and (unquoted := _regular(plain, text, replace(dialect, quoted=False), even)):
+            if not is_even or not found.strict:
+                return unquoted._replace(notes=first.notes)
+            if needless := _needless(text, cells):
+                if needless.over:
+                    raise _quotes_or_signs(path, text, cells, needless.cell)
+                row = row_of(text, cells, needless.cell.begin)
                 note = f"Row {row} has quotes that its cell does not need; they are read as signs of the text."
-                return unquoted._replace(notes=(*notes, note))
+                return unquoted._replace(notes=(*first.notes, note))
         if fault is not None:
             raise _irregular(path, text, cells, fault)
-    return first._replace(notes=notes)
+    return first
 
 
 def quoted_cells(text: mmap.mmap, dialect: Dialect) -> Iterator[Cell]:

@@ -73,8 +73,8 @@ def stream(
 ) -> Stream:
     """Data that need not fit in memory or on the disk, in chunks. Sets on the hub are fetched as they are read.
 
-    source: as `graftwork.data` takes it, or a `datasets.IterableDataset`. The other arguments are as it takes them; the
-    first rows decide the columns.
+    source: as `graftwork.data` takes it, a `datasets.IterableDataset`, or a function that yields dicts. The other
+    arguments are as it takes them; the first rows decide the columns.
 
     Raises `DataError` if there is nothing to use, `UsageError` for a column that does not exist.
     """

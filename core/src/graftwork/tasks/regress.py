@@ -158,7 +158,10 @@ def _column(cells: Sequence[str], place: str) -> list[float]:
     Raises `DataError` for what is no finite number, for commas that may group thousands, and for commas beside points.
     """
     commas = [cell for cell in cells if "," in cell]
-    if not commas or not all(DECIMAL_COMMA.fullmatch(cell.strip()) for cell in commas):
+    for cell in commas:
+        if not DECIMAL_COMMA.fullmatch(cell.strip()):
+            _number(cell, place)
+    if not commas:
         return [_number(cell, place) for cell in cells]
     if all(THOUSANDS.fullmatch(cell.strip()) for cell in commas):
         raise DataError(
