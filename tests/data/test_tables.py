@@ -192,6 +192,13 @@ def test_text_in_another_script_than_windows_1252_is_refused_by_the_name_of_its_
     assert hint == f"Convert it from its own encoding: iconv -f {likely.split()[0]} -t UTF-8 t.csv > utf8-t.csv"
 
 
+def test_a_cell_that_was_cut_within_a_letter_makes_no_other_encoding_of_utf_8(tmp_path) -> None:
+    cut = "日本語の文章です".encode()[:-1]
+    (tmp_path / "t.csv").write_bytes("text,label\n日本語,x\n".encode() + cut + b",y\n")
+    found = both(tmp_path / "t.csv")
+    assert found == [("日本語".encode(), "x"), (cut, "y")]
+
+
 def test_western_text_is_read_cell_by_cell_its_heading_too(tmp_path) -> None:
     (tmp_path / "t.csv").write_bytes(
         "texte,été\nnaïve “façade”…,x\npoêle à frire,007\nÇA, DÉJÀ VU,x\n".replace("ÇA,", "ÇA").encode("cp1252")

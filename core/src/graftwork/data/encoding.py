@@ -9,7 +9,7 @@ from pathlib import Path
 from graftwork.errors import DataError
 
 LOOKED_AT = 2**20
-"""Bytes, of the lines that are not UTF-8, that are looked at."""
+"""Bytes of the lines that are not UTF-8 that are looked at."""
 WIDE = (
     ("SHIFT_JIS", ("HIRAGANA", "KATAKANA"), 0.2),
     ("EUC-JP", ("HIRAGANA", "KATAKANA"), 0.2),
@@ -32,14 +32,15 @@ NARROW = (
 def check_western(path: Path, plain: Path) -> None:
     """Check text that is not UTF-8: it may be read as Windows-1252 if its accented letters stand among others.
 
-    In other scripts every letter takes bytes beyond ASCII, so that these stand side by side.
+    In other scripts every letter takes bytes beyond ASCII, so that these stand side by side. Lines that are UTF-8 for
+    their most part are left to their cells.
 
     Raises `DataError` that names the likely encoding.
     """
     lines, size, number = [], 0, 0
     with plain.open("rb") as file:
         for row, line in enumerate(file, 1):
-            if not line.isascii() and not _is_utf8(line):
+            if not line.isascii() and _is_foreign(line):
                 lines.append(line)
                 size += len(line)
                 number = number or row
@@ -62,12 +63,10 @@ def check_western(path: Path, plain: Path) -> None:
     )
 
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _is_foreign(line: bytes) -> bool:
+    """Whether most of a line beyond ASCII is not UTF-8; a cell that was cut within a letter is UTF-8 else."""
+    letters = [sign for sign in line.decode(errors="surrogateescape") if ord(sign) >= 128]
+    return 2 * sum("\udc80" <= sign <= "\udcff" for sign in letters) > len(letters)
 
 
 def _share(text: bytes, encoding: str, scripts: tuple[str, ...]) -> float:
