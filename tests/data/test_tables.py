@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import graftwork as gw
 from graftwork import DataError
-from graftwork.data import csv_tables
+from graftwork.data import byte_scan, csv_tables
 from graftwork.data.csv_tables import read_csv, read_csv_pieces
 
 WORDS = ["bonjour", "a, b; c", 'she said "no"', "two\nlines", "tab\there", "1|2", "é"]
@@ -116,6 +116,18 @@ def test_a_row_that_was_swallowed_is_found_by_numbers_too_and_wherever_its_colum
     )
     with pytest.raises(DataError, match="row 11: the cell of 'text' that begins with 'b,q' runs over 3 lines"):
         gw.data(tmp_path / "t.csv")
+
+
+@given(content=st.text(alphabet='ab,"\n\r\\é', min_size=1, max_size=60), size=st.integers(1, 20))
+def test_what_is_known_of_the_bytes_does_not_hang_on_the_blocks_they_are_read_in(
+    content, size, tmp_path_factory
+) -> None:
+    path = tmp_path_factory.mktemp("scan") / "t.csv"
+    path.write_text(content, encoding="utf-8", newline="")
+    with pytest.MonkeyPatch.context() as patch:
+        whole = byte_scan.scan(path, ",")
+        patch.setattr(byte_scan, "BLOCK", size)
+        assert byte_scan.scan(path, ",") == whole
 
 
 def test_a_quote_within_a_cell_is_a_sign(tmp_path) -> None:

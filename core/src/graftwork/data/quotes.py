@@ -53,6 +53,8 @@ def decide(path: Path, plain: Path, dialect: Dialect, even: Callable[[Dialect, S
     """
     found = scan(plain, dialect.separator)
     tabs = dialect.separator == "\t" and found.quotes
+    if found.strict and not tabs and not found.backslashes:
+        return Readings(dialect, found)
     with _mapped(plain) as text:
         escapes = _escapes(text, dialect)
         decisive = escapes is not None and escapes.decisive >= 0

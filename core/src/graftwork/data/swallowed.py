@@ -38,7 +38,7 @@ def check_swallowed(path: Path, pieces: Callable[[], Iterable[pa.Table]], dialec
     Raises `DataError` that names the first such row.
     """
     suspects: list[Suspect] = []
-    begin = 2
+    begin = 2 + dialect.named
     for table in pieces():
         suspects += _suspects(table, dialect, begin)
         begin += len(table)
