@@ -81,8 +81,11 @@ def lines(rows: Rows) -> list[list[str]]:
 
 
 def encoded(text: str, rng: random.Random, *encodings: str) -> bytes:
+    encoding = rng.choice(encodings)
+    if encoding == "latin-1" and re.search("[\x80-\x9f]", text):
+        raise CannotBeWritten  # control signs, where Windows-1252 has others
     try:
-        return text.encode(rng.choice(encodings))
+        return text.encode(encoding)
     except UnicodeEncodeError:
         raise CannotBeWritten from None
 

@@ -65,14 +65,15 @@ def decide(path: Path, plain: Path, dialect: Dialect, even: Callable[[Dialect, S
         first = Readings(dialect, facts, _edges(cells), _doubled(text, cells, escapes))
         fault = next((cell for cell in cells if cell.fault), None)
         is_even = fault is None and even(dialect, facts)
+        unquoted = _regular(plain, text, replace(dialect, quoted=False), even) if tabs else None
         if escapes is not None and decisive and not (found.strict and found.quotes and is_even):
             others = [replace(dialect, escaped=True), replace(dialect, escaped=True, quoted=False)]
             others = [reading for other in others if (reading := _regular(plain, text, other, even))]
-            if others and is_even:
+            if others and (is_even or unquoted):
                 raise _two_readings(path, text, cells, escapes.decisive)
             if others:
                 return others[0]
-        if tabs and (unquoted := _regular(plain, text, replace(dialect, quoted=False), even)):
+        if unquoted:
             if not is_even or not found.strict:
                 return unquoted._replace(notes=first.notes)
             if needless := _needless(text, cells):
@@ -157,11 +158,13 @@ class _Needless(NamedTuple):
 
 
 def _needless(text: mmap.mmap, cells: list[Cell]) -> _Needless | None:
-    """The first cell that speaks against quoting in a tab-separated file that can be read with and without; None where
-    the heading is quoted, or a cell that needs quotes has them: with a tab, a line end or doubled quotes in it, or, as
-    Excel has it, a comma where no cell without quotes has one."""
+    """The first cell that speaks against quoting in a tab-separated file that can be read with and without.
+
+    None where the heading is quoted, or a cell that needs quotes has them: with a tab, or doubled quotes beside other
+    signs in it, or, as Excel has it, a comma where no cell without quotes has one.
+    """
     inside = [text[cell.begin + 1 : cell.end - 1] for cell in cells]
-    if cells[0].begin < 4 or any(b'""' in cell for cell in inside):
+    if cells[0].begin < 4 or any(b'""' in body and body.strip(b'"') for body in inside):
         return None
     over = next((cell for cell, body in zip(cells, inside, strict=True) if b"\n" in body or b"\r" in body), None)
     if over is not None:
