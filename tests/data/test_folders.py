@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import graftwork as gw
-from graftwork import DataError
+from graftwork import DataError, UsageError
 
 
 def photos(folder: Path, count: int = 2) -> None:
@@ -62,11 +63,13 @@ def test_an_empty_folder_beside_splits_is_nothing(tmp_path) -> None:
 
 def test_splits_beside_another_folder_are_refused(tmp_path) -> None:
     photos(splits(tmp_path) / "extras")
-    with pytest.raises(
-        DataError, match="holds the splits test, train, and beside them extras, which is no split"
-    ) as no:
+    with pytest.raises(UsageError, match="can be read in two ways: as class-folders .* and as split-folders") as no:
         gw.data(tmp_path)
-    assert no.value.hint.endswith(f"mv {tmp_path}/extras {tmp_path.parent}")
+    assert no.value.hint == "Say which: --layout class-folders or --layout split-folders"
+    data = gw.data(tmp_path, layout="split-folders")
+    assert counts(data) == BY_SPLIT
+    assert data.notes == ("Left out: files that lie in no label folder (extras/0.png, extras/1.png).",)
+    assert counts(gw.data(tmp_path, layout="class-folders")) == {"train": 5, "test": 5, "extras": 2}
 
 
 def test_train_may_be_the_name_of_a_label(tmp_path) -> None:
@@ -185,3 +188,145 @@ def test_a_random_tree_is_read_as_meant(seed, tmp_path) -> None:
         if name != "new folder":
             (inner / name / "0.txt").write_text("x")
     assert counts(gw.data(root)) == meant
+
+
+# Layouts: found, named, refused where two fit.
+
+
+def texts(folder: Path, labels: dict[str, str | None]) -> Path:
+    """Pictures, and beside each that has a label a text file that holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (name, label) in enumerate(labels.items()):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{name}.png")
+        if label is not None:
+            (folder / f"{name}.txt").write_text(f"{label}\n")
+    return folder
+
+
+LABELS = {"a": "cat", "b": "dog", "c": "cat", "d": "dog", "e": "cat"}
+
+
+def test_files_with_a_text_file_each_have_its_text_as_label(tmp_path) -> None:
+    texts(tmp_path / "d", {**LABELS, "f": None})
+    (tmp_path / "d" / "readme.txt").write_text("x")
+    data = gw.data(tmp_path / "d")
+    assert (data.layout, counts(data)) == ("text-files", {"cat": 3, "dog": 2})
+    assert data.notes == ("Left out: files that go with no example (readme.txt).",)
+    assert [(bad.kind, Path(bad.name).name) for bad in data.bad] == [("unlabelled", "f.png")]
+    for split in ("train", "test"):
+        texts(tmp_path / "s" / split, LABELS)
+    assert counts(gw.data(tmp_path / "s")) == {
+        ("train", "cat"): 3, ("train", "dog"): 2, ("test", "cat"): 3, ("test", "dog"): 2,
+    }  # fmt: skip
+    assert counts(gw.data(texts(tmp_path / "w" / "images", LABELS).parent)) == {"cat": 3, "dog": 2}
+
+
+def test_captions_beside_files_in_label_folders_are_left_out(tmp_path) -> None:
+    for label in ("cat", "dog"):
+        texts(tmp_path / label, {"a": "one", "b": "two"})
+    data = gw.data(tmp_path)
+    assert (data.layout, counts(data)) == ("class-folders", {"cat": 2, "dog": 2})
+    assert data.notes == (
+        "Left out: files that are no images by their endings (.txt 4): cat/a.txt, cat/b.txt, dog/a.txt and 1 more.",
+    )
+
+
+def test_files_of_other_endings_are_no_examples(tmp_path) -> None:
+    for number in range(9):
+        (classes(tmp_path) / "cat" / f"{number}.xml").write_text("<x/>")
+    data = gw.data(tmp_path)
+    assert counts(data) == CLASSES
+    assert not data.bad
+    assert data.notes == (
+        "Left out: files that are no images by their endings (.xml 9): cat/0.xml, cat/1.xml, cat/2.xml and 6 more.",
+    )
+
+
+def test_two_kinds_of_examples_in_one_folder_are_refused(tmp_path) -> None:
+    for number in range(4):
+        (classes(tmp_path) / "cat" / f"n{number}.txt").write_text("a text")
+    with pytest.raises(DataError, match="holds 5 files of images and 4 of text; one of them is accepted"):
+        gw.data(tmp_path)
+
+
+def table_of(folder: Path, name: str, names: dict[str, str], column: str = "file") -> None:
+    (folder / name).write_text("\n".join([f"{column},label", *map(",".join, names.items())]) + "\n")
+
+
+def test_a_table_beside_a_folder_of_files(tmp_path) -> None:
+    photos(tmp_path / "images", 4)
+    names = {"0.png": "a", "1.png": "b", "2.png": "a"}
+    table_of(tmp_path, "labels.csv", names)
+    for source in (tmp_path, tmp_path / "labels.csv"):
+        data = gw.data(source)
+        assert counts(data) == {"a": 2, "b": 1}
+        assert "The file names of column 'file' are looked up in the folder 'images'." in data.notes
+        assert sum(len(chunk) for chunk in gw.stream(source).chunks()) == 3
+    (tmp_path / "labels.csv").unlink()
+    shutil.rmtree(tmp_path / "images")
+    for split in ("train", "test"):
+        photos(tmp_path / split, 3)
+        table_of(tmp_path, f"{split}.csv", names)
+    assert counts(gw.data(tmp_path)) == {(s, k): n for s in ("train", "test") for k, n in (("a", 2), ("b", 1))}
+
+
+def test_a_table_that_names_no_files_is_not_the_labels_of_the_folders_beside_it(tmp_path) -> None:
+    table_of(classes(tmp_path), "names.csv", {"cat": "Katze", "dog": "Hund"}, "label_name")
+    data = gw.data(tmp_path)
+    assert (data.layout, counts(data)) == ("class-folders", CLASSES)
+    assert data.notes == ("Left out: files that lie in no label folder (names.csv).",)
+
+
+def test_files_that_no_metadata_table_names_are_left_out(tmp_path) -> None:
+    photos(tmp_path, 4)
+    table_of(tmp_path, "metadata.csv", {"0.png": "a", "1.png": "b"}, "file_name")
+    assert gw.data(tmp_path).notes == ("Left out: files that no table names (2.png, 3.png), 2 in all.",)
+
+
+def test_a_folder_that_fits_two_layouts_is_refused_and_either_can_be_named(tmp_path) -> None:
+    table_of(classes(tmp_path), "metadata.csv", {"cat/0.png": "x", "dog/0.png": "y"}, "file_name")
+    with pytest.raises(
+        UsageError, match=r"can be read in two ways: as class-folders \(one folder per label\) and as metadata \("
+    ) as no:
+        gw.data(tmp_path)
+    assert no.value.hint == "Say which: --layout class-folders or --layout metadata"
+    assert counts(gw.data(tmp_path, layout="metadata")) == {"x": 1, "y": 1}
+    assert counts(gw.data(tmp_path, layout="class-folders")) == CLASSES
+    assert sum(len(chunk) for chunk in gw.stream(tmp_path, layout="metadata").chunks()) == 2
+
+
+def test_a_split_alone_is_a_split_and_no_label(tmp_path) -> None:
+    classes(tmp_path / "test")
+    data = gw.data(tmp_path)
+    assert (data.layout, counts(data)) == ("split-folders", {("test", label): n for label, n in CLASSES.items()})
+
+
+def test_splits_of_files_without_label_folders_have_no_labels(tmp_path) -> None:
+    photos(tmp_path / "train")
+    photos(tmp_path / "test")
+    with pytest.raises(DataError, match="holds 4 files and no class folders; one folder per label is accepted"):
+        gw.data(tmp_path)
+    assert counts(gw.data(tmp_path, layout="class-folders")) == {"train": 2, "test": 2}
+
+
+def test_layouts_that_are_not_known_do_not_fit_or_mean_nothing_are_refused(tmp_path) -> None:
+    classes(tmp_path / "d")
+    with pytest.raises(
+        UsageError, match=r"--layout imagefolder is not known; known are class-folders \(one folder per label\); "
+    ):
+        gw.data(tmp_path / "d", layout="imagefolder")
+    with pytest.raises(UsageError, match="is not laid out as split-folders: a folder per split"):
+        gw.data(tmp_path / "d", layout="split-folders")
+    table_of(tmp_path, "t.csv", {"a b": "x"}, "text")
+    with pytest.raises(UsageError, match="'t' is a table; --layout is for folders"):
+        gw.data(tmp_path / "t.csv", layout="tables")
+
+
+def test_several_tables_without_splits_are_to_be_named(tmp_path) -> None:
+    table_of(tmp_path, "a.csv", {"x": "1"}, "text")
+    table_of(tmp_path, "b.csv", {"x": "1"}, "text")
+    with pytest.raises(DataError) as no:
+        gw.data(tmp_path)
+    assert no.value.hint == f"Name one of its tables: {tmp_path}/a.csv"
+    (tmp_path / "b.csv").unlink()
+    assert gw.data(tmp_path).layout == "tables"

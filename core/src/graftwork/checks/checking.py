@@ -58,12 +58,21 @@ class Checked:
             for i, number in enumerate(self.data.raws.numbers)
         }
 
+    @cached_property
+    def label_counts(self) -> dict[str, dict[str, int]]:
+        """For each label how many examples of each split have it, "all" where the data bring no splits."""
+        by_split = self.task.tally_by_split(self.data.labels or (), self.data.splits)
+        splits = {split or "all": counts for split, counts in by_split.items()}
+        return {name: {split: counts.get(name, 0) for split, counts in splits.items()} for name in self.labels}
+
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "data": self.data.name,
+            "layout": self.data.layout,
             "observed": self.data.observed.as_json(),
             "labels": self.labels,
             "splits": self.splits,
+            "label_counts": self.label_counts,
             "problems": [problem.as_json() for problem in self.problems],
             "backbone": self.backbone,
             "agreement": self.agreement.as_json() if self.agreement else None,

@@ -20,7 +20,7 @@ from graftwork.cli.options import (
     TaskName,
     go_offline,
 )
-from graftwork.cli.results import conversion
+from graftwork.cli.results import conversion, labels_table
 from graftwork.cli.terminal import document, steady, table, tell, upper
 from graftwork.specs.task import DEFAULT_TASK
 
@@ -75,10 +75,14 @@ def render(found: Any, page: Any) -> None:
 
     observed = found.data.observed
     labels = f" under {plural(len(found.labels), 'label')}" if found.labels else ""
+    if found.data.layout:
+        place = f", labels from {found.data.labels_place}" if found.data.labels_place else ""
+        tell(f"Read as {found.data.layout}{place}.")
     tell(
         f"{upper(observed.place)} holds {found.data.modality.noun}: {show(observed.count)} {observed.items}{labels} "
         f"({found.seconds:.1f} s)."
     )
+    labels_table(found.label_counts)
     rows = []
     for fact, seen in observed.facts.items():
         unit = observed.units.get(fact, "")
@@ -89,8 +93,11 @@ def render(found: Any, page: Any) -> None:
             name = words(fact) if place == 0 else ""
             rows.append([name, show(sighting.value, unit), show(sighting.count), sighting.example])
     table(["fact", "value", observed.items, "for example"], rows, (observed.items,))
-    if found.problems:
-        shown = [[words(p.kind), show(p.count), p.message, p.hint] for p in found.problems]
+    for note in found.data.notes:
+        tell(f"Note: {note}")
+    problems = [problem for problem in found.problems if problem.kind != "note"]
+    if problems:
+        shown = [[words(p.kind), show(p.count), p.message, p.hint] for p in problems]
         table(["problem", "count", "what", "what to do"], shown, ("count",))
     else:
         tell("No problems found.")
@@ -104,7 +111,7 @@ def render(found: Any, page: Any) -> None:
             tell(f"  Warning: {warning}")
     if page is not None:
         tell(f"Page: {page}")
-    elif found.problems:
+    elif problems:
         tell("See them: graftwork check DATA --html FILE")
     backbone = f" --backbone {found.backbone}" if found.agreement is not None else ""
     task = f" --task {found.task.spec.name}" if found.task.spec.name != DEFAULT_TASK else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ from graftwork.cli.options import (
     takes_settings,
 )
 from graftwork.cli.progress import watching
-from graftwork.cli.results import labels_table, metrics_table, say_conversions
+from graftwork.cli.results import labels_table, metrics_table, say_conversions, say_source
 from graftwork.cli.terminal import answer, say, steady, table, tell, upper
 from graftwork.plugins.builtin import POLICIES
 from graftwork.runtime import processes
@@ -103,6 +104,7 @@ def fit(
     go_offline(offline)
     from graftwork.data.options import SourceOptions
     from graftwork.plugins import registry
+    from graftwork.tasks.task import load_task
 
     # What the data are, and whether they fit, is settled before torch is loaded.
     if adapter is not None:
@@ -114,6 +116,7 @@ def fit(
         allow_outside=allow_outside,
     )  # fmt: skip
     found = read_data(data, options, streaming)
+    say_source(found, load_task(task))
     head = found.head.observed
     if backbone is None:
         backbone = registry.starter(found.modality.name, adapter or "").name
@@ -132,7 +135,7 @@ def fit(
             cache=not no_cache, compile=compile, **settings,
         )  # fmt: skip
     if processes.is_main_process():
-        answer(run.as_json(), lambda record: render(record, run.task), json)
+        answer(run.as_json(), lambda record: render(record, run.task, found.head.notes), json)
 
 
 def _new_run(name: str, backbone: str, resume: bool) -> Path:
@@ -147,11 +150,12 @@ def _new_run(name: str, backbone: str, resume: bool) -> Path:
     return path
 
 
-def render(record: dict[str, Any], task: Task) -> None:
-    """The run: what was converted, its labels, its metrics, and where it was saved."""
+def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
+    """The run: what was converted, its labels, its metrics, and where it was saved. notes: those that were said."""
     say_conversions(record["agreement"])
     for warning in record["warnings"]:
-        say(f"Warning: {warning}")
+        if warning not in notes:
+            say(f"Warning: {warning}")
     if record["taps"]:
         shown = (task.primary, task.tie_break)
         table(

@@ -146,6 +146,12 @@ class Columns:
         known = labels if self.labels else None
         said = [note for table in tables.values() for note in _notes(table)]
         notes = (*notes, *dict.fromkeys(said))
+        if not self.modality.inline:
+            places = [_folder_of(Column([table.column(self.input)]), base) for table in tables.values()]
+            if any(places):
+                inputs = _placed(inputs, places, [len(table) for table in tables.values()])
+                below = ", ".join(f"'{place}'" for place in dict.fromkeys(places) if place)
+                notes = (*notes, f"The file names of {self.place} are looked up in the folder {below}.")
         return Listing(
             name,
             self.place,
@@ -156,8 +162,27 @@ class Columns:
             base,
             notes,
             rows=True,
+            labels_place=f"column{'s' * (len(self.labels) > 1)} {_listed(self.labels)}" if self.labels else "",
             path_guard=path_guard,
         )
+
+
+def _folder_of(names: Sequence[Any], base: Path) -> str:
+    """The one folder in `base` that holds the first files named, where `base` itself holds none of them; else empty."""
+    first = [name for name in itertools.islice(names, 20) if isinstance(name, str) and name]
+    if not first or not base.is_dir() or any((base / name).exists() for name in first):
+        return ""
+    found = [path.name for path in base.iterdir() if path.is_dir() and all((path / name).exists() for name in first)]
+    return found[0] if len(found) == 1 else ""
+
+
+def _placed(names: Sequence[Any], places: Sequence[str], counts: Sequence[int]) -> list[Any]:
+    """The file names of several tables, each below the folder of its table."""
+    folders = itertools.chain.from_iterable(map(itertools.repeat, places, counts))
+    return [
+        f"{place}/{name}" if place and isinstance(name, str) else name
+        for place, name in zip(folders, names, strict=True)
+    ]
 
 
 class Column(Sequence[Any]):

@@ -1,64 +1,155 @@
-"""Folders of files: one folder per label, optionally below train, validation and test."""
+"""Folders of files: one folder per label, also below a folder per split; or a text file beside each file."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from graftwork.data.labels import readable
-from graftwork.data.listing import SPLITS, Listing, modality_of_files
-from graftwork.data.walk import shown, walk
+from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files
+from graftwork.data.walk import Walk, shown, walk
 from graftwork.errors import DataError
+from graftwork.specs.modality import Modality
+
+PLACES = {"class-folders": "folder names", "split-folders": "folder names", "text-files": "text files"}
+"""Where labels stand, by layout."""
+PARTNERS = 0.8
+"""The fraction of the files that have a text file beside them where text files hold the labels."""
 
 
 class Found(NamedTuple):
-    """A file, with its label and split if it lies below folders that name them."""
+    """A file, with its label and split if it has them."""
 
     path: Path
-    label: str | None
-    split: str | None
+    label: str | None = None
+    split: str | None = None
 
 
-def list_folder(root: Path, *, labelled: bool | None = True) -> Listing:
-    """List the files below the folder of each label in `root`, sorted by name.
+@dataclass(frozen=True)
+class Files:
+    """Files as a layout has them. beside: those that it has no place for."""
 
-    Folders that wrap the label folders or the splits are passed through. See `graftwork.data.walk.walk` for which files
-    count. labelled: if false or None, a folder that holds files and no label folders is listed without labels.
+    files: tuple[Found, ...]
+    beside: tuple[Path, ...] = ()
 
-    Raises `DataError` for an empty folder, for one without label folders, or for one in which others lie beside splits.
+    @property
+    def labels(self) -> int:
+        """How many labels there are."""
+        return len({file.label for file in self.files})
+
+
+def by_label(root: Path, files: list[Path]) -> Files | None:
+    """One folder per label."""
+    return _below_labels(_unwrapped(root, files), files, {})
+
+
+def by_split(root: Path, files: list[Path]) -> Files | None:
+    """A folder per split, two or more or no other folder beside it, in each one folder per label."""
+    inner = _unwrapped(root, files)
+    names = tops(root, files)
+    splits = {top: SPLITS[top.lower()] for top in names if top.lower() in SPLITS}
+    deep = {parts[0] for path in files if len(parts := _below(path, inner)) > 2}
+    if not splits or not deep.issuperset(splits) or (len(splits) == 1 < len(names)):
+        return None
+    return _below_labels(inner, files, splits)
+
+
+def by_text_file(root: Path, files: list[Path]) -> Files | None:
+    """Files in one folder, or one per split, most with a text file of the same name that holds the label."""
+    inner = _unwrapped(root, files)
+    texts = {path for path in files if path.suffix.lower() == ".txt"}
+    others = [path for path in files if path not in texts]
+    partners = {path: path.with_suffix(".txt") for path in others if path.with_suffix(".txt") in texts}
+    places = {_below(path.parent, inner) for path in partners}
+    splits = {place: SPLITS[place[0].lower()] for place in places if place and "".join(place).lower() in SPLITS}
+    if not partners or len(partners) < PARTNERS * len(others) or not (len(places) == 1 or len(splits) == len(places)):
+        return None
+    found = [
+        Found(path, _text(partners[path]) if path in partners else None, splits.get(_below(path.parent, inner)))
+        for path in others
+        if _below(path.parent, inner) in places
+    ]
+    used = {*(file.path for file in found), *partners.values()}
+    return Files(tuple(found), tuple(path for path in files if path not in used))
+
+
+def listed(root: Path, walked: Walk, found: Files, layout: str) -> Listing:
+    """The listing of files, of those that the modality of most of them reads.
+
+    Raises `DataError` where no installed plugin reads them.
     """
-    walked = walk(root)
-    inner = _unwrapped(root, walked.files)
-    found, beside = _by_layout(inner, walked.files)
+    modality = modality_of_files((str(file.path) for file in found.files), f"folder '{root}'")
+    files, strange = _of_modality(found.files, modality, root)
     notes = list(walked.notes)
-    if not found and beside and not labelled:
-        found, beside = [Found(path, None, None) for path in beside], []
-    if not found:
-        if not beside:
-            raise DataError(f"The folder '{root}' is empty.", "Put the examples in it: one folder per label.")
-        raise DataError(
-            f"The folder '{root}' holds {len(beside)} files and no class folders; one folder per label is accepted.",
-            f"Move the files: {root}/LABEL/FILE",
+    if found.beside:
+        place = "that go with no example" if layout == "text-files" else "that lie in no label folder"
+        notes.append(f"Left out: files {place} ({shown(_names(found.beside, root))}).")
+    if strange:
+        endings = Counter(path.suffix.lower() for path in strange).most_common(5)
+        counted = ", ".join(f"{ending} {count}" for ending, count in endings)
+        notes.append(
+            f"Left out: files that are no {modality.noun} by their endings ({counted}): {shown(_names(strange, root))}."
         )
-    if beside:
-        names = [str(path.relative_to(root)) for path in beside]
-        notes.append(f"Left out: files that lie in no label folder ({shown(names)}).")
-    modality = modality_of_files((file.path.name for file in found), f"folder '{root}'")
     return Listing(
         name=root.resolve().name,
         place=f"folder '{root}'",
         modality=modality,
-        inputs=[file.path for file in found],
-        labels=None if found[0].label is None else [file.label for file in found],
-        splits=None if found[0].split is None else [str(file.split) for file in found],
+        inputs=[file.path for file in files],
+        labels=None if all(file.label is None for file in files) else [file.label for file in files],
+        splits=None if files[0].split is None else [str(file.split) for file in files],
         base=Path(),
         notes=tuple(notes),
+        layout=layout,
+        labels_place=PLACES.get(layout, ""),
     )
+
+
+def tops(root: Path, files: list[Path]) -> list[str]:
+    """The names of the folders that hold the files, below those that wrap them all."""
+    inner = _unwrapped(root, files)
+    return sorted({parts[0] for path in files if len(parts := _below(path, inner)) > 1})
 
 
 def files_below(path: Path) -> list[Path]:
     """The files at any depth below a folder, sorted, without hidden ones; `[path]` if it is not a folder."""
     return walk(path).files
+
+
+def _of_modality(files: tuple[Found, ...], modality: Modality, root: Path) -> tuple[list[Found], list[Path]]:
+    """The files that a modality reads by their endings or that have none, and the others.
+
+    Raises `DataError` where another modality reads about as many, which do not merely go with files of this one.
+    """
+    known = by_extension()
+    kept, strange = [], []
+    for file in files:
+        suffix = file.path.suffix.lower()
+        (kept if not suffix or suffix in modality.extensions else strange).append(file)
+    stems = {file.path.with_suffix("") for file in kept}
+    rivals = Counter(
+        known[suffix].noun
+        for file in strange
+        if (suffix := file.path.suffix.lower()) in known and file.path.with_suffix("") not in stems
+    )
+    if rivals and rivals.most_common(1)[0][1] > len(kept) / 2:
+        noun, count = rivals.most_common(1)[0]
+        raise DataError(
+            f"The folder '{root}' holds {len(kept)} files of {modality.noun} and {count} of {noun}; one of them is "
+            "accepted.",
+            "Move one of them out of the folder.",
+        )
+    return (kept, [file.path for file in strange]) if kept else (list(files), [])
+
+
+def _names(paths: Iterable[Path], root: Path) -> list[str]:
+    return [readable(str(path.relative_to(root))) for path in paths]
+
+
+def _text(path: Path) -> str:
+    return readable(path.read_bytes()).removeprefix("\ufeff").strip()
 
 
 def _below(path: Path, root: Path) -> tuple[str, ...]:
@@ -77,25 +168,13 @@ def _unwrapped(root: Path, files: list[Path]) -> Path:
     return root
 
 
-def _by_layout(root: Path, files: list[Path]) -> tuple[list[Found], list[Path]]:
-    """The files with their labels and splits, and the files that lie in no label folder."""
-    tops = sorted({_below(path, root)[0] for path in files if path.parent != root})
-    split_tops = [top for top in tops if top.lower() in SPLITS]
-    others = [top for top in tops if top not in split_tops]
-    deep = {top for path in files if len(parts := _below(path, root)) > 2 for top in parts[:1]}
-    trains = any(SPLITS[top.lower()] == "train" for top in split_tops)
-    if others and trains and len(split_tops) > 1 and deep.issuperset(split_tops):
-        raise DataError(
-            f"The folder '{root}' holds the splits {', '.join(split_tops)}, and beside them {shown(others)}, which "
-            f"{'is no split' if len(others) == 1 else 'are no splits'}.",
-            f"Move what is no split out of the folder, for example: mv {root}/{others[0]} {root.parent}",
-        )
-    depth = 1 if split_tops and trains and not others else 0
-    found, beside = [], []
+def _below_labels(root: Path, files: list[Path], splits: dict[str, str]) -> Files | None:
+    """The files below label folders, which lie in `root`, or where there are splits, in each of them."""
+    found, beside, depth = [], [], 1 if splits else 0
     for path in files:
         parts = _below(path, root)
-        if len(parts) < depth + 2:
+        if len(parts) < depth + 2 or (splits and parts[0] not in splits):
             beside.append(path)
-            continue
-        found.append(Found(path, readable(parts[depth]), SPLITS[parts[0].lower()] if depth else None))
-    return found, beside
+        else:
+            found.append(Found(path, readable(parts[depth]), splits.get(parts[0])))
+    return Files(tuple(found), tuple(beside)) if found else None

@@ -36,7 +36,7 @@ class Listing:
     base: the folder that relative paths start from. notes: warnings about what is not listed. rows: whether the inputs
     are rows of a table. begin: the number of the first input, if others came before (chunks). path_guard: where paths
     among the inputs may lead; None if the user named them. numbers: the places of those that are
-    used; None for all.
+    used; None for all. layout: how the source is laid out, by name. labels_place: where labels stand, in words.
     """
 
     name: str
@@ -51,6 +51,8 @@ class Listing:
     begin: int = 0
     path_guard: PathGuard | None = None
     numbers: Sequence[int] | None = None
+    layout: str = ""
+    labels_place: str = ""
 
     def named(self, names: LabelNames) -> Listing:
         """The same with each label under its name, without the examples whose label is dropped."""

@@ -65,6 +65,11 @@ class SourceOptions:
                 f"'{folder}' is a folder of files, which has no columns.", "Leave out --input and --label."
             )
 
+    def check_no_layout(self, name: str) -> None:
+        """Raises `UsageError` if a layout is named for a table."""
+        if self.layout:
+            raise UsageError(f"'{name}' is a table; --layout is for folders.", "Leave out --layout.")
+
 
 def several(given: str | Sequence[str] | None) -> tuple[str, ...]:
     """What a user named, as a tuple: none, one, or several."""

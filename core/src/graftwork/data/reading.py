@@ -45,7 +45,8 @@ class Data:
 
     raws, labels and splits run in step; labels or splits are None if the source has none.
     observed: the facts of the readable examples. bad: the examples that cannot be used, left out of `raws`.
-    notes: sentences about anything else of the source that is not here. rules: how its labels were mapped.
+    notes: sentences about anything else of the source that is not here. rules: how its labels were mapped. layout: how
+    the source is laid out, by name. labels_place: where its labels stand, in words.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Data:
     bad: Sequence[Bad]
     notes: Sequence[str] = ()
     rules: LabelRules = NO_RULES
+    layout: str = ""
+    labels_place: str = ""
 
     def __len__(self) -> int:
         return len(self.raws)
@@ -126,19 +129,22 @@ def read(source: Any, options: SourceOptions) -> Data:
 
 def list_source(source: Any, options: SourceOptions) -> Listing:
     """List what `source` holds, without reading any example."""
-    from graftwork.data import folders, sources
+    from graftwork.data import layouts, sources
     from graftwork.data.columns import list_tables
 
     names = options.names()
     found = sources.open_source(source, allow_outside=options.allow_outside)
     if isinstance(found, Path):
-        options.check_no_columns(found)
-        listing = folders.list_folder(found, labelled=options.labelled)
+        found = layouts.open_folder(found, options)
     else:
+        options.check_no_layout(found.name)
+    if not isinstance(found, Listing):
+        tables = found.whole()
         listing = list_tables(
-            found.whole(), found.name, found.base, found.path_guard, options.input, options.label, options.labelled
+            tables, found.name, found.base, found.path_guard, options.input, options.label, options.labelled
         )
-    listing = listing.named(names)
+        found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
+    listing = found.named(names)
     if options.strict:
         names.check_used()
     return replace(listing, notes=(*listing.notes, *names.notes()))
@@ -250,6 +256,8 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
         observed=observed,
         bad=bad,
         notes=listing.notes,
+        layout=listing.layout,
+        labels_place=listing.labels_place,
     )
 
 

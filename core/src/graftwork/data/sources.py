@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from graftwork.data.frames import as_table, rows_of
-from graftwork.data.labels import readable
-from graftwork.data.listing import SPLITS
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.plain_text import COMPRESSED
-from graftwork.data.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table
-from graftwork.data.walk import is_debris
+from graftwork.data.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table, stem
 from graftwork.errors import DataError
 from graftwork.specs.weights import hub_unreachable, offline
-
-FILE_COLUMN = "file_name"
-"""The column of a metadata table that names files, as `datasets` writes it."""
 
 
 class Tables(ABC):
@@ -37,8 +31,11 @@ class Tables(ABC):
     name: str
     base: Path
     path_guard: PathGuard | None
+    layout: str = "table"
     splits: tuple[str, ...] = ("",)
     """The names of the splits; the empty name if the table has none."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what was left out, once `whole` was called."""
 
     @abstractmethod
     def whole(self) -> dict[str, pa.Table]:
@@ -54,7 +51,7 @@ class File(Tables):
 
     def __init__(self, path: Path, part: str, path_guard: PathGuard | None) -> None:
         self.path, self.part, self.base, self.path_guard = path, part, path.parent, path_guard
-        self.name = path.name.removesuffix(ending(path)) if ending(path) else path.stem
+        self.name = stem(path)
 
     def whole(self) -> dict[str, pa.Table]:
         return {"": read_table(self.path, self.part)}
@@ -80,54 +77,6 @@ class Frame(Tables):
             return self._rows()
         table = self._table if self._table is not None else pa.table({})
         return (table.slice(at, PIECE) for at in range(0, len(table), PIECE))
-
-
-class Folder(Tables):
-    """A folder with a table per split: train.csv and test.csv, or train/metadata.csv beside the files that it names."""
-
-    def __init__(self, root: Path, files: Mapping[str, Path], path_guard: PathGuard | None) -> None:
-        self._root, self._files = root, dict(files)
-        self.name, self.base, self.path_guard, self.splits = root.resolve().name, root, path_guard, tuple(files)
-
-    @classmethod
-    def of(cls, root: Path, allow_outside: bool) -> Folder | None:
-        """The tables of a folder, or None if it holds no such tables, or others beside them.
-
-        Raises `DataError` for tables with different columns, or two for the same split.
-        """
-        entries = [path for path in sorted(root.iterdir()) if not is_debris(path)]
-        found = [(path.name.lower().removesuffix(kind), path) for path in entries if (kind := ending(path))]
-        if len(found) < len(entries) or not all(word in SPLITS for word, _ in found):
-            places = [("", root), *((path.name.lower(), path) for path in entries if path.is_dir())]
-            found = [(word, path) for word, place in places for path in _metadata(place)]
-        if not found or not all(word == "" or word in SPLITS for word, _ in found):
-            return None
-        files: dict[str, Path] = {}
-        for word, path in found:
-            split = SPLITS.get(word, "")
-            if split in files or (split and "" in files):
-                raise DataError(
-                    f"'{root}' holds two tables for the same examples: '{files.get(split) or files['']}' and '{path}'.",
-                    "Remove one of them.",
-                )
-            files[split] = path
-        _check_columns(list(files.values()))
-        return cls(root, files, None if allow_outside else PathGuard(root.name, root))
-
-    def whole(self) -> dict[str, pa.Table]:
-        return {split: self._placed(split, read_table(path)) for split, path in self._files.items()}
-
-    def pieces(self, split: str) -> Iterator[pa.Table]:
-        for piece in read_pieces(self._files[split]):
-            yield self._placed(split, piece)
-
-    def _placed(self, split: str, table: pa.Table) -> pa.Table:
-        """The table with its file names as seen from the folder."""
-        below = self._files[split].parent.relative_to(self._root)
-        if FILE_COLUMN not in table.column_names or below == Path():
-            return table
-        names = [None if name is None else str(below / readable(name)) for name in table[FILE_COLUMN].to_pylist()]
-        return table.set_column(table.column_names.index(FILE_COLUMN), FILE_COLUMN, pa.array(names, pa.string()))
 
 
 class DataSet(Tables):
@@ -161,7 +110,7 @@ class DataSet(Tables):
 
 
 def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
-    """The tables that `source` names or is; for a folder of label folders, its path.
+    """The tables that `source` names or is; for a folder, its path.
 
     streaming: fetch no more of a set on the hub than is read. allow_outside: paths in files may lead anywhere; those in
     an object always may.
@@ -205,29 +154,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
         return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         return _saved(path, None if allow_outside else PathGuard(path.name, path))
-    return Folder.of(path, allow_outside) or path
-
-
-def _metadata(folder: Path) -> Iterator[Path]:
-    """The tables of a folder that name its files."""
-    for path in (folder / f"metadata{suffix}" for suffix in SUFFIXES):
-        if path.is_file() and FILE_COLUMN in _columns(path):
-            yield path
-
-
-def _columns(path: Path) -> list[str]:
-    return next(read_pieces(path), pa.table({})).column_names
-
-
-def _check_columns(paths: Sequence[Path]) -> None:
-    """Raises `DataError` for tables with different columns."""
-    first, *others = ((path, _columns(path)) for path in paths)
-    for path, columns in others:
-        if set(columns) != set(first[1]):
-            raise DataError(
-                f"'{path}' has the columns {', '.join(columns)}, and '{first[0]}' {', '.join(first[1])}.",
-                "Give both the same columns, or name one of the tables instead of the folder.",
-            )
+    return path
 
 
 def _saved(path: Path, path_guard: PathGuard | None) -> DataSet:

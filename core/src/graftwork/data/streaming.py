@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from graftwork.data import folders
+from graftwork.data import layouts
 from graftwork.data.columns import Columns, known_splits, no_rows
 from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
@@ -91,20 +91,28 @@ def open_stream(source: Any, options: SourceOptions) -> Stream:
     """The stream of a source. Raises as `stream` does."""
     found = open_source(source, streaming=True, allow_outside=options.allow_outside)
     if isinstance(found, Path):
-        options.check_no_columns(found)
-        listing = folders.list_folder(found, labelled=options.labelled)
+        found = layouts.open_folder(found, options)
+    else:
+        options.check_no_layout(found.name)
+    if isinstance(found, Listing):
+        listing = found
         return Stream(listing.name, lambda: _named(_cut(listing), options), options.rules)
     splits = known_splits(found.splits, found.name)
     left_out = sorted(set(found.splits) - set(splits))
-    notes = tuple(f"The split '{split}' is left out; train, validation and test are used." for split in left_out)
+    notes = (
+        *found.notes,
+        *(f"The split '{split}' is left out; train, validation and test are used." for split in left_out),
+    )
     columns: list[Columns] = []
+    tables, layout = found, found.layout
 
     def listings() -> Iterator[Listing]:
         for split in splits:
-            for table in _chunks(found, split):
+            for table in _chunks(tables, split):
                 if not columns:
                     columns.append(Columns.of(table, found.name, options.input, options.label, options.labelled))
-                yield columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
+                listing = columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
+                yield replace(listing, layout=layout)
 
     return Stream(found.name, lambda: _named(listings(), options), options.rules)
 

@@ -36,6 +36,11 @@ def ending(path: Path) -> str:
     return suffixes[-1] if suffixes and suffixes[-1] in SUFFIXES else ""
 
 
+def stem(path: Path) -> str:
+    """The name of a file without the ending by which it is a table."""
+    return path.name[: len(path.name) - len(ending(path))] if ending(path) else path.stem
+
+
 def locate(words: str) -> tuple[Path, str]:
     """The path and the part that words name: `file.db?table=t` is a part of a file, unless such a file exists."""
     path = Path(words).expanduser()

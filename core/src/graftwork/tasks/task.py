@@ -114,6 +114,14 @@ class Task(ABC):
         """How many examples have each label, the most frequent first; empty where labels are no names."""
         return dict(Counter(map(self.show, raw)).most_common())
 
+    def tally_by_split(self, raw: Sequence[RawLabel], splits: Sequence[str] | None) -> dict[str, dict[str, int]]:
+        """`tally` of each split, under "" where there are none; nothing where labels are no names."""
+        places: dict[str, list[RawLabel]] = {}
+        for label, split in zip(raw, splits or [""] * len(raw), strict=True):
+            places.setdefault(split, []).append(label)
+        found = {split: self.tally(labels) for split, labels in places.items()}
+        return {split: counts for split, counts in found.items() if counts}
+
     def check(self, raw: Sequence[RawLabel]) -> None:
         """Raises `DataError` for labels that `encode` would not take."""
         self.encode(raw)
