@@ -9,7 +9,7 @@ import unicodedata
 
 import datasets
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graftwork as gw
@@ -35,6 +35,7 @@ def both(path, **columns: str) -> list[tuple[str, str]]:
     return found
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(["x", "y"])), min_size=1, max_size=30),
     separator=st.sampled_from(",;\t|"),
@@ -118,6 +119,7 @@ def test_a_row_that_was_swallowed_is_found_by_numbers_too_and_wherever_its_colum
         gw.data(tmp_path / "t.csv")
 
 
+@settings(deadline=None)
 @given(content=st.text(alphabet='ab,"\n\r\\é', min_size=1, max_size=60), size=st.integers(1, 20))
 def test_what_is_known_of_the_bytes_does_not_hang_on_the_blocks_they_are_read_in(
     content, size, tmp_path_factory
