@@ -47,7 +47,7 @@ def scan(plain: Path, separator: str, cells: np.ndarray | None = None) -> Scan:
         utf8 = utf8 and _decodes(decoder, block)
         found, ends = _places(block, QUOTE), _places(block, LF)
         lone = found[:0]
-        if np.count_nonzero(around[1:-1] == CR) > np.count_nonzero(around[ends] == CR):
+        if np.count_nonzero(around[1:-1] == CR) > np.count_nonzero(around[ends[ends > 0]] == CR):
             lone = _places(block, CR)
         quotes, backslashes = quotes or len(found) > 0, backslashes or b"\\" in block
         lone = lone[around[lone + 2] != LF]
