@@ -1,7 +1,7 @@
 # Each target does its own set-up. `make setup` makes .venv with everything, editable.
 PY := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
-PACKAGES := core[lion,lora,tensorboard] plugins/image[heif,hub] plugins/text[hub,starter] plugins/audio[av] plugins/audio-starter plugins/timm \
+PACKAGES := core[excel,lion,lora,tensorboard] plugins/image[heif,hub] plugins/text[hub,starter] plugins/audio[av] plugins/audio-starter plugins/timm \
   examples/plugins/efficientnet-lite examples/plugins/word-vectors examples/plugins/time-series examples/plugins/ordinal
 PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 
@@ -13,7 +13,7 @@ setup: .venv/.done
 	@command -v $(UV) >/dev/null || { python3 -m venv .uv && .uv/bin/pip install -q uv; }
 	@test -x $(PY) || $(UV) venv -q --python '>=3.11' .venv
 	@$(UV) pip install -q --python $(PY) -c constraints.txt $(addprefix -e ./,$(PACKAGES)) \
-	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter
+	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter polars openpyxl
 	@touch $@
 
 demo: setup

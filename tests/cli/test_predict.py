@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -114,8 +116,11 @@ def test_a_table_in_memory_is_its_rows(run, tmp_path) -> None:
     import datasets
 
     loaded = gw.load(run)
-    table = datasets.Dataset.from_dict(ROWS)
-    answers = loaded.predict(table, top=1)
-    assert [one["label"] for one in answers] == ["delivery", None, "card"]
-    assert list(loaded.stream(table, top=1)) == answers
-    assert loaded.predict(table, input="label")[0]["input"] == "x"
+    as_rows = [dict(zip(ROWS, row, strict=True)) for row in zip(*ROWS.values(), strict=True)]
+    frames = [datasets.Dataset.from_dict(ROWS), pa.table(ROWS), pd.DataFrame(ROWS), pl.DataFrame(ROWS), as_rows]
+    for table in frames:
+        answers = loaded.predict(table, top=1)
+        assert [one["label"] for one in answers] == ["delivery", None, "card"]
+        assert list(loaded.stream(table, top=1)) == answers
+        assert loaded.predict(table, input="label")[0]["input"] == "x"
+    assert loaded.predict(pl.Series(ROWS["text"]), top=1) == answers

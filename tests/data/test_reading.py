@@ -118,7 +118,7 @@ def test_blank_texts_and_missing_labels_are_named_and_left_out(tmp_path) -> None
         ("t.csv", "text,label,split\nx,a,monday\n", "'t' has 'monday' in its column 'split'; accepted: train, "),
         ("t.csv", "text,label\n ,a\n", "None of the 1 examples of column 'text' can be used; the first: 'row 1' is an empty text."),
         ("t.csv", "text,text,label\na,b,x\n", "'t' has the column 'text' more than once."),
-        ("t.jsonl", "{", "'{path}' cannot be read as JSONL: "),
+        ("t.jsonl", "{", "'{path}' cannot be read as JSON: "),
         ("t.parquet", "no", "'{path}' cannot be read as PARQUET: "),
         ("t.docx", "x", "'{path}' ends in '.docx'; tables end in .csv, .tsv, .jsonl, "),
     ],

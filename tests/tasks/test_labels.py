@@ -55,6 +55,10 @@ def test_several_columns_of_0_and_1_are_the_label_set_of_a_list() -> None:
         ("regress", ["1", "inf", "3"], "The labels hold 'inf'; finite numbers are accepted."),
         ("regress", ["1", "nan", "3"], "The labels hold 'nan'; finite numbers are accepted."),
         ("regress", ["2", "2.0", "2"], "All 3 examples have the value 2; values that differ are accepted."),
+        ("regress", ["1,234", "5", "2,500"], "The labels hold '1,234', which may be 1.234 or 1234. Write decimals with a point"),
+        ("regress", ["3,5", "2", "1.5"], "The labels hold '3,5' and '1.5'; decimals after a comma or after a point are accepted, not both."),
+        ("regress", ["3,5", "1.234,5"], "The labels hold '1.234,5'; numbers are accepted for regress."),
+        ("regress", [{"x": "1", "y": "1,000"}, {"x": "2", "y": "1"}], "The column 'y' holds '1,000', which may be 1.000 or 1000."),
         ("regress", [["1"], ["2"]], "The labels are lists (the first: '1'); one number per example is accepted."),
         ("regress", [{"x": "1", "y": "wide"}] * 2, "The column 'y' holds 'wide'; numbers are accepted for regress."),
     ],
@@ -63,6 +67,15 @@ def test_labels_that_a_task_cannot_take_are_refused_in_a_sentence(task, labels, 
     with pytest.raises(DataError) as caught:
         load_task(task).encode(labels)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("cells", [["3,5", "-2", "1,25"], ["1,234", "0,5", "12"], ["0,234", "0,500", "0,1e3"]])
+def test_decimals_after_a_comma_are_those_after_a_point_in_a_whole_column(cells) -> None:
+    task = load_task("regress")
+    points = [cell.replace(",", ".") for cell in cells]
+    assert task.encode(cells).learned == task.encode(points).learned
+    rows = [{"x": cell, "y": str(number)} for number, cell in enumerate(cells)]
+    assert task.encode(rows).learned == task.encode([{**row, "x": row["x"].replace(",", ".")} for row in rows]).learned
 
 
 def test_numbers_that_are_mostly_different_are_taken_for_names_with_a_note() -> None:

@@ -32,6 +32,14 @@ LABEL_NAMES = (
 SPLIT_COLUMN = "split"
 TEXT_AS_BYTES = b"graftwork: text as bytes"
 """A key in the metadata of a table whose text is in an unknown encoding."""
+NOTES = b"graftwork: notes"
+"""A key in the metadata of a table for sentences about how it was read, as a JSON list."""
+
+
+def with_notes(table: pa.Table, *notes: str) -> pa.Table:
+    """The table, its metadata holding these sentences."""
+    metadata = table.schema.metadata or {}
+    return table.replace_schema_metadata({**metadata, NOTES: json.dumps(notes).encode()}) if notes else table
 
 
 def list_tables(
@@ -138,6 +146,8 @@ class Columns:
             elif self.split is not None:
                 splits += _split_words(table, self.split, name)
         known = labels if self.labels else None
+        said = [note for table in tables.values() for note in _notes(table)]
+        notes = (*notes, *dict.fromkeys(said))
         if not self.modality.inline:
             cells = {split: Column([table.column(self.input)]) for split, table in tables.items()}
             places = [_folder_of(names, base, split) for split, names in cells.items()]
@@ -300,6 +310,10 @@ def as_text(table: pa.Table) -> pa.Table:
         return table
     columns = [pa.array([_text(cell) for cell in column.to_pylist()], pa.string()) for column in table.columns]
     return pa.table(columns, names=table.column_names)
+
+
+def _notes(table: pa.Table) -> list[str]:
+    return json.loads((table.schema.metadata or {}).get(NOTES, b"[]"))
 
 
 def _suffix(value: str) -> str:

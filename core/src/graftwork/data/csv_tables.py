@@ -2,149 +2,198 @@
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc_csv
 
-from graftwork.data.columns import TEXT_AS_BYTES
-from graftwork.data.dialect import Dialect, block_size, old_mac
+from graftwork.data.byte_scan import Scan, scan
+from graftwork.data.columns import TEXT_AS_BYTES, with_notes
+from graftwork.data.dialect import Dialect
+from graftwork.data.encoding import check_western
+from graftwork.data.labels import readable
+from graftwork.data.plain_text import first_text, plain_text
+from graftwork.data.quotes import decide
+from graftwork.data.swallowed import check_swallowed
 from graftwork.errors import DataError
+
+LEAST_BLOCK = 2**20
+"""Bytes that pyarrow reads at a time where rows are short."""
 
 
 def read_csv(path: Path) -> pa.Table:
     """Cells as text, or as bytes if the file is not UTF-8, so that each cell can be read, and counted, in its own
     encoding.
 
-    A tab-separated file in which a quote runs over other rows is read without quoting, as many programs write it, if
-    its rows are even so. Raises what pyarrow raises, and `DataError` for an empty file.
+    Raises what pyarrow raises, and `DataError` for an empty file, for rows of another width than the heading, and where
+    quotes, backslashes or the separator can be read in two ways.
     """
-    source, dialect, start = _open(path)
-    with _naming_rows(path, source, dialect, start):
-        table = _read(path, source, dialect, start)
-    if dialect.separator == "\t" and _runs_over(table):
-        with contextlib.suppress(pa.ArrowInvalid):
-            return _read(path, source, replace(dialect, quoted=False), start)
-    return table
+    with _opened(path) as source:
+        with source.naming_rows():
+            table = source.titled(pc_csv.read_csv(source.plain, **source.options()))
+        source.check(lambda: [table])
+        return table
 
 
 def read_csv_pieces(path: Path) -> Iterator[pa.Table]:
-    """The rows of one file, some at a time.
-
-    Where a quote of a tab-separated file runs over other rows, the rest is read as `read_csv` reads it. Raises as that
-    does.
-    """
-    source, dialect, start = _open(path)
-    plain = _is_utf8(source())
-    done = 0
-    with _naming_rows(path, source, dialect, start):
-        for batch in pc_csv.open_csv(source(), **_options(path, dialect, start, plain)):
-            table = pa.Table.from_batches([batch])
-            if dialect.separator == "\t" and _runs_over(table):
-                yield read_csv(path).slice(done)
-                return
-            done += len(table)
-            yield table if plain else table.replace_schema_metadata({TEXT_AS_BYTES: b""})
+    """The rows of one file, some at a time, as `read_csv` reads them. Raises as that does."""
+    with _opened(path) as source:
+        source.check(source.pieces)
+        yield from source.pieces()
 
 
-def _read(path: Path, source: Callable[[], Any], dialect: Dialect, start: str) -> pa.Table:
-    try:
-        return pc_csv.read_csv(source(), **_options(path, dialect, start, True))
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        if "UTF8" not in str(error) and "utf-8" not in str(error):
-            raise
-        table = pc_csv.read_csv(source(), **_options(path, dialect, start, False))
-        return table.replace_schema_metadata({TEXT_AS_BYTES: b""})
+@dataclass(frozen=True)
+class _Source:
+    """A file that is being read. plain: its text as bytes. names: the heading."""
+
+    path: Path
+    plain: Path
+    dialect: Dialect
+    scan: Scan
+    names: list[str]
+    notes: tuple[str, ...] = ()
+
+    def options(self, **parse: Any) -> dict[str, Any]:
+        cells = pa.string() if self.scan.utf8 else pa.binary()
+        size = min(max(LEAST_BLOCK, 2 * self.scan.longest), 2**31 - 1)
+        columns = [f"f{number}" for number in range(len(self.names))]
+        return {
+            "read_options": pc_csv.ReadOptions(
+                block_size=size,
+                autogenerate_column_names=True,  # the heading is a row too, so that names need not be alone or UTF-8
+                skip_rows=int(self.dialect.named),
+                use_threads=not parse,
+            ),
+            "parse_options": pc_csv.ParseOptions(
+                delimiter=self.dialect.separator,
+                quote_char='"' if self.dialect.quoted else False,
+                escape_char="\\" if self.dialect.escaped else False,
+                newlines_in_values=self.scan.spans or self.dialect.escaped,
+                **parse,
+            ),
+            "convert_options": pc_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, cells),
+                check_utf8=False,  # the scan has checked
+            ),
+        }
+
+    def pieces(self) -> Iterator[pa.Table]:
+        heading = True
+        with self.naming_rows():
+            for batch in pc_csv.open_csv(self.plain, **self.options()):
+                if len(batch):
+                    yield self.titled(pa.Table.from_batches([batch]), heading)
+                    heading = False
+
+    def titled(self, table: pa.Table, heading: bool = True) -> pa.Table:
+        """The rows under the names of the heading. Columns without a name are left out, which a note says unless they
+        are blank."""
+        if table.num_columns != len(self.names):
+            raise DataError(
+                f"'{self.path}' has a heading of {table.num_columns} cells, which cannot be read as such.",
+                "Write it as one line, and quotes in it doubled.",
+            )
+        table = table.slice(1 if heading else 0).rename_columns(self.names)
+        unnamed = [number for number, name in enumerate(self.names) if not name.strip()]
+        notes = [
+            f"Column {number + 1} has no heading and is left out."
+            for number in unnamed
+            if any((cell or b"").strip() for cell in _bytes(table.column(number).slice(0, 1000)))
+        ]
+        if len(unnamed) < len(self.names):
+            table = table.select([number for number in range(len(self.names)) if number not in unnamed])
+        if not self.scan.utf8:
+            table = table.replace_schema_metadata({TEXT_AS_BYTES: b""})
+        return with_notes(table, *self.notes, *notes)
+
+    def check(self, pieces: Callable[[], Iterable[pa.Table]]) -> None:
+        """Raises `DataError` for a cell that holds what looks like other rows."""
+        if self.scan.spans and self.dialect.quoted:
+            check_swallowed(self.path, pieces, self.dialect)
+
+    @contextmanager
+    def naming_rows(self) -> Iterator[None]:
+        """Turn pyarrow's error for rows of another width than the heading into a sentence that numbers them."""
+        try:
+            yield
+        except pa.ArrowInvalid as error:
+            if "columns, got" not in str(error):
+                raise
+            rows: list[Any] = []
+            options = self.options(invalid_row_handler=lambda row: rows.append(row) or "skip")
+            pc_csv.read_csv(self.plain, **options)
+            first, others = rows[0], len(rows) - 1
+            cells = "1 cell" if first.actual_columns == 1 else f"{first.actual_columns} cells"
+            more = f"; so {'has' if others == 1 else 'have'} {others} more" if others else ""
+            text = first.text if isinstance(first.text, str) else readable(first.text)
+            raise DataError(
+                f"'{self.path}', row {first.number}: '{text.strip()[:60]}' has {cells}, and the heading has "
+                f"{first.expected_columns}{more}.",
+                "Put a cell that holds the separator or a line end in double quotes, or mend the row.",
+            ) from error
+
+    def is_even(self) -> bool:
+        """Whether all rows have the width of the heading."""
+        try:
+            for _ in pc_csv.open_csv(self.plain, **self.options()):
+                pass
+        except pa.ArrowInvalid:
+            return False
+        return True
 
 
-@contextlib.contextmanager
-def _naming_rows(path: Path, source: Callable[[], Any], dialect: Dialect, start: str) -> Iterator[None]:
-    """Turn pyarrow's error for rows of another width than the heading into a sentence that numbers them."""
-    try:
-        yield
-    except pa.ArrowInvalid as error:
-        if "columns, got" not in str(error):
-            raise
-        rows: list[Any] = []
-        options = _options(path, dialect, start, False)
-        options["read_options"].use_threads = False  # pyarrow numbers rows on one thread alone
-        options["parse_options"].invalid_row_handler = lambda row: rows.append(row) or "skip"
-        pc_csv.read_csv(source(), **options)
-        first, others = rows[0], len(rows) - 1
-        cells = "1 cell" if first.actual_columns == 1 else f"{first.actual_columns} cells"
-        more = f"; so {'has' if others == 1 else 'have'} {others} more" if others else ""
-        raise DataError(
-            f"'{path}', row {first.number}: '{first.text.strip()[:60]}' has {cells}, and the heading has "
-            f"{first.expected_columns}{more}.",
-            "Put a cell that holds the separator or a line end in double quotes, or mend the row.",
-        ) from error
+@contextmanager
+def _opened(path: Path) -> Iterator[_Source]:
+    with ExitStack() as stack:
+        plain = stack.enter_context(plain_text(path))
+        start = first_text(plain)
+        if not start.strip():
+            raise DataError(f"'{path}' is empty.", "Give a table with a header line and one example a line.")
+
+        def is_even(dialect: Dialect, found: Scan) -> bool:
+            return _Source(path, plain, dialect, found, dialect.header(start)).is_even()
+
+        tabs = ".tsv" in path.suffixes[-2:]
+        reading = decide(path, plain, Dialect.of(path, start, tabs=tabs), is_even)
+        dialect, found = reading.dialect, reading.scan
+        if found.returns and found.lines:
+            with plain.open("rb") as file:
+                row = file.read(found.first_return).count(b"\n") + 1
+            raise DataError(
+                f"'{path}', line {row}: a carriage return stands within the line, where it may end a row or be a sign "
+                "of the text.",
+                "Put the cell in quotes, or end all lines alike.",
+            )
+        notes = reading.notes
+        if found.pairs and found.pairs < found.lines - 1:
+            said = (
+                f"{found.pairs} of {found.lines} lines end in CR LF, the others in LF; a CR there is no part of a cell."
+            )
+            notes = (*notes, said)
+        if found.returns:
+            plain = _with_line_feeds(plain, reading.edges, stack)
+            found = scan(plain, dialect.separator, reading.edges)
+        if not found.utf8:
+            check_western(path, plain)
+        yield _Source(path, plain, dialect, found, dialect.header(start), notes)
 
 
-def _runs_over(table: pa.Table) -> bool:
-    """Whether a cell holds a line end and a tab, as it does where a quote that is a sign of its own opened it."""
-    import pyarrow.compute
-
-    match: Any = vars(pyarrow.compute)  # made at import, so that type checkers do not see them
-    found = (match["match_substring_regex"](column, "(?s)\\n.*\\t|\\t.*\\n") for column in table.columns)
-    return any(match["any"](rows).as_py() for rows in found)
-
-
-def _open(path: Path) -> tuple[Callable[[], Any], Dialect, str]:
-    """What pyarrow reads the file from, how the file is written, and its first text."""
-    source, start = _bytes_of(path)
-    if not start.strip():
-        raise DataError(f"'{path}' is empty.", "Give a table with a header line and one example a line.")
-    return source, Dialect.of(start, tabs=path.suffix.lower() == ".tsv"), start
+def _with_line_feeds(plain: Path, edges: np.ndarray | None, stack: ExitStack) -> Path:
+    """A copy of a file in which carriage returns end rows, which end in line feeds in it."""
+    data = np.fromfile(plain, np.uint8)
+    returns = np.flatnonzero(data == ord("\r"))
+    edges = np.flatnonzero(data == ord('"')) if edges is None else edges
+    data[returns[np.searchsorted(edges, returns) % 2 == 0]] = ord("\n")
+    copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="graftwork-"))) / "plain"
+    data.tofile(copy)
+    return copy
 
 
-def _options(path: Path, dialect: Dialect, start: str, plain: bool) -> dict[str, Any]:
-    """pyarrow's options for cells as text (plain), or as bytes."""
-    cells = pa.string() if plain else pa.binary()
-    return {
-        "read_options": pc_csv.ReadOptions(block_size=block_size(path)),
-        "parse_options": pc_csv.ParseOptions(
-            delimiter=dialect.separator,
-            quote_char='"' if dialect.quoted else False,
-            newlines_in_values=dialect.quoted,
-        ),
-        "convert_options": pc_csv.ConvertOptions(column_types=dict.fromkeys(dialect.header(start), cells)),
-    }
-
-
-def _bytes_of(path: Path) -> tuple[Callable[[], Any], str]:
-    """What pyarrow reads the file from, and its first text. UTF-16 with a byte order mark is recoded, and line ends of
-    a carriage return alone are made usual ones."""
-    with path.open("rb") as file:
-        head = file.read(65536)
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        text = path.read_bytes().decode("utf-16")
-        text = text.replace("\r", "\n") if old_mac(text[:65536]) else text
-        return lambda: pa.py_buffer(text.encode()), text[:65536]
-    start = head.decode("utf-8-sig", errors="replace")
-    if old_mac(start):
-        content = path.read_bytes().replace(b"\r", b"\n")
-        return lambda: pa.py_buffer(content), start.replace("\r", "\n")
-    return lambda: path, start
-
-
-def _is_utf8(source: Any) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    blocks = _blocks(source) if isinstance(source, Path) else [bytes(source)]
-    try:
-        for block in blocks:
-            decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            yield block
+def _bytes(column: pa.ChunkedArray) -> list[bytes | None]:
+    return column.cast(pa.binary()).to_pylist()

@@ -17,7 +17,7 @@ from graftwork.data.options import SourceOptions
 from graftwork.data.reading import Raws, as_raw
 from graftwork.data.sources import Tables, open_source
 from graftwork.data.streaming import cut_tables
-from graftwork.data.tables import SUFFIXES
+from graftwork.data.tables import ending, locate
 from graftwork.errors import DataError, UsageError
 from graftwork.specs.modality import Modality
 
@@ -85,12 +85,13 @@ def table_inputs(tables: Tables | Path, modality: Modality, column: str | None, 
 
 
 def _is_table(word: str, modality: Modality) -> bool:
-    suffix = Path(word).suffix.lower()
-    return suffix in SUFFIXES and suffix not in modality.extensions and os.path.isfile(word)  # noqa: PTH113
+    path, part = locate(word)
+    is_file = os.path.isfile(path)  # noqa: PTH113  pathlib's raises for a word as long as a text
+    return is_file and bool(part or (ending(path) and path.suffix.lower() not in modality.extensions))
 
 
 def _check_there(word: str, modality: Modality) -> None:
-    if os.path.exists(word):  # noqa: PTH110  pathlib's raises for a word as long as a text
+    if os.path.exists(locate(word)[0]):  # noqa: PTH110  as below
         return
     if modality.inline and _looks_like_a_file(word, modality):
         raise UsageError(
@@ -110,5 +111,6 @@ def _files(word: str) -> Iterator[str]:
 
 
 def _looks_like_a_file(word: str, modality: Modality) -> bool:
-    ending = Path(word).suffix.lower()
-    return not any(sign.isspace() for sign in word.strip()) and (ending in SUFFIXES or ending in modality.extensions)
+    path, part = locate(word)
+    known = bool(ending(path)) or path.suffix.lower() in modality.extensions
+    return bool(part) or (known and not any(sign.isspace() for sign in word.strip()))

@@ -2,67 +2,175 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.json as pj
 
-from graftwork.data.dialect import block_size
+from graftwork.data.byte_scan import longest_line
+from graftwork.data.columns import with_notes
+from graftwork.data.frames import kind_of, table_of_rows
+from graftwork.data.plain_text import plain_text
 from graftwork.errors import DataError
+
+LEAST_BLOCK = 2**20
+"""Bytes that pyarrow reads at a time where lines are short."""
+_COMPUTE: Any = vars(pyarrow.compute)  # made at import, so that type checkers do not see them
+EXACT = 2**53
+"""Whole numbers up to here are held exactly beside fractions."""
 
 
 def read_json(path: Path) -> pa.Table:
-    """Raises what pyarrow raises, and `DataError` for JSON that holds no rows."""
-    if _is_one_value(path):
-        return _from_value(path)
-    options = pj.ReadOptions(block_size=block_size(path))
-    table = pj.read_json(path, read_options=options)
-    if as_written := _without_dates(table.schema):
-        table = pj.read_json(path, read_options=options, parse_options=pj.ParseOptions(explicit_schema=as_written))
-    return _checked(table)
+    """Raises what pyarrow raises, and `DataError` for JSON that holds no rows, or a line that is none."""
+    with plain_text(path) as plain:
+        if _is_one_value(plain):
+            return _from_value(path, plain)
+        options = _block(plain)
+        with _naming_lines(path, plain):
+            table = pj.read_json(plain, read_options=options)
+            as_written = _without_dates(table.schema)
+            if as_written != table.schema:
+                table = pj.read_json(plain, read_options=options, parse_options=_typed(as_written))
+        return _checked(table)
 
 
 def read_json_pieces(path: Path) -> Iterator[pa.Table]:
     """The rows of one file, some at a time; of one array or object all at once. Raises as `read_json` does."""
-    if _is_one_value(path):
-        yield _from_value(path)
-        return
-    options = pj.ReadOptions(block_size=block_size(path))
-    parse = pj.ParseOptions()
-    if as_written := _without_dates(pj.open_json(path, read_options=options).schema):
-        parse = pj.ParseOptions(explicit_schema=as_written)
-    for batch in pj.open_json(path, read_options=options, parse_options=parse):
-        yield _checked(pa.Table.from_batches([batch]))
+    with plain_text(path) as plain:
+        if _is_one_value(plain):
+            yield _from_value(path, plain)
+            return
+        with _naming_lines(path, plain):
+            schema = _without_dates(_schema(plain))
+            for batch in pj.open_json(plain, read_options=_block(plain), parse_options=_typed(schema)):
+                yield _checked(pa.Table.from_batches([batch]))
 
 
-def _without_dates(schema: pa.Schema) -> pa.Schema | None:
-    """Text for each column that pyarrow took for dates; None where there is none."""
-    dated = [field.name for field in schema if pa.types.is_temporal(field.type)]
-    return pa.schema([(name, pa.string()) for name in dated]) if dated else None
+def _block(plain: Path) -> pj.ReadOptions:
+    return pj.ReadOptions(block_size=min(max(LEAST_BLOCK, 2 * longest_line(plain)), 2**31 - 1))
 
 
-def _is_one_value(path: Path) -> bool:
+def _typed(schema: pa.Schema) -> pj.ParseOptions:
+    return pj.ParseOptions(explicit_schema=schema)
+
+
+def _schema(plain: Path) -> pa.Schema:
+    """The columns of all lines; those of the first block need not be all, nor of the last type."""
+    found: list[pa.Schema] = []
+    with plain.open("rb") as file:
+        while lines := file.readlines(LEAST_BLOCK):
+            block = b"".join(lines)
+            if block.strip():
+                schema = _without_dates(pj.read_json(io.BytesIO(block), read_options=_whole(block)).schema)
+                found = [pa.unify_schemas([*found, schema], promote_options="permissive")]
+    return found[0] if found else pa.schema([])
+
+
+def _whole(block: bytes) -> pj.ReadOptions:
+    return pj.ReadOptions(block_size=max(LEAST_BLOCK, 2 * len(block)))
+
+
+def _without_dates(schema: pa.Schema) -> pa.Schema:
+    """Text where pyarrow took strings for dates, also in lists and objects."""
+    return pa.schema([(field.name, _as_text(field.type)) for field in schema])
+
+
+def _as_text(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_temporal(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_as_text(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _as_text(field.type)) for field in kind.fields])
+    return kind
+
+
+@contextmanager
+def _naming_lines(path: Path, plain: Path) -> Iterator[None]:
+    """Turn pyarrow's error for a line into a sentence that numbers it."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        if fault := _first_fault(plain):
+            raise DataError(f"'{path}', line {fault}.", "Mend the line, or export the table again.") from error
+        raise
+
+
+def _first_fault(plain: Path) -> str:
+    """The first line that is no object, or does not go with those before it: its number and what is wrong."""
+    kinds: dict[str, tuple[str, int]] = {}
+    with plain.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_unique)
+                json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeDecodeError:
+                return ""
+            except UnicodeEncodeError:
+                return f"{number} holds half of a surrogate pair, which is no sign"
+            except ValueError as error:
+                words = line.strip()[:40].decode(errors="replace")
+                reason = f"{error.msg} at sign {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+                return f"{number} is no JSON: '{words}' ({reason})"
+            if not isinstance(row, dict):
+                return f"{number} holds {kind_of(row)}; one object a line is accepted"
+            for key, value in row.items():
+                kind, first = kinds.setdefault(key, (kind_of(value), number)) if value is not None else ("", 0)
+                if kind and kind != kind_of(value):
+                    return (
+                        f"{number} has {kind_of(value)} in '{key}', where line {first} has {kind}; one kind is accepted"
+                    )
+    return ""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has the key '{next(name for name in names if names.count(name) > 1)}' more than once")
+    return row
+
+
+def _is_one_value(plain: Path) -> bool:
     """Whether the file is one array, or one object over several lines, and not an object a line."""
-    with path.open("rb") as file:
-        head = file.read(65536).decode("utf-8-sig", errors="replace").lstrip()
-    if head.startswith("["):
-        return True
-    first = head.partition("\n")[0].strip()
-    if not first.startswith("{"):
-        return False
+    with plain.open("rb") as file:
+        first = next((line.strip() for line in file if line.strip().removeprefix(codecs.BOM_UTF8)), b"")
+        alone = not any(line.strip() for line in file)
+    first = first.removeprefix(codecs.BOM_UTF8).lstrip()
+    if not first.startswith(b"{"):
+        return first.startswith(b"[")
     try:
         found = json.loads(first)
-    except ValueError:  # a line that is cut by the block, or an object over several lines
-        return not first.endswith("}") and "\n" in head
-    return isinstance(found, dict) and "\n" not in head.strip() and _list_of_rows(found) is not None
+    except ValueError:  # an object over several lines, or a broken line
+        return not first.endswith((b"}", b"},"))
+    return isinstance(found, dict) and alone and (_list_of_rows(found) is not None or _is_by_column(found))
 
 
-def _from_value(path: Path) -> pa.Table:
+def _is_by_column(found: dict[str, Any]) -> bool:
+    """Whether an object is a table as pandas writes it by default, or with orient="index" or "split"."""
+    first, *others = found.values() if found else ([],)
+    nested = (
+        isinstance(first, dict)
+        and bool(others)
+        and all(isinstance(v, dict) and v.keys() == first.keys() for v in others)
+    )
+    return nested or {"columns", "data"} <= found.keys()
+
+
+def _from_value(path: Path, plain: Path) -> pa.Table:
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+        found: Any = json.loads(plain.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
+    except UnicodeDecodeError:
+        raise
     except ValueError as error:
         raise DataError(f"'{path}' cannot be read as JSON: {error}.", "Mend or export it again.") from error
     rows = found if isinstance(found, list) else _list_of_rows(found)
@@ -70,9 +178,9 @@ def _from_value(path: Path) -> pa.Table:
         raise DataError(
             f"'{path}' holds no list of objects; an object a line, an array of them, or one object with such an array "
             "is accepted.",
-            "Export it as JSON lines.",
+            'Export it as JSON lines; in pandas: to_json(path, orient="records", lines=True)',
         )
-    return pa.Table.from_pylist(rows)
+    return table_of_rows(rows, f"'{path}'")
 
 
 def _list_of_rows(found: Any) -> list[Any] | None:
@@ -87,4 +195,13 @@ def _list_of_rows(found: Any) -> list[Any] | None:
 
 def _checked(table: pa.Table) -> pa.Table:
     table.validate(full=True)  # the reader itself accepts bytes that are not UTF-8
-    return table
+    rounded = [
+        field.name
+        for field in table.schema
+        if pa.types.is_floating(field.type)
+        and (most := _COMPUTE["max"](_COMPUTE["abs"](table.column(field.name))).as_py()) is not None
+        and EXACT <= most < float("inf")
+    ]
+    return with_notes(
+        table, *(f"Whole numbers above 2^53 in '{name}' lose digits; write them as text." for name in rounded)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graftwork.data.labels import label_text, trimmed
-from graftwork.data.tables import SUFFIXES, read_table
+from graftwork.data.tables import SUFFIXES, ending, read_table
 from graftwork.errors import DataError, UsageError
 
 
@@ -17,7 +17,7 @@ def read_label_map(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         raise UsageError(f"The label map '{path}' does not exist.", "Write a CSV file with the columns old,new.")
-    if path.suffix.lower() not in SUFFIXES:
+    if not ending(path):
         raise UsageError(
             f"The label map '{path}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
             "Write a CSV file with the columns old,new.",

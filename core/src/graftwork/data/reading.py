@@ -104,8 +104,9 @@ def data(
 ) -> Data:
     """Read labelled data.
 
-    source: a folder with one folder per label, a CSV, TSV, JSONL or Parquet table of texts or file paths, a `datasets`
-    folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
+    source: a folder with one folder per label, a table of texts or file paths (CSV, TSV, JSON, Parquet, Arrow, a
+    spreadsheet or SQLite), a `datasets` folder saved to disk, `hub:NAME`, a `datasets.Dataset`, a DataFrame of pandas
+    or polars, an Arrow table, or a list of dicts.
     input, label: the columns of a table, found by themselves when plain; several label columns are labels of one
     example (0 or 1 each, or a value each). labelled: False does not require labels. task: the task of the labels, which
     decides whether a blank cell is a missing label or an empty one. layout: the name of a folder's layout, where more

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.frames import as_table, rows_of
 from graftwork.data.path_guard import PathGuard
-from graftwork.data.tables import PIECE, SUFFIXES, read_pieces, read_table
+from graftwork.data.plain_text import COMPRESSED
+from graftwork.data.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table, stem
 from graftwork.errors import DataError
 from graftwork.specs.readers import Raw
 from graftwork.specs.signatures import recognise
@@ -47,14 +49,36 @@ class Tables(ABC):
 
 
 class File(Tables):
-    def __init__(self, path: Path, path_guard: PathGuard | None) -> None:
-        self.path, self.name, self.base, self.path_guard = path, path.stem, path.parent, path_guard
+    """A table in a file. part: the sheet, table or query of a file that holds several."""
+
+    def __init__(self, path: Path, part: str, path_guard: PathGuard | None) -> None:
+        self.path, self.part, self.base, self.path_guard = path, part, path.parent, path_guard
+        self.name = stem(path)
 
     def whole(self) -> dict[str, pa.Table]:
-        return {"": read_table(self.path)}
+        return {"": read_table(self.path, self.part)}
 
     def pieces(self, split: str) -> Iterator[pa.Table]:
-        return read_pieces(self.path)
+        return read_pieces(self.path, self.part)
+
+
+class Frame(Tables):
+    """A table in memory, or rows that a function gives from the start. Paths in it are the caller's own."""
+
+    def __init__(self, table: pa.Table | None, rows: Callable[[], Iterator[pa.Table]] | None = None) -> None:
+        self._table, self._rows = table, rows
+        self.name, self.base, self.path_guard = "the table" if rows is None else "the stream", Path(), None
+
+    def whole(self) -> dict[str, pa.Table]:
+        if self._table is None:
+            raise DataError("Rows that are made as they are read are a stream.", "Write: graftwork.stream(...)")
+        return {"": self._table}
+
+    def pieces(self, split: str) -> Iterator[pa.Table]:
+        if self._rows is not None:
+            return self._rows()
+        table = self._table if self._table is not None else pa.table({})
+        return (table.slice(at, PIECE) for at in range(0, len(table), PIECE))
 
 
 class DataSet(Tables):
@@ -88,8 +112,8 @@ class DataSet(Tables):
 
 
 def is_table(source: Any) -> bool:
-    """Whether an object holds rows with named columns."""
-    return hasattr(source, "with_format")
+    """Whether an object in memory holds rows with named columns: a DataFrame, an Arrow table, a `datasets.Dataset`."""
+    return hasattr(source, "with_format") or hasattr(source, "columns")
 
 
 def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
@@ -100,8 +124,18 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
 
     Raises `DataError` if nothing is there, or it is neither a table nor a folder.
     """
-    if is_table(source):
+    if hasattr(source, "with_format"):
         return DataSet(source, "the data set")
+    if not isinstance(source, str | os.PathLike):
+        table = as_table(source)
+        rows = rows_of(source) if table is None else None
+        if table is None and rows is None:
+            raise DataError(
+                f"{type(source).__name__} is no data; a folder, a table, hub:NAME, a DataFrame, an Arrow table, a list "
+                "of dicts and a datasets.Dataset are accepted.",
+                "See: graftwork fit --help",
+            )
+        return Frame(table, rows)
     words = str(os.fspath(source))
     if words.startswith("hub:"):
         reason = "--offline forbids fetching it" if offline() else hub_unreachable()
@@ -112,19 +146,20 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             )
         loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
         return DataSet(loaded, words, kept[0], None if allow_outside else PathGuard(words, *kept))
-    path = Path(words).expanduser()
+    path, part = locate(words)
     if not path.exists():
         raise DataError(
             f"'{words}' does not exist; a folder, a table or hub:NAME is accepted.", "See: graftwork fit --help"
         )
     if path.is_file():
         _check_no_stand_in(path)
-        if path.suffix.lower() not in SUFFIXES:
+        if not ending(path):
             raise DataError(
-                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
+                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in "
+                f"{', '.join(COMPRESSED)}.",
                 "Give a table, or a folder with one folder per label.",
             )
-        return File(path, None if allow_outside else PathGuard(path.stem, path.parent))
+        return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         return _saved(path, None if allow_outside else PathGuard(path.name, path))
     return path

@@ -73,8 +73,8 @@ def stream(
 ) -> Stream:
     """Data that need not fit in memory or on the disk, in chunks. Sets on the hub are fetched as they are read.
 
-    source: as `graftwork.data` takes it, or a `datasets.IterableDataset`. The other arguments are as it takes them; the
-    first rows decide the columns.
+    source: as `graftwork.data` takes it, a `datasets.IterableDataset`, or a function that yields dicts. The other
+    arguments are as it takes them; the first rows decide the columns.
 
     Raises `DataError` if there is nothing to use, `UsageError` for a column that does not exist.
     """
@@ -134,10 +134,15 @@ def cut_tables(tables: Tables, split: str) -> Iterator[pa.Table]:
         for start in range(0, len(piece), MOST_ROWS):
             taken.append(piece.slice(start, MOST_ROWS))
             if sum(map(len, taken)) >= MOST_ROWS or sum(part.nbytes for part in taken) >= MOST_BYTES:
-                yield pa.concat_tables(taken)
+                yield _joined(taken)
                 taken = []
     if taken:
-        yield pa.concat_tables(taken)
+        yield _joined(taken)
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """One table; a column that was missing or blank in one of them takes the type that it has in another."""
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _cut(listing: Listing) -> Iterator[Listing]:

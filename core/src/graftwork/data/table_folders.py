@@ -12,7 +12,7 @@ from graftwork.data.listing import SPLITS, by_extension
 from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.sources import Tables
-from graftwork.data.tables import SUFFIXES, read_pieces, read_table
+from graftwork.data.tables import DATABASES, SUFFIXES, ending, read_pieces, read_table, stem
 from graftwork.data.walk import Walk, is_debris, shown
 from graftwork.errors import DataError
 
@@ -60,7 +60,7 @@ class TableFolder(Tables):
         Raises as `of_metadata` does.
         """
         tables = tables_in(root)
-        found = [(path.stem.lower(), path) for path in tables if path.stem.lower() in SPLITS]
+        found = [(word, path) for path in tables if (word := stem(path).lower()) in SPLITS]
         if not any(SPLITS[word] == "train" for word, _ in found) and len(found) < len(walked.files):
             alone = len(tables) == 1 and (len(walked.files) == 1 or _names_files(tables[0]))
             found = [("", tables[0])] if alone and tables[0].stem != "metadata" else []
@@ -96,7 +96,7 @@ def tables_in(root: Path) -> list[Path]:
     return [
         path
         for path in sorted(root.iterdir())
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not is_debris(path)
+        if path.is_file() and ending(path) not in ("", *DATABASES) and not is_debris(path)
     ]
 
 
@@ -123,7 +123,7 @@ def _metadata(folder: Path) -> Iterator[Path]:
 
 def _names_files(path: Path) -> bool:
     """Whether most of the first cells of a column end as files of an installed plugin do."""
-    known = {ending for ending, modality in by_extension().items() if not modality.inline}
+    known = {kind for kind, modality in by_extension().items() if not modality.inline}
     for column in _head(path).slice(0, SAMPLE_ROWS).columns:
         cells = [str(cell) for cell in column.to_pylist() if cell is not None]
         if sum(Path(cell).suffix.lower() in known for cell in cells) > len(cells) / 2:

@@ -228,7 +228,7 @@ class Run:
         modality = registry.modality(self.record["modality"])
         reader: Reader = load_factory(modality.reader)()
         given: Any = [inputs] if isinstance(inputs, str | bytes | Path) else inputs
-        if is_table(given):
+        if self._is_table(given):
             given = [raw for part in self._rows(given, input) for raw in part.inputs]
         raws = given if isinstance(given, Raws) else Raws(files_among(given, modality), modality, Path())
         facts = [read_facts(reader, raw) for raw in raws]
@@ -254,6 +254,11 @@ class Run:
                 answers.append({"input": raw.name, **most_probable(found_answers[index], top)})
         return answers
 
+    def _is_table(self, inputs: Any) -> bool:
+        """Whether inputs are rows: a table in memory, or dicts that have the column of the fit."""
+        first = inputs[0] if isinstance(inputs, list | tuple) and inputs else None
+        return is_table(inputs) or (isinstance(first, Mapping) and self.input_column in first)
+
     def _rows(self, table: Any, column: str | None) -> Iterator[Inputs]:
         """The rows of a table in memory, some at a time. column: as `predict` takes it."""
         modality = registry.modality(self.record["modality"])
@@ -266,7 +271,7 @@ class Run:
 
     def stream(self, inputs: Iterable[Any], **options: Any) -> Iterator[dict[str, Any]]:
         """The answers of `predict` one by one, of inputs that need not be in memory together. options: as there."""
-        if is_table(inputs):
+        if self._is_table(inputs):
             for part in self._rows(inputs, options.pop("input", None)):
                 yield from self.predict(part.inputs, **options)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 BINS, IN_A_BIN = 10, 5
 """A split holds out a part of each of so many ranges of values, with at least so many examples each."""
+
+
+DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?", re.IGNORECASE)
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+"""A number with one comma, and one whose comma may group thousands."""
 
 
 class Regress(Task):
@@ -143,11 +149,35 @@ def _numbers(raw: Sequence[RawLabel]) -> tuple[tuple[str, ...], np.ndarray]:
     """The names of the values, and the values `(N, K)` float64. Raises `DataError` for what is no finite number."""
     if raw and isinstance(raw[0], Mapping):
         names = tuple(raw[0])
-        rows = [[_number(cell, f"The column '{name}' holds") for name, cell in label.items()] for label in raw]  # pyright: ignore
+        columns = [_column([label[name] for label in raw], f"The column '{name}' holds") for name in names]  # pyright: ignore
     else:
         names = ("value",)
-        rows = [[_number(cell, "The labels hold")] for cell in words_only(raw, "one number per example")]
-    return names, np.array(rows, dtype=np.float64).reshape(len(raw), len(names))
+        columns = [_column(words_only(raw, "one number per example"), "The labels hold")]
+    return names, np.array(columns, dtype=np.float64).reshape(len(names), len(raw)).T
+
+
+def _column(cells: Sequence[str], place: str) -> list[float]:
+    """The numbers of a column. Where a comma stands for the decimal point, it does so in all of them.
+
+    Raises `DataError` for what is no finite number, for commas that may group thousands, and for commas beside points.
+    """
+    commas = [cell for cell in cells if "," in cell]
+    for cell in commas:
+        if not DECIMAL_COMMA.fullmatch(cell.strip()):
+            _number(cell, place)
+    if not commas:
+        return [_number(cell, place) for cell in cells]
+    if all(THOUSANDS.fullmatch(cell.strip()) for cell in commas):
+        raise DataError(
+            f"{place} '{commas[0]}', which may be {commas[0].replace(',', '.')} or {commas[0].replace(',', '')}.",
+            "Write decimals with a point, and thousands without a sign.",
+        )
+    if points := next((cell for cell in cells if "." in cell), None):
+        raise DataError(
+            f"{place} '{commas[0]}' and '{points}'; decimals after a comma or after a point are accepted, not both.",
+            "Write all with a point, and thousands without a sign.",
+        )
+    return [_number(cell.replace(",", "."), place) for cell in cells]
 
 
 def _number(cell: str, place: str) -> float:
