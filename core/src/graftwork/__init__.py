@@ -59,6 +59,7 @@ from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.problem import Problem
 from graftwork.specs.readers import Likeness, Raw, Reader, Window
 from graftwork.specs.settings import Settings
+from graftwork.specs.source import RemoteFile, Source, SourceSpec
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
 from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
@@ -196,6 +197,7 @@ __all__ = [
     "RawLabel",
     "Reader",
     "Recipe",
+    "RemoteFile",
     "Requirement",
     "Resolver",
     "Run",
@@ -205,6 +207,8 @@ __all__ = [
     "Sighting",
     "Sigmoid",
     "Softmax",
+    "Source",
+    "SourceSpec",
     "Squares",
     "Stage",
     "StagePlan",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
+from graftwork.data.addresses import Address
 from graftwork.data.listing import Listing, readable
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
@@ -93,7 +94,8 @@ def data(
     """Read labelled data.
 
     source: a folder with one folder per label, a CSV, TSV, JSONL or Parquet table of texts or file paths, a `datasets`
-    folder saved to disk, `hub:NAME`, or a `datasets.Dataset`.
+    folder saved to disk, `hub:NAME`, or a `datasets.Dataset`; also an archive or shards of these, and an address
+    (`s3://`, `https://`, ...), which is fetched and kept.
     input, label: the columns of a table, found by themselves when plain; several label columns are labels of one
     example (0 or 1 each, or a value each). labelled: False does not require labels. task: the task of the labels, which
     decides whether a blank cell is a missing label or an empty one.
@@ -116,17 +118,19 @@ def list_source(
     allow_outside: bool = False,
 ) -> Listing:
     """List what `source` holds, without reading any example. labelled=None takes labels if they are plain."""
-    from graftwork.data import folders, sources
+    from graftwork.data import folders, remote, sources
     from graftwork.data.columns import list_tables
 
     labels, blank_is_label = named(label_columns), registry.task(task).blank_is_label
-    found = sources.open_source(source, allow_outside=allow_outside)
-    if not isinstance(found, Path):
-        return list_tables(
+    with remote.in_words():
+        found = sources.open_source(source, allow_outside=allow_outside)
+        if isinstance(found, Path):
+            check_no_columns(found, input_column, *labels)
+            return remote.as_named(folders.list_folder(found, labelled=labelled), found)
+        listing = list_tables(
             found.whole(), found.name, found.base, found.path_guard, input_column, labels, labelled, blank_is_label
         )
-    check_no_columns(found, input_column, *labels)
-    return folders.list_folder(found, labelled=labelled)
+        return remote.with_files(remote.as_named(listing, found.base), source)
 
 
 def named(columns: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -257,6 +261,11 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
     """
 
     def file(given: str) -> Path:
+        if (address := Address.of(given)) is not None:
+            raise DataError(
+                f"Row {number + 1} names '{address.shown}', an address; a table names files by paths relative to it.",
+                "Fetch them into the folder of the table, and name them there.",
+            )
         path = base / os.path.expanduser(given)  # noqa: PTH111  pathlib's raises for an unknown user
         if path_guard is not None:
             path_guard.check(path, f"Row {number + 1}", given)

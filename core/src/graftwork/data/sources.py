@@ -155,15 +155,24 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             )
         loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
         return DataSet(loaded, words, kept[0], None if allow_outside else PathGuard(words, *kept))
-    path = Path(words).expanduser()
+    from graftwork.data import archives, remote, shards  # shards are tables of this module
+
+    if (found := shards.streamed(words) if streaming else None) or (found := shards.named(words)):
+        return found
+    path = remote.fetched(words)
+    if found := shards.at(path):
+        return found
+    path = remote.unpacked(path)
     if not path.exists():
         raise DataError(
-            f"'{words}' does not exist; a folder, a table or hub:NAME is accepted.", "See: graftwork fit --help"
+            f"'{words}' does not exist; a folder, a table, an archive, an address or hub:NAME is accepted.",
+            "See: graftwork fit --help",
         )
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
             raise DataError(
-                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}.",
+                f"'{remote.shown(path)}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, archives in "
+                f"{', '.join(archives.ENDINGS)}.",
                 "Give a table, or a folder with one folder per label.",
             )
         return File(path, None if allow_outside else PathGuard(path.stem, path.parent))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from graftwork.data import folders
+from graftwork.data import folders, remote
 from graftwork.data.columns import Columns, known_splits, no_rows
 from graftwork.data.listing import Listing
 from graftwork.data.reading import Data, check_no_columns, named, observe
@@ -75,10 +75,12 @@ def stream(
     Raises `DataError` if there is nothing to use, `UsageError` for a column that does not exist.
     """
     labels, blank_is_label = named(label), registry.task(task).blank_is_label
-    found = open_source(source, streaming=True, allow_outside=allow_outside)
+    with remote.in_words():
+        found = open_source(source, streaming=True, allow_outside=allow_outside)
     if isinstance(found, Path):
         check_no_columns(found, input, *labels)
-        listing = folders.list_folder(found, labelled=labelled)
+        with remote.in_words():
+            listing = remote.as_named(folders.list_folder(found, labelled=labelled), found)
         return Stream(listing.name, lambda: _cut(listing))
     splits = known_splits(found.splits, found.name)
     left_out = sorted(set(found.splits) - set(splits))
@@ -90,7 +92,10 @@ def stream(
             for table in _chunks(found, split):
                 if not columns:
                     columns.append(Columns.of(table, found.name, input, labels, labelled))
-                yield columns[0].list({split: table}, found.name, found.base, found.path_guard, notes, blank_is_label)
+                listing = columns[0].list(
+                    {split: table}, found.name, found.base, found.path_guard, notes, blank_is_label
+                )
+                yield remote.with_files(remote.as_named(listing, found.base), source)
 
     return Stream(found.name, listings)
 

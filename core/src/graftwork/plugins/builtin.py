@@ -1,10 +1,12 @@
-"""The core's own registrations, through the same hooks as any plugin: tasks, a head, policies, objectives, loggers."""
+"""The core's own registrations, through the same hooks as any plugin: tasks, a head, policies, objectives, loggers,
+schemes of addresses."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.pretraining import ObjectiveSpec
+from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import DEFAULT_TASK, HeadSpec, TaskSpec
 
 api_version = API_VERSION
@@ -20,6 +22,18 @@ POLICIES = {
     "norm": "only the parameters of normalisation layers train",
     "lora": "lora:r=R, linear layers get trained updates of rank R",
     "params": "params:GLOB, the parameters train whose names match",
+}
+
+# Schemes of fsspec: the package that each needs, and the extra of graftwork that installs it.
+FILE_SYSTEMS = {
+    "s3": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gs"),
+    "gcs": ("gcsfs", "gs"),
+    "az": ("adlfs", "az"),
+    "abfs": ("adlfs", "az"),
+    "sftp": ("paramiko", "sftp"),
+    "ftp": ("", ""),
+    "hf": ("", ""),
 }
 
 
@@ -96,3 +110,11 @@ def graftwork_loggers():
     yield LoggerSpec(
         "wandb", f"{place}.wandb:WandbLogger", "Weights & Biases' offline files in wandb/", needs="wandb", extra="wandb"
     )
+
+
+@hookimpl
+def graftwork_sources():
+    for scheme, (needs, extra) in FILE_SYSTEMS.items():
+        yield SourceSpec(scheme, "graftwork.data.file_systems:FileSystemSource", needs, extra)
+    for scheme in ("http", "https"):
+        yield SourceSpec(scheme, "graftwork.data.http:HttpSource", plain=True)
