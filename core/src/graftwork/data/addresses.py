@@ -45,8 +45,8 @@ class Address:
     @property
     def whole(self) -> str:
         """As a source takes it."""
-        user = f"{self.user}@" if self.user else ""
-        return f"{self.scheme}://{user}{self.host}/{self.path}" + (f"?{self.query}" if self.query else "")
+        user, query = f"{self.user}@" if self.user else "", f"?{self.query}" if self.query else ""
+        return f"{self.scheme}://{user}{self.host}{self._below}{query}"
 
     @property
     def key(self) -> str:
@@ -56,7 +56,11 @@ class Address:
     @property
     def shown(self) -> str:
         """For messages and records: without what may be a password."""
-        return f"{self.scheme}://{self.host}/{self.path}"
+        return f"{self.scheme}://{self.host}{self._below}"
+
+    @property
+    def _below(self) -> str:
+        return f"/{self.path}" if self.path else ""
 
     @property
     def name(self) -> str:

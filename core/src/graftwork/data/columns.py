@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.addresses import Address
 from graftwork.data.listing import SPLITS, Listing, by_extension, label_text, modality_of_files, readable
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError, UsageError
@@ -229,7 +230,9 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
     cells = map(_text, table.column(column).slice(0, 200).to_pylist())
     sample = [value.strip() for value in cells if value and value.strip()]
     paths = [
-        value for value in sample if "\n" not in value and _suffix(value) in known and not known[_suffix(value)].inline
+        path
+        for path in (_path(value) for value in sample if "\n" not in value)
+        if _suffix(path) in known and not known[_suffix(path)].inline
     ]
     if len(paths) > len(sample) / 2:
         return modality_of_files(paths, place)
@@ -244,6 +247,12 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
 
 def _is_bytes(table: pa.Table) -> bool:
     return TEXT_AS_BYTES in (table.schema.metadata or {})
+
+
+def _path(value: str) -> str:
+    """The cell, or the path of one that is an address, which may go on after it."""
+    address = Address.of(value)
+    return address.path if address else value
 
 
 def _suffix(value: str) -> str:

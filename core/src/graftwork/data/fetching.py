@@ -17,6 +17,7 @@ from graftwork.data import kept
 from graftwork.data.addresses import Address
 from graftwork.data.kept import Item
 from graftwork.errors import DataError
+from graftwork.plugins import registry
 from graftwork.runtime.locks import locked
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
@@ -35,6 +36,7 @@ def fetch(address: Address) -> Path:
 
     Raises `DataError` if nothing is there, if it cannot be fetched, or if a name would lead elsewhere.
     """
+    registry.source(address.scheme)  # refuses a scheme that nothing reads
     with _refusing(address):
         if offline():
             items = _kept_before(address)

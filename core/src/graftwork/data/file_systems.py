@@ -64,9 +64,8 @@ class FileSystemSource(Source):
         ranges = range(start, file.size, PIECE)
         for begin in ranges:
             end = min(begin + PIECE, file.size)
-            limits = {} if (begin, end) == (0, file.size) else {"start": begin, "end": end}
             with _translated():
-                piece = self._file_system.cat_file(path, **limits)
+                piece = self._file_system.cat_file(path, start=begin, end=end)
             if len(piece) != end - begin:
                 raise self.Changed("it changed while it was fetched")
             yield piece

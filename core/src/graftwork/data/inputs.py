@@ -7,11 +7,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from graftwork.data import remote
+from graftwork.data.addresses import Address
 from graftwork.data.folders import files_below
 from graftwork.data.reading import Raws, as_raw, list_source
 from graftwork.data.tables import SUFFIXES
 from graftwork.errors import DataError, UsageError
+from graftwork.plugins.loading import installed
 from graftwork.specs.modality import Modality
+from graftwork.specs.readers import Raw
 
 
 def named_inputs(
@@ -34,7 +38,16 @@ def named_inputs(
 
 def _inputs(word: str, modality: Modality, column: str | None) -> Iterator[Any]:
     path = Path(word)
-    if not os.path.exists(word):  # noqa: PTH110  pathlib's raises for a word as long as a text
+    if _is_fetched(word, modality):
+        with remote.in_words():
+            path = remote.unpacked(remote.fetched(word))
+        if path.is_file() and path.suffix.lower() not in SUFFIXES:
+            yield Raw(remote.shown(path), path)
+        elif path.is_dir():
+            yield from (Raw(remote.shown(file), file) for file in files_below(path))
+        else:
+            yield from _rows(word, modality, column)
+    elif not os.path.exists(word):  # noqa: PTH110  pathlib's raises for a word as long as a text
         if modality.inline and _looks_like_a_file(word, modality):
             raise UsageError(
                 f"'{word}' does not exist; files, folders, tables and texts are accepted.",
@@ -47,15 +60,30 @@ def _inputs(word: str, modality: Modality, column: str | None) -> Iterator[Any]:
             raise DataError(f"The folder '{word}' is empty.", "Name a folder that holds files.")
         yield from map(str, files)
     elif path.suffix.lower() in SUFFIXES and path.suffix.lower() not in modality.extensions:
-        listing = list_source(path, column, labelled=None)
-        if listing.modality.name != modality.name:
-            raise DataError(
-                f"The {listing.place} of '{word}' holds {listing.modality.name}, and this run reads {modality.name}.",
-                "Name another: --input COLUMN",
-            )
-        yield from Raws.of(listing)
+        yield from _rows(word, modality, column)
     else:
         yield word
+
+
+def _rows(word: str, modality: Modality, column: str | None) -> Iterator[Raw]:
+    listing = list_source(word, column, labelled=None)
+    if listing.modality.name != modality.name:
+        raise DataError(
+            f"The {listing.place} of '{word}' holds {listing.modality.name}, and this run reads {modality.name}.",
+            "Name another: --input COLUMN",
+        )
+    yield from Raws.of(listing)
+
+
+def _is_fetched(word: str, modality: Modality) -> bool:
+    """Whether a word is an address to fetch. People write those of the web in texts too, and texts about them."""
+    address = Address.of(word)
+    if address is None or not modality.inline:
+        return address is not None
+    spec = installed().registered["sources"].get(address.scheme)
+    if spec is None or any(sign.isspace() for sign in word.strip()):
+        return False
+    return not spec.plain or _looks_like_a_file(address.name, modality)
 
 
 def _looks_like_a_file(word: str, modality: Modality) -> bool:
