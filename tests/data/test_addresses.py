@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import graftwork as gw
 from graftwork import DataError, UnknownName, UsageError
+from graftwork.cli import app
 from graftwork.data import fetching, kept, remote
 from graftwork.data.addresses import Address
 from graftwork.plugins.hooks import hookimpl
@@ -326,15 +327,21 @@ def test_an_interrupted_fetch_leaves_nothing_that_counts(notes, monkeypatch) -> 
     monkeypatch.undo()
 
 
-def test_what_was_fetched_is_listed_and_cleared(web, tmp_path, messages, shell) -> None:
+def test_what_was_fetched_is_listed_and_cleared(web, tmp_path, messages, capsys) -> None:
     (tmp_path / "web" / "messages.csv").write_bytes(messages.read_bytes())
     gw.data(f"{web.address}/messages.csv")
-    (one,) = shell.json("cache", "sources")["addresses"]
+
+    def said(command: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert app._run(["cache", command, "--json"], json=True) == 0
+        return json.loads(capsys.readouterr().out)
+
+    (one,) = said("sources")["addresses"]
     assert (one["address"], one["files"], one["bytes"]) == (
         f"{web.address}/messages.csv", 1, messages.stat().st_size,
     )  # fmt: skip
-    assert shell.json("cache", "size")["fetched"] == messages.stat().st_size
-    assert shell.json("cache", "clear")["fetched"] == messages.stat().st_size
+    assert said("size")["fetched"] == messages.stat().st_size
+    assert said("clear")["fetched"] == messages.stat().st_size
     assert not kept.sources_folder().exists()
 
 

@@ -11,6 +11,7 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -237,8 +238,9 @@ def _samples(shard: Shard) -> Iterator[tuple[str, Sample]]:
 def _is_shard(shard: Shard) -> bool:
     """Whether the first members are examples with labels beside them; class folders in a tar file are not."""
     fields: dict[str, set[str]] = {}
-    for key, field, _ in itertools.islice(_members(shard), LOOKED_AT):
-        fields.setdefault(key, set()).add(field)
+    with suppress(DataError):  # what is damaged further on is said by whoever reads it
+        for key, field, _ in itertools.islice(_members(shard), LOOKED_AT):
+            fields.setdefault(key, set()).add(field)
     complete = [found for found in fields.values() if len(found) > 1 and found & set(LABELS)]
     return len(complete) > len(fields) / 2
 
