@@ -296,6 +296,23 @@ def test_a_scheme_of_a_plugin_is_fetched_with_tries_and_all(notes, messages) -> 
     assert remote.shown(folder / "messages.csv") == "notes://all/mine/messages.csv"
 
 
+def test_the_kit_refuses_a_scheme_whose_factory_is_no_source(plugins) -> None:
+    from graftwork.testing.cases import Nonconformance
+    from graftwork.testing.kit import cases
+
+    @hookimpl
+    def graftwork_sources() -> Iterator[gw.SourceSpec]:
+        yield gw.SourceSpec("notes", "graftwork:Raw")
+
+    plugins(SimpleNamespace(api_version=1, graftwork_sources=graftwork_sources, __name__="notes"))
+    from graftwork.plugins.loading import installed
+
+    (report,) = (report for report in installed().reports if report.name != "core")
+    (case,) = (case for case in cases(report.name) if case.kind == "sources")
+    with pytest.raises(Nonconformance, match="The factory of 'notes://', graftwork:Raw, is no graftwork.Source."):
+        case()
+
+
 @pytest.mark.parametrize("name", ["../evil.csv", "/etc/evil.csv", "a/../../evil.csv", "a//b.csv", "a/./b.csv"])
 def test_a_name_that_leads_elsewhere_is_refused(notes, name) -> None:
     notes[name] = b"evil"
