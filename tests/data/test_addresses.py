@@ -88,6 +88,19 @@ def test_a_bucket_that_does_not_exist_is_said(bucket) -> None:
     assert str(error.value) == "'s3://no-such-bucket/photos/' does not exist. Check the address."
 
 
+def test_a_bucket_without_credentials_is_said_with_how_they_are_given(bucket, monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for name, value in {"AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DataError) as error:
+        gw.data(f"s3://{bucket.name}/photos/")
+    assert str(error.value) == (
+        f"'s3://{bucket.name}/photos/' may not be read (Unable to locate credentials). Give what its server asks for: "
+        "AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true where everybody may read"
+    )
+
+
 # The web.
 
 
@@ -167,7 +180,10 @@ def test_what_does_not_exist_or_may_not_be_read_is_said_at_once(web) -> None:
     with pytest.raises(DataError, match=r"none\.csv' does not exist\. Check the address\."):
         gw.data(f"{web.address}/none.csv")
     web.secret = "another"
-    with pytest.raises(DataError, match=r"none\.csv' may not be read \(401 Unauthorized\)\. Give the credentials"):
+    with pytest.raises(
+        DataError,
+        match=r"none\.csv' may not be read \(401 Unauthorized\)\. Give what its server asks for: http://USER:PASSWORD@HOST/PATH$",
+    ):
         gw.data(f"{web.address}/none.csv")
     assert len(web.asked) == 2
 

@@ -232,7 +232,7 @@ def _unreachable(address: Address, place: str, error: OSError) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"'{place}' does not exist.", "Check the address.")
     if isinstance(error, PermissionError):
-        hint = "Give the credentials that its server takes, in its own environment variables."
+        hint = f"Give what its server asks for: {registry.source(address.scheme).credentials}"
         return DataError(f"'{place}' may not be read ({reason}).", hint)
     if isinstance(error, Source.Changed):
         return DataError(f"'{place}' cannot be fetched: {reason}.", "Run the same command again.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -66,12 +66,21 @@ def with_files(listing: Listing, source: object) -> Listing:
     """The listing of a table at an address, with the files that it names beside it fetched too."""
     copy = kept.copy_at(listing.base)
     address = Address.of(str(source))
-    if copy is None or address is None or listing.modality.inline or not (copy.content / address.name).is_file():
+    if copy is None or address is None or not (copy.content / address.name).is_file():
         return listing
-    paths = (one.get("path") if isinstance(one, dict) and one.get("bytes") is None else one for one in listing.inputs)
-    names = {path for path in paths if isinstance(path, str) and _is_below(path)}
+    inline = listing.modality.inline
+    names = {path for one in listing.inputs if (path := _file(one, inline)) and _is_below(path)}
+    if not names:
+        return listing
     base = fetch_beside(address, names)
     return replace(listing, base=base, path_guard=listing.path_guard and PathGuard(listing.name, base))
+
+
+def _file(cell: object, inline: bool) -> str | None:
+    """The path in a cell: of a struct without bytes; a string is one unless the modality reads it as it is."""
+    if isinstance(cell, Mapping):
+        return cell.get("path") if cell.get("bytes") is None else None
+    return cell if isinstance(cell, str) and not inline else None
 
 
 def _is_below(path: str) -> bool:

@@ -23,7 +23,7 @@ from graftwork.data.fetching import connected, fetch, listed, pieces
 from graftwork.data.listing import SPLITS, by_extension, readable
 from graftwork.data.sources import Tables
 from graftwork.data.tables import PIECE
-from graftwork.data.walk import is_debris, walk
+from graftwork.data.walk import is_debris
 from graftwork.errors import DataError
 from graftwork.specs.modality import Modality
 from graftwork.specs.source import RemoteFile, Source
@@ -138,10 +138,13 @@ def named(words: str) -> Shards | None:
 def at(path: Path) -> Shards | None:
     """The shards in a folder that holds nothing else, or the one at a path; None if there is something else."""
     if path.is_dir():
-        paths = walk(path).files
-        if not paths or not all(TAR.search(file.name) for file in paths):
-            return None
-        return Shards(path.resolve().name, [_local(file) for file in paths])
+        files: list[Path] = []
+        for entry in path.iterdir():
+            if TAR.search(entry.name) and entry.is_file():
+                files.append(entry)
+            elif not is_debris(entry):
+                return None
+        return Shards(path.resolve().name, [_local(file) for file in sorted(files)]) if files else None
     if not TAR.search(path.name) or not path.is_file() or not _is_shard(_local(path)):
         return None
     return Shards(_name(path.name), [_local(path)])

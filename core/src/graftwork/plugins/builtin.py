@@ -24,17 +24,21 @@ POLICIES = {
     "params": "params:GLOB, the parameters train whose names match",
 }
 
-# Schemes of fsspec: the package that each needs, and the extra of graftwork that installs it.
+GOOGLE = "GOOGLE_APPLICATION_CREDENTIALS, or FSSPEC_GS_TOKEN=anon where everybody may read"
+AZURE = "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY"
+# Schemes of fsspec: the package that each needs, the extra of graftwork that installs it, how credentials are given.
 FILE_SYSTEMS = {
-    "s3": ("s3fs", "s3"),
-    "gs": ("gcsfs", "gs"),
-    "gcs": ("gcsfs", "gs"),
-    "az": ("adlfs", "az"),
-    "abfs": ("adlfs", "az"),
-    "sftp": ("paramiko", "sftp"),
-    "ftp": ("", ""),
-    "hf": ("", ""),
-}
+    "s3": (
+        "s3fs", "s3", "AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true where everybody may read"
+    ),
+    "gs": ("gcsfs", "gs", GOOGLE),
+    "gcs": ("gcsfs", "gs", GOOGLE.replace("GS", "GCS")),
+    "az": ("adlfs", "az", AZURE),
+    "abfs": ("adlfs", "az", AZURE),
+    "sftp": ("paramiko", "sftp", "a key that ssh finds, or sftp://USER:PASSWORD@HOST/PATH"),
+    "ftp": ("", "", "ftp://USER:PASSWORD@HOST/PATH"),
+    "hf": ("", "", "HF_TOKEN"),
+}  # fmt: skip
 
 
 @hookimpl
@@ -114,7 +118,8 @@ def graftwork_loggers():
 
 @hookimpl
 def graftwork_sources():
-    for scheme, (needs, extra) in FILE_SYSTEMS.items():
-        yield SourceSpec(scheme, "graftwork.data.file_systems:FileSystemSource", needs, extra)
+    for scheme, (needs, extra, credentials) in FILE_SYSTEMS.items():
+        yield SourceSpec(scheme, "graftwork.data.file_systems:FileSystemSource", needs, extra, credentials=credentials)
     for scheme in ("http", "https"):
-        yield SourceSpec(scheme, "graftwork.data.http:HttpSource", plain=True)
+        credentials = f"{scheme}://USER:PASSWORD@HOST/PATH"
+        yield SourceSpec(scheme, "graftwork.data.http:HttpSource", plain=True, credentials=credentials)

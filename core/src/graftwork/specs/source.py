@@ -21,6 +21,7 @@ class SourceSpec:
     needs: str = ""
     extra: str = ""
     plain: bool = False
+    credentials: str = "as its plugin says"
 
 
 @dataclass(frozen=True)
