@@ -346,6 +346,18 @@ def test_a_name_of_a_file_and_a_folder_is_refused(notes) -> None:
         fetched("notes://all/mine")
 
 
+def test_more_than_the_disk_holds_is_refused_before_it_is_fetched(notes, monkeypatch) -> None:
+    notes.update({"a.txt": b"x" * 100, "b.txt": b"x" * 100})
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: SimpleNamespace(free=199))
+    with pytest.raises(DataError) as error:
+        fetched("notes://all/mine")
+    assert str(error.value) == (
+        f"'notes://all/mine' holds 0.0 GB that are not here, and '{kept.sources_folder()}' has room for 0.0 GB. Name a "
+        "part of it, make room (graftwork cache clear), or name another folder with GRAFTWORK_CACHE."
+    )
+    assert not list(kept.sources_folder().glob("files/*"))
+
+
 def test_an_interrupted_fetch_leaves_nothing_that_counts(notes, monkeypatch) -> None:
     notes.update({f"{number}.txt": b"x" * 100 for number in range(20)})
 

@@ -74,6 +74,7 @@ def test_an_archive_at_an_address_is_fetched_and_what_lies_in_it_named(web, phot
     address = f"{web.address}/photos.zip"
     assert gw.data(address).observed.place == f"folder '{address}'"
     same_fit(photos, f"zip://photos::{address}")
+    same_fit(photos, address, stream=True)
     assert sum(method == "GET" for method, *_ in web.asked) == 1
     with pytest.raises(DataError) as error:
         gw.data(f"zip://none::{address}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -165,6 +166,13 @@ def _fetch_all(address: Address, fetch: Callable[[Item], Iterator[int]], items: 
     sizes = [item.file.size for item in missing]
     total = None if None in sizes else sum(size or 0 for size in sizes)
     missing[0].kept.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(missing[0].kept.parent).free
+    if total is not None and total > free:
+        raise DataError(
+            f"'{address.shown}' holds {total / 1e9:,.1f} GB that are not here, and '{kept.sources_folder()}' has room "
+            f"for {free / 1e9:,.1f} GB.",
+            "Name a part of it, make room (graftwork cache clear), or name another folder with GRAFTWORK_CACHE.",
+        )
     for _ in track(_in_threads(fetch, missing), f"Fetching {address.name}", total, size=lambda count: count):
         pass
 

@@ -78,8 +78,8 @@ def stream(
     with remote.in_words():
         found = open_source(source, streaming=True, allow_outside=allow_outside)
     if isinstance(found, Path):
-        check_no_columns(found, input, *labels)
         with remote.in_words():
+            check_no_columns(found, input, *labels)
             listing = remote.as_named(folders.list_folder(found, labelled=labelled), found)
         return Stream(listing.name, lambda: _cut(listing))
     splits = known_splits(found.splits, found.name)
