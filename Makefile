@@ -1,8 +1,10 @@
 # Each target does its own set-up. `make setup` makes .venv with everything, editable.
 PY := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
-PACKAGES := core[excel,lion,lora,tensorboard] plugins/image[heif,hub] plugins/text[hub,starter] plugins/audio[av] plugins/audio-starter plugins/timm \
-  examples/plugins/efficientnet-lite examples/plugins/word-vectors examples/plugins/time-series examples/plugins/ordinal
+PACKAGES := core[excel,lion,lora,s3,tensorboard] plugins/image[heif,hub] plugins/text[hub,starter] plugins/audio[av] \
+  plugins/audio-starter plugins/timm \
+  examples/plugins/efficientnet-lite examples/plugins/word-vectors examples/plugins/time-series examples/plugins/ordinal \
+  examples/plugins/zenodo
 PROJECTS := core/pyproject.toml $(wildcard plugins/*/pyproject.toml examples/plugins/*/pyproject.toml)
 
 .PHONY: setup demo test check format bench docs wheels
@@ -13,7 +15,7 @@ setup: .venv/.done
 	@command -v $(UV) >/dev/null || { python3 -m venv .uv && .uv/bin/pip install -q uv; }
 	@test -x $(PY) || $(UV) venv -q --python '>=3.11' .venv
 	@$(UV) pip install -q --python $(PY) -c constraints.txt $(addprefix -e ./,$(PACKAGES)) \
-	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter polars openpyxl
+	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter polars openpyxl 'moto[s3]' flask flask-cors
 	@touch $@
 
 demo: setup

@@ -168,7 +168,9 @@ def test_folders_that_cannot_be_used(tmp_path) -> None:
         DataError, match=r"No installed plugin reads the files of folder .*\(endings: .xyz; 'x.xyz' is a text \('x'\)\)"
     ):
         gw.data(tmp_path / "odd")
-    with pytest.raises(DataError, match="'nowhere' does not exist; a folder, a table or hub:NAME is accepted"):
+    with pytest.raises(
+        DataError, match="'nowhere' does not exist; a folder, a table, an archive, an address or hub:NAME is accepted"
+    ):
         gw.data("nowhere")
     with pytest.raises(UsageError, match="is a folder of files, which has no columns"):
         gw.data(tmp_path / "odd", label="x")

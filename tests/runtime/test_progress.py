@@ -28,3 +28,13 @@ def test_a_bar_is_drawn_on_a_terminal_after_a_second(monkeypatch, watched, secon
     monkeypatch.setenv("TERM", "xterm")
     assert list(progress.track(iter("abc"), "Reading headers", 3)) == ["a", "b", "c"]
     assert ("Reading headers" in terminal.getvalue()) is drawn
+
+
+def test_a_bar_counts_sizes_where_items_have_them(monkeypatch) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) * 2.0)
+    terminal = Terminal(True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    assert list(progress.track(iter([10, 30]), "Fetching photos", 80, size=lambda count: count)) == [10, 30]
+    assert "50%" in terminal.getvalue()

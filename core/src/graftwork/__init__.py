@@ -60,6 +60,7 @@ from graftwork.specs.problem import Problem
 from graftwork.specs.readers import Likeness, Raw, Reader, Window
 from graftwork.specs.settings import Settings
 from graftwork.specs.signatures import FileFormat, recognise, refusal
+from graftwork.specs.source import RemoteFile, Source, SourceSpec
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
 from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
@@ -198,6 +199,7 @@ __all__ = [
     "RawLabel",
     "Reader",
     "Recipe",
+    "RemoteFile",
     "Requirement",
     "Resolver",
     "Run",
@@ -207,6 +209,8 @@ __all__ = [
     "Sighting",
     "Sigmoid",
     "Softmax",
+    "Source",
+    "SourceSpec",
     "Squares",
     "Stage",
     "StagePlan",

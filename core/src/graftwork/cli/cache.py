@@ -1,4 +1,4 @@
-"""`graftwork cache`: the feature store, looked at and emptied."""
+"""`graftwork cache`: the feature store and the data that were fetched, looked at and emptied."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from graftwork.cli.terminal import answer, table, tell
 if TYPE_CHECKING:
     from graftwork.features.store import Store
 
-app = typer.Typer(no_args_is_help=True, help="The feature store: what frozen stages made of examples, kept on disk.")
+app = typer.Typer(
+    no_args_is_help=True, help="What is kept on disk: what frozen stages made of examples, and data that were fetched."
+)
 
 
 @app.command("list")
@@ -25,8 +27,19 @@ def list_(json: Json = False) -> None:
 @app.command("size")
 def size(json: Json = False) -> None:
     """Where it is, and how much it holds and may hold."""
+    from graftwork.data import kept
+
     with _store() as store:
-        answer(store.size(), _size, json)
+        answer({**store.size(), "fetched": kept.size()}, _size, json)
+
+
+@app.command("sources")
+def sources(json: Json = False) -> None:
+    """The addresses that data were fetched from, and what they hold."""
+    from graftwork.data import kept
+
+    found = {"folder": str(kept.sources_folder()), "addresses": kept.addresses(), "bytes": kept.size()}
+    answer(found, _sources, json)
 
 
 @app.command("verify")
@@ -39,8 +52,10 @@ def verify(json: Json = False) -> None:
 @app.command("clear")
 def clear(json: Json = False) -> None:
     """Forget everything."""
+    from graftwork.data import kept
+
     with _store() as store:
-        answer(store.clear(), _cleared, json)
+        answer({**store.clear(), "fetched": kept.clear()}, _cleared, json)
 
 
 def _store() -> Store:
@@ -71,7 +86,27 @@ def _size(found: dict[str, Any]) -> None:
         f"{found['folder']} holds features of {found['rows']:,} examples in {_megabytes(found['bytes'])} of at most "
         f"{_megabytes(found['limit'])}; what was not used for longest goes first. Change it: GRAFTWORK_CACHE_LIMIT=20GB"
     )
+    if found["fetched"]:
+        tell(
+            f"Beside it: {_megabytes(found['fetched'])} of data that were fetched or unpacked: graftwork cache sources"
+        )
     tell("Next: graftwork cache list")
+
+
+def _sources(found: dict[str, Any]) -> None:
+    from datetime import datetime
+
+    if found["addresses"]:
+        rows = [
+            [
+                one["address"], f"{one['files']:,}", _megabytes(one["bytes"]),
+                f"{datetime.fromtimestamp(one['fetched']):%Y-%m-%d %H:%M}",
+            ]
+            for one in found["addresses"]
+        ]  # fmt: skip
+        table(["address", "files", "size", "last fetched"], rows, ("files", "size"))
+    tell(f"{found['folder']} holds {_megabytes(found['bytes'])} of data that were fetched or unpacked.")
+    tell("Next: graftwork cache clear")
 
 
 def _verified(found: dict[str, Any]) -> None:
@@ -82,6 +117,8 @@ def _verified(found: dict[str, Any]) -> None:
 
 def _cleared(found: dict[str, Any]) -> None:
     tell(f"Forgot the features of {found['rows']:,} examples, {_megabytes(found['bytes'])}.")
+    if found["fetched"]:
+        tell(f"Forgot what was fetched or unpacked, {_megabytes(found['fetched'])}.")
     tell("Next: graftwork fit DATA")
 
 

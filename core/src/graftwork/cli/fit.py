@@ -45,7 +45,8 @@ def fit(
         str,
         typer.Argument(
             metavar="DATA",
-            help="Class folders, a CSV, TSV, JSONL or Parquet table, a saved `datasets` folder, or hub:NAME.",
+            help="Class folders, a CSV, TSV, JSONL or Parquet table, an archive, WebDataset shards, a saved `datasets` "
+            "folder, an address (s3://, https://, ...) of one, or hub:NAME.",
         ),
     ],
     backbone: Annotated[

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.addresses import Address
 from graftwork.data.labels import label_text, readable
 from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
 from graftwork.data.path_guard import PathGuard
@@ -270,7 +271,9 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
     cells = map(_text, table.column(column).slice(0, 200).to_pylist())
     sample = [value.strip() for value in cells if value and value.strip()]
     paths = [
-        value for value in sample if "\n" not in value and _suffix(value) in known and not known[_suffix(value)].inline
+        path
+        for path in (_path(value) for value in sample if "\n" not in value)
+        if _suffix(path) in known and not known[_suffix(path)].inline
     ]
     if len(paths) > len(sample) / 2:
         return modality_of_files(paths, place)
@@ -314,6 +317,12 @@ def as_text(table: pa.Table) -> pa.Table:
 
 def _notes(table: pa.Table) -> list[str]:
     return json.loads((table.schema.metadata or {}).get(NOTES, b"[]"))
+
+
+def _path(value: str) -> str:
+    """The cell, or the path of one that is an address, which may go on after it."""
+    address = Address.of(value)
+    return address.path if address else value
 
 
 def _suffix(value: str) -> str:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data import remote
+from graftwork.data.addresses import Address
 from graftwork.data.columns import Columns, as_text
 from graftwork.data.folders import files_below
-from graftwork.data.options import SourceOptions
 from graftwork.data.reading import Raws, as_raw
 from graftwork.data.sources import Tables, open_source
 from graftwork.data.streaming import cut_tables
 from graftwork.data.tables import ending, locate
 from graftwork.errors import DataError, UsageError
+from graftwork.plugins.loading import installed
 from graftwork.specs.modality import Modality
+from graftwork.specs.readers import Raw
 
 
 @dataclass(frozen=True)
@@ -47,31 +50,30 @@ def named_inputs(
     if texts:
         yield Inputs([as_raw(number, word, modality, Path(), None) for number, word in enumerate(given)])
         return
-    words = list(given)
-    for word in words:
-        _check_there(word, modality)
-    for tables, together in groupby(words, lambda word: _is_table(word, modality)):
+    named = [_located(word, modality) for word in given]
+    for tables, together in groupby(named, lambda one: one.is_table(modality)):
         if tables:
-            for word in together:
-                yield from table_inputs(open_source(word, streaming=True), modality, column, usual)
+            for one in together:
+                yield from table_inputs(open_source(one.word, streaming=True), modality, column, usual, one.word)
         else:
-            yield Inputs([item for word in together for item in _files(word)])
+            yield Inputs([item for one in together for item in _files(one)])
 
 
-def table_inputs(tables: Tables | Path, modality: Modality, column: str | None, usual: str = "") -> Iterator[Inputs]:
-    """The rows of tables, some at a time. column, usual: as `named_inputs` takes them.
+def table_inputs(
+    tables: Tables | Path, modality: Modality, column: str | None, usual: str = "", source: Any = None
+) -> Iterator[Inputs]:
+    """The rows of tables, some at a time. column, usual: as `named_inputs` takes them. source: what was named.
 
     Raises `DataError` for a table whose column is of another modality, `UsageError` for a column that does not exist.
     """
     assert isinstance(tables, Tables), "a table, which was looked at"
-    options = SourceOptions(input=column, labelled=None)
     chosen: Columns | None = None
     done = 0
     for split in tables.splits:
         for table in cut_tables(tables, split):
             if chosen is None:
                 asked = column or (usual if usual in table.column_names else None)
-                chosen = Columns.of(table, tables.name, asked, options.label, options.labelled)
+                chosen = Columns.of(table, tables.name, asked, (), None)
                 if chosen.modality.name != modality.name:
                     raise DataError(
                         f"The {chosen.place} of '{tables.name}' holds {chosen.modality.name}, and this run reads "
@@ -79,35 +81,64 @@ def table_inputs(tables: Tables | Path, modality: Modality, column: str | None, 
                         "Name another: --input COLUMN",
                     )
             listing = chosen.list({split: table}, tables.name, tables.base, tables.path_guard, ())
-            raws = Raws(listing.inputs, listing.modality, listing.base, None, done, listing.path_guard)
-            yield Inputs(raws, as_text(table))
+            listing = replace(remote.with_files(listing, source), begin=done)
+            yield Inputs(Raws.of(listing), as_text(table))
             done += len(table)
 
 
-def _is_table(word: str, modality: Modality) -> bool:
+@dataclass(frozen=True)
+class _Named:
+    """A word, and the path that it names: of what was fetched or unpacked, if it was. part: of a file, as `locate`
+    gives it."""
+
+    word: str
+    path: Path
+    part: str = ""
+    copied: bool = False
+
+    def is_table(self, modality: Modality) -> bool:
+        suffix = self.path.suffix.lower()
+        known = bool(self.part) or (bool(ending(self.path)) and suffix not in modality.extensions)
+        return known and os.path.isfile(self.path)  # noqa: PTH113  pathlib's raises for a word as long as a text
+
+
+def _located(word: str, modality: Modality) -> _Named:
+    """Raises `UsageError` for a word that looks like a file and names none."""
+    if _is_fetched(word, modality):
+        with remote.in_words():
+            return _Named(word, remote.unpacked(remote.fetched(word)), copied=True)
     path, part = locate(word)
-    is_file = os.path.isfile(path)  # noqa: PTH113  pathlib's raises for a word as long as a text
-    return is_file and bool(part or (ending(path) and path.suffix.lower() not in modality.extensions))
+    if not os.path.exists(path):  # noqa: PTH110  as above
+        if modality.inline and _looks_like_a_file(word, modality):
+            raise UsageError(
+                f"'{word}' does not exist; files, folders, tables and texts are accepted.",
+                f"If it is a text, write: graftwork predict RUN --text {word}",
+            )
+        return _Named(word, path)
+    unpacked = path if part else remote.unpacked(path)
+    return _Named(word, unpacked, part, unpacked != path)
 
 
-def _check_there(word: str, modality: Modality) -> None:
-    if os.path.exists(locate(word)[0]):  # noqa: PTH110  as below
+def _files(one: _Named) -> Iterator[Any]:
+    """The files that a word names; the word itself where it names one, or is a text."""
+    if not os.path.isdir(one.path):  # noqa: PTH112  as above
+        yield Raw(remote.shown(one.path), one.path) if one.copied else one.word
         return
-    if modality.inline and _looks_like_a_file(word, modality):
-        raise UsageError(
-            f"'{word}' does not exist; files, folders, tables and texts are accepted.",
-            f"If it is a text, write: graftwork predict RUN --text {word}",
-        )
-
-
-def _files(word: str) -> Iterator[str]:
-    if not os.path.isdir(word):  # noqa: PTH112  as above
-        yield word
-        return
-    files = files_below(Path(word))
+    files = files_below(one.path)
     if not files:
-        raise DataError(f"The folder '{word}' is empty.", "Name a folder that holds files.")
-    yield from map(str, files)
+        raise DataError(f"The folder '{one.word}' is empty.", "Name a folder that holds files.")
+    yield from (Raw(remote.shown(file), file) for file in files) if one.copied else map(str, files)
+
+
+def _is_fetched(word: str, modality: Modality) -> bool:
+    """Whether a word is an address to fetch. People write those of the web in texts too, and texts about them."""
+    address = Address.of(word)
+    if address is None or not modality.inline:
+        return address is not None
+    spec = installed().registered["sources"].get(address.scheme)
+    if spec is None or any(sign.isspace() for sign in word.strip()):
+        return False
+    return not spec.plain or _looks_like_a_file(address.name, modality)
 
 
 def _looks_like_a_file(word: str, modality: Modality) -> bool:

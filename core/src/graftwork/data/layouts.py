@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graftwork.data import folders
+from graftwork.data import folders, remote
 from graftwork.data.folders import Files, Found
 from graftwork.data.listing import SPLITS, Listing
 from graftwork.data.options import SourceOptions
@@ -37,7 +37,7 @@ def open_folder(root: Path, options: SourceOptions) -> Tables | Listing:
     if isinstance(found, Tables):
         return found
     options.check_no_columns(root)
-    return folders.listed(root, walked, found, name)
+    return remote.as_named(folders.listed(root, walked, found, name), root)
 
 
 def _only_fit(root: Path, walked: Walk, options: SourceOptions) -> tuple[str, Tables | Files]:

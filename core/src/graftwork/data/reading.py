@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
+from graftwork.data.addresses import Address
 from graftwork.data.labels import NO_RULES, LabelRules, readable
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
@@ -106,7 +107,8 @@ def data(
 
     source: a folder with one folder per label, a table of texts or file paths (CSV, TSV, JSON, Parquet, Arrow, a
     spreadsheet or SQLite), a `datasets` folder saved to disk, `hub:NAME`, a `datasets.Dataset`, a DataFrame of pandas
-    or polars, an Arrow table, or a list of dicts.
+    or polars, an Arrow table, or a list of dicts; also an archive or shards of these, and an address (`s3://`,
+    `https://`, ...), which is fetched and kept.
     input, label: the columns of a table, found by themselves when plain; several label columns are labels of one
     example (0 or 1 each, or a value each). labelled: False does not require labels. task: the task of the labels, which
     decides whether a blank cell is a missing label or an empty one. layout: the name of a folder's layout, where more
@@ -133,21 +135,23 @@ def read(source: Any, options: SourceOptions) -> Data:
 
 def list_source(source: Any, options: SourceOptions) -> Listing:
     """List what `source` holds, without reading any example."""
-    from graftwork.data import layouts, sources
+    from graftwork.data import layouts, remote, sources
     from graftwork.data.columns import list_tables
 
     names = options.names()
-    found = sources.open_source(source, allow_outside=options.allow_outside)
-    if isinstance(found, Path):
-        found = layouts.open_folder(found, options)
-    else:
-        options.check_no_layout(found.name)
-    if not isinstance(found, Listing):
-        tables = found.whole()
-        listing = list_tables(
-            tables, found.name, found.base, found.path_guard, options.input, options.label, options.labelled
-        )
-        found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
+    with remote.in_words():
+        found = sources.open_source(source, allow_outside=options.allow_outside)
+        if isinstance(found, Path):
+            found = layouts.open_folder(found, options)
+        else:
+            options.check_no_layout(found.name)
+        if not isinstance(found, Listing):
+            tables = found.whole()
+            listing = list_tables(
+                tables, found.name, found.base, found.path_guard, options.input, options.label, options.labelled
+            )
+            listing = remote.with_files(remote.as_named(listing, found.base), source)
+            found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
     listing = found.named(names)
     if options.strict:
         names.check_used()
@@ -276,6 +280,11 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
     """
 
     def file(given: str) -> Path:
+        if (address := Address.of(given)) is not None:
+            raise DataError(
+                f"Row {number + 1} names '{address.shown}', an address; a table names files by paths relative to it.",
+                "Fetch them into the folder of the table, and name them there.",
+            )
         path = base / os.path.expanduser(given)  # noqa: PTH111  pathlib's raises for an unknown user
         if "\\" in given and not os.path.exists(path):  # noqa: PTH110  pathlib's raises for a very long one
             path = _from_windows(given, base) or path

@@ -146,17 +146,27 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             )
         loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
         return DataSet(loaded, words, kept[0], None if allow_outside else PathGuard(words, *kept))
+    from graftwork.data import archives, remote, shards  # shards are tables of this module
+
+    if (found := shards.streamed(words) if streaming else None) or (found := shards.named(words)):
+        return found
     path, part = locate(words)
+    if not part:
+        path = remote.fetched(words)
+        if found := shards.at(path):
+            return found
+        path = remote.unpacked(path)
     if not path.exists():
         raise DataError(
-            f"'{words}' does not exist; a folder, a table or hub:NAME is accepted.", "See: graftwork fit --help"
+            f"'{words}' does not exist; a folder, a table, an archive, an address or hub:NAME is accepted.",
+            "See: graftwork fit --help",
         )
     if path.is_file():
         _check_no_stand_in(path)
         if not ending(path):
             raise DataError(
-                f"'{words}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in "
-                f"{', '.join(COMPRESSED)}.",
+                f"'{remote.shown(path)}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in "
+                f"{', '.join(COMPRESSED)}, archives in {', '.join(archives.ENDINGS)}.",
                 "Give a table, or a folder with one folder per label.",
             )
         return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))

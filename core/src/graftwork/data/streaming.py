@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from graftwork.data import layouts
+from graftwork.data import layouts, remote
 from graftwork.data.columns import Columns, known_splits, no_rows
 from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
@@ -89,11 +89,12 @@ def stream(
 
 def open_stream(source: Any, options: SourceOptions) -> Stream:
     """The stream of a source. Raises as `stream` does."""
-    found = open_source(source, streaming=True, allow_outside=options.allow_outside)
-    if isinstance(found, Path):
-        found = layouts.open_folder(found, options)
-    else:
-        options.check_no_layout(found.name)
+    with remote.in_words():
+        found = open_source(source, streaming=True, allow_outside=options.allow_outside)
+        if isinstance(found, Path):
+            found = layouts.open_folder(found, options)
+        else:
+            options.check_no_layout(found.name)
     if isinstance(found, Listing):
         listing = found
         return Stream(listing.name, lambda: _named(_cut(listing), options), options.rules)
@@ -112,6 +113,7 @@ def open_stream(source: Any, options: SourceOptions) -> Stream:
                 if not columns:
                     columns.append(Columns.of(table, found.name, options.input, options.label, options.labelled))
                 listing = columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
+                listing = remote.with_files(remote.as_named(listing, found.base), source)
                 yield replace(listing, layout=layout)
 
     return Stream(found.name, lambda: _named(listings(), options), options.rules)

@@ -23,6 +23,7 @@ import numpy as np
 
 from graftwork.errors import StoreError, UsageError
 from graftwork.features.shards import PLACE, Row, Writer, pack, unpack
+from graftwork.runtime.cache_folder import cache_folder
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
 FORMAT = 2
@@ -55,11 +56,8 @@ CREATE TABLE claims (
 
 
 def default_folder() -> Path:
-    """GRAFTWORK_CACHE, or the user's cache folder; in it the folder features."""
-    from platformdirs import user_cache_path
-
-    named = os.environ.get("GRAFTWORK_CACHE")
-    return (Path(named).expanduser() if named else user_cache_path("graftwork", False)) / "features"
+    """The folder features of `cache_folder`."""
+    return cache_folder() / "features"
 
 
 def default_limit() -> int:

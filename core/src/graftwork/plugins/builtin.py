@@ -1,10 +1,12 @@
-"""The core's own registrations, through the same hooks as any plugin: tasks, a head, policies, objectives, loggers."""
+"""The core's own registrations, through the same hooks as any plugin: tasks, a head, policies, objectives, loggers,
+schemes of addresses."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.pretraining import ObjectiveSpec
+from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import DEFAULT_TASK, HeadSpec, TaskSpec
 
 api_version = API_VERSION
@@ -21,6 +23,22 @@ POLICIES = {
     "lora": "lora:r=R, linear layers get trained updates of rank R",
     "params": "params:GLOB, the parameters train whose names match",
 }
+
+GOOGLE = "GOOGLE_APPLICATION_CREDENTIALS, or FSSPEC_GS_TOKEN=anon where everybody may read"
+AZURE = "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY"
+# Schemes of fsspec: the package that each needs, the extra of graftwork that installs it, how credentials are given.
+FILE_SYSTEMS = {
+    "s3": (
+        "s3fs", "s3", "AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true where everybody may read"
+    ),
+    "gs": ("gcsfs", "gs", GOOGLE),
+    "gcs": ("gcsfs", "gs", GOOGLE.replace("GS", "GCS")),
+    "az": ("adlfs", "az", AZURE),
+    "abfs": ("adlfs", "az", AZURE),
+    "sftp": ("paramiko", "sftp", "a key that ssh finds, or sftp://USER:PASSWORD@HOST/PATH"),
+    "ftp": ("", "", "ftp://USER:PASSWORD@HOST/PATH"),
+    "hf": ("", "", "HF_TOKEN"),
+}  # fmt: skip
 
 
 @hookimpl
@@ -98,3 +116,12 @@ def graftwork_loggers():
     yield LoggerSpec(
         "wandb", f"{place}.wandb:WandbLogger", "Weights & Biases' offline files in wandb/", needs="wandb", extra="wandb"
     )
+
+
+@hookimpl
+def graftwork_sources():
+    for scheme, (needs, extra, credentials) in FILE_SYSTEMS.items():
+        yield SourceSpec(scheme, "graftwork.data.file_systems:FileSystemSource", needs, extra, credentials=credentials)
+    for scheme in ("http", "https"):
+        credentials = f"{scheme}://USER:PASSWORD@HOST/PATH"
+        yield SourceSpec(scheme, "graftwork.data.http:HttpSource", plain=True, credentials=credentials)

@@ -11,6 +11,7 @@ from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
 
 GROUP = "graftwork"
@@ -79,3 +80,8 @@ def graftwork_objectives() -> Iterable[ObjectiveSpec]:  # pyright: ignore[report
 @hookspec
 def graftwork_loggers() -> Iterable[LoggerSpec]:  # pyright: ignore[reportReturnType]
     """Loggers: where the numbers of a training go."""
+
+
+@hookspec
+def graftwork_sources() -> Iterable[SourceSpec]:  # pyright: ignore[reportReturnType]
+    """Schemes of addresses (`s3://`) that data can be fetched from."""

@@ -27,6 +27,7 @@ from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
 
 # The type that each hook yields, and the names that must be unique among plugins.
@@ -43,6 +44,7 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "architectures": (ArchitectureSpec, lambda spec: [spec.name]),
     "objectives": (ObjectiveSpec, lambda spec: [spec.name]),
     "loggers": (LoggerSpec, lambda spec: [spec.name]),
+    "sources": (SourceSpec, lambda spec: [spec.scheme]),
 }
 
 

@@ -18,6 +18,7 @@ from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
 
 
@@ -100,6 +101,18 @@ def objective(name: str) -> ObjectiveSpec:
 def logger(name: str) -> LoggerSpec:
     """The spec of a logger. Raises `UnknownName` if no installed plugin brings it."""
     return _named("loggers", "logger", name, "graftwork plugins")
+
+
+def source(scheme: str) -> SourceSpec:
+    """The spec of a scheme of addresses. Raises `UnknownName` if no installed plugin reads them."""
+    found = installed().get("sources", scheme)
+    if found is not None:
+        return found
+    known = ", ".join(f"{name}://" for name in sorted(installed().registered["sources"]))
+    raise UnknownName(
+        f"No installed plugin reads addresses of {scheme}://; installed ones read {known}{installed().disabled()}.",
+        "Fetch the data yourself, and name the folder or file.",
+    )
 
 
 def adapter(name: str) -> Adapter:

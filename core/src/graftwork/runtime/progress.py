@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], words: str, total: int) -> Iterator[T]:
-    """Yield the items; a progress bar appears after one second if stderr is a terminal."""
+def track(items: Iterable[T], words: str, total: int | None, size: Callable[[T], int] = lambda item: 1) -> Iterator[T]:
+    """Yield the items; a progress bar appears after one second if stderr is a terminal.
+
+    total: of the sizes of all items; None if it is not known. size: of an item, by default 1.
+    """
     if not sys.stderr.isatty():
         yield from items
         return
@@ -23,4 +26,4 @@ def track(items: Iterable[T], words: str, total: int) -> Iterator[T]:
         task = bar.add_task(words, total=total, visible=False)
         for item in items:
             yield item
-            bar.update(task, advance=1, visible=time.monotonic() - begun > 1)
+            bar.update(task, advance=size(item), visible=time.monotonic() - begun > 1)

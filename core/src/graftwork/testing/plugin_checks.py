@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 from graftwork.plugins.loading import PluginReport, installed
-from graftwork.testing.cases import Nonconformance, check
+from graftwork.specs.factories import load_factory
+from graftwork.specs.source import Source
+from graftwork.testing.cases import Nonconformance, Registered, check
 
 HEAVY = (
     "torch",
@@ -111,3 +113,15 @@ def importing_it_changes_nothing_else(report: PluginReport) -> None:
             f"Importing the code of '{report.name}' changes {', '.join(changed)}, for everybody.",
             "Leave global state alone, or change it where it is used and put it back.",
         )
+
+
+@check("sources")
+def its_factory_is_a_source(scheme: Registered) -> None:
+    made = load_factory(scheme.spec.factory)
+    if not (isinstance(made, type) and issubclass(made, Source)):
+        raise Nonconformance(
+            f"The factory of '{scheme.name}://', {scheme.spec.factory}, is no graftwork.Source.",
+            "Name a subclass that defines files() and read().",
+        )
+    if scheme.name != scheme.name.lower():
+        raise Nonconformance(f"The scheme '{scheme.name}' has capitals.", f"Write: {scheme.name.lower()}")
