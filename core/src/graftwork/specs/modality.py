@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graftwork.specs.contracts import Fact, ObservedInput, Value
+from graftwork.specs.defects import Defect
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Modality:
     noun: the word for its data in a sentence ("audio", "images").
     reader: names a `graftwork.Reader` subclass; it may import Pillow or soundfile, never torch.
     facts: the facts that the reader observes for every example; conversions are applied in this order.
+    defects: what may keep its examples, or a part of them, from an encoder, to be counted and warned of.
     extensions: its file endings in lower case (".wav").
     inline: whether a table may hold the input itself (texts) instead of file paths.
     features: names of `datasets` feature types that hold it ("Audio").
@@ -36,6 +38,7 @@ class Modality:
     noun: str
     reader: str
     facts: tuple[Fact, ...] = ()
+    defects: tuple[Defect, ...] = ()
     extensions: tuple[str, ...] = ()
     inline: bool = False
     features: tuple[str, ...] = ()
