@@ -63,9 +63,9 @@ class BackboneSpec:
     config: Mapping[str, Any] = field(default_factory=dict)
     starter: bool = False
     recipe: Recipe = field(default_factory=Recipe)
-    survey: str = ""
     note: str = ""
     views: tuple[str, ...] = ("pooled",)
+    survey: str = ""
 
     @property
     def modality(self) -> str:

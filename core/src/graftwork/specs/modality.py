@@ -17,7 +17,6 @@ class Modality:
     noun: the word for its data in a sentence ("audio", "images").
     reader: names a `graftwork.Reader` subclass; it may import Pillow or soundfile, never torch.
     facts: the facts that the reader observes for every example; conversions are applied in this order.
-    defects: what may keep its examples, or a part of them, from an encoder, to be counted and warned of.
     extensions: its file endings in lower case (".wav").
     inline: whether a table may hold the input itself (texts) instead of file paths.
     features: names of `datasets` feature types that hold it ("Audio").
@@ -32,13 +31,13 @@ class Modality:
     amount: the fact whose sum is the amount of data ("duration"); empty if examples are counted.
     frames_aligned: whether states `(B, T, D)` of any two of its encoders cover the same time span and can be compared
     frame by frame.
+    defects: what may keep its examples, or a part of them, from an encoder, to be counted and warned of.
     """
 
     name: str
     noun: str
     reader: str
     facts: tuple[Fact, ...] = ()
-    defects: tuple[Defect, ...] = ()
     extensions: tuple[str, ...] = ()
     inline: bool = False
     features: tuple[str, ...] = ()
@@ -49,6 +48,7 @@ class Modality:
     sample: str = ""
     amount: str = ""
     frames_aligned: bool = False
+    defects: tuple[Defect, ...] = ()
 
     @property
     def units(self) -> dict[str, str]:
