@@ -95,7 +95,9 @@ def test_silence_is_seen_and_warned_of_but_not_refused() -> None:
     assert [sound(level)["sound"] for level in (0.0, 0.0009, 0.0011)] == ["silent", "silent", "audible"]
     observed = registry.modality("audio").observed("the folder", [("a.wav", sound(0.0))], "files")
     agreement = registry.agree_on(registry.backbone("audio/wav2vec2-base"), observed)
-    assert agreement.warnings == ("1 of 1 files: sound silent, not audible: they hold nothing to hear",)
+    assert agreement.warnings == (
+        "1 of 1 files: sound silent, not audible: they hold nothing to hear; the first: a.wav",
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def why(raw: Raw, *, only_decode: bool = False) -> str:
 
 def test_the_header_says_rate_channels_and_duration(sine: Callable[..., Path]) -> None:
     path = sine("clip.wav", rate=44_100, channels=2, seconds=0.25)
-    facts = {"video": "none", "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 2}
+    facts = {"video": "none", "bit_depth": 16, "sound": "audible", "clipping": "none", "amplitude": 0.5, "channels": 2}
     assert reader.facts(Raw("clip.wav", path)) == {**facts, "sampling_rate": 44_100, "duration": 0.25}
 
 
@@ -98,10 +98,10 @@ def test_sound_as_datasets_keeps_it_is_read_both_encoded_and_decoded() -> None:
     first, second = Raws(items, registry.modality("audio"), Path())
     shape = {"video": "none", "channels": 1, "duration": 0.1}
     assert reader.facts(first) == {
-        **shape, "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "sampling_rate": 16_000
+        **shape, "bit_depth": 16, "sound": "audible", "clipping": "none", "amplitude": 0.5, "sampling_rate": 16_000
     }  # fmt: skip
     assert reader.facts(second) == {
-        **shape, "bit_depth": 32, "sound": "silent", "amplitude": 0.0, "sampling_rate": 8_000
+        **shape, "bit_depth": 32, "sound": "silent", "clipping": "none", "amplitude": 0.0, "sampling_rate": 8_000
     }  # fmt: skip
     assert reader.decode(second).samples.shape == (1, 800)
     assert reader.decode(second).samples.dtype == np.float32

@@ -160,7 +160,7 @@ def test_pictures_are_like_their_copies_of_another_size_format_and_quality_and_u
     ramp = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
     found = problems(tmp_path)
-    assert set(found) == {"near_duplicates"}
+    assert set(found) == {"near_duplicates", "blank"}
     groups = {tuple(sorted(Path(n).name[0] for n in group.split(" = "))) for group in found["near_duplicates"].examples}
     assert groups == {("0", "0", "0"), ("1", "1", "1")}
 

@@ -19,11 +19,11 @@ USUAL = {
     },
     "text": {
         "encoding": "utf-8", "byte_order_mark": "none", "unicode_form": "NFC", "case": "lower", "script": "Latin",
-        "characters": 20,
+        "characters": 20, "markup": "none",
     },
     "audio": {
-        "video": "none", "bit_depth": 16, "sound": "audible", "amplitude": 0.5, "channels": 1, "sampling_rate": 16_000,
-        "duration": 2.0,
+        "video": "none", "bit_depth": 16, "sound": "audible", "clipping": "none", "amplitude": 0.5, "channels": 1,
+        "sampling_rate": 16_000, "duration": 2.0,
     },
     "series": {"missing_values": 0, "signal": "varying", "sampling_rate": 100, "channels": 1, "duration": 2.0},
 }  # fmt: skip
@@ -38,6 +38,15 @@ CLEAR = "transparency is replaced by white"
 PRINT = "print colours are shown by the nearest screen colours"
 GUESS = "they are not UTF-8 and are read as Latin-1 (Windows-1252), which is a guess"
 CAPITALS = "capital letters are read as small ones, which are all that the encoder knows"
+NOTHING = "not audible: they hold nothing to hear; the first: first"
+CLIPPED = (
+    "clipped: a thousandth or more of the samples are at full scale, where peaks are cut off; the first: first. Record "
+    "them again more quietly; what was cut off does not come back"
+)
+MARKUP = (
+    "mostly markup: few letters are left beside tags and addresses; the first: first. Take the words out of the markup "
+    "first, or leave them out"
+)
 
 # Of a backbone's own modality: fact, value, the converter and what it makes of it (or None), what is warned of.
 ACCEPTED = [
@@ -68,13 +77,17 @@ ACCEPTED = [
     ("text", "case", "cased", ("lower-case", "lower"), CAPITALS),
     *(("text", "script", value, None, AS_IT_IS) for value in ("Latin", "none")),
     *(("text", "characters", value, None, AS_IT_IS) for value in (1, 100_000)),
+    *(("text", "markup", value, None, AS_IT_IS) for value in ("none", "some")),
+    ("text", "markup", "mostly", None, MARKUP),
     ("audio", "video", "none", None, AS_IT_IS),
     ("audio", "video", "present", None, "video present, not none: their sound is read, and not their pictures"),
     *(("audio", "bit_depth", value, None, AS_IT_IS) for value in (16, 24, 32, 64, "compressed")),
     ("audio", "bit_depth", 8, None, f"bit depth 8 bits, {COARSE}"),
     ("audio", "bit_depth", "8-bit telephone code", None, f"bit depth 8-bit telephone code, {COARSE}"),
     ("audio", "sound", "audible", None, AS_IT_IS),
-    ("audio", "sound", "silent", None, "sound silent, not audible: they hold nothing to hear"),
+    *(("audio", "sound", value, None, f"sound {value}, {NOTHING}") for value in ("silent", "silent as mono")),
+    ("audio", "clipping", "none", None, AS_IT_IS),
+    ("audio", "clipping", "clipped", None, CLIPPED),
     *(("audio", "amplitude", value, None, AS_IT_IS) for value in (0.0, 1.0)),
     *(("audio", "amplitude", value, ("turn-down", 1.0), LOUD) for value in (1.01, 32_767.0)),
     ("audio", "channels", 1, None, AS_IT_IS),

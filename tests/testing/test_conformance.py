@@ -167,6 +167,14 @@ FAULTS = {
         "frozen_stages_stand_still",
     ),
     "dropout stays on": ("model", "self.drop(mixed)", "nn.functional.dropout(mixed, 0.2)", "evaluation_has_no_chance_in_it"),
+    "a defect is measured that nobody declared": (
+        "reader", "    def size(", '    def defects(self, value):\n        return {"dull": 0.5}\n\n    def size(',
+        "what_is_lost_is_declared_and_a_share",
+    ),
+    "a defect is told by no fact": (
+        "plugin", "facts=(Fact(", 'defects=(__import__("graftwork").Defect("dull", "dull", fact="tone"),), facts=(Fact(',
+        "what_is_lost_is_declared_and_a_share",
+    ),
     "the contract's rate is another than is prepared": ("plugin", 'Exactly(10, "Hz")', 'Exactly(20, "Hz")', "its_contract_is_what_it_prepares"),
     "prepare takes any rate in silence": ("model", "rate != 10 or ", "", "its_contract_is_what_it_prepares"),
     "prepare ends in a fault of its own": ("model", "raise InputMismatch(", "raise KeyError(", "its_contract_is_what_it_prepares"),

@@ -30,7 +30,7 @@ def test_every_declared_fact_is_observed() -> None:
     assert set(facts("a")) == {fact.name for fact in registry.modality("text").facts}
     assert facts("  Where is it? ") == {
         "encoding": "utf-8", "byte_order_mark": "none", "unicode_form": "NFC", "characters": 12, "script": "Latin",
-        "case": "cased",
+        "case": "cased", "markup": "none",
     }  # fmt: skip
 
 
@@ -130,8 +130,10 @@ def test_windows_hold_the_whole_text_and_each_fits(word) -> None:
 def test_windows_are_cut_between_words_and_keep_every_token() -> None:
     backbone = minilm()
     text = "unaffable embeddings " * 200
-    tokens = backbone._measure.encode(text, add_special_tokens=False).ids
-    parts = [backbone._measure.encode(w.value, add_special_tokens=False).ids for w in backbone.windows(text)]
+    tokens = backbone.vocabulary.tokenizer.encode(text, add_special_tokens=False).ids
+    parts = [
+        backbone.vocabulary.tokenizer.encode(w.value, add_special_tokens=False).ids for w in backbone.windows(text)
+    ]
     assert list(itertools.chain(*parts)) == tokens
 
 
@@ -144,8 +146,8 @@ def test_a_long_text_is_cut_with_a_count_or_read_in_windows_as_the_user_says(tmp
     cut = gw.fit(path, "text/minilm", val=0.5)
     assert cut.record["long"]["examples"] == 12
     assert (
-        "12 of 12 rows: more than the encoder reads at once, so cut; 16% of what they hold is not read. "
-        "Read all of it: --long windows"
+        "12 of 12 rows: more than the encoder reads at once, so cut; 16% of what they hold is not read; the first: "
+        "0 word word word word word word word word word word word wo…. Read all of it: --long windows"
     ) in cut.record["warnings"]
     whole = gw.fit(path, "text/minilm", val=0.5, long="windows")
     assert whole.record["long"] == {"mode": "windows", "examples": 12, "windows": 24, "truncated": 0.0}

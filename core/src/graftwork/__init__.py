@@ -50,6 +50,7 @@ from graftwork.specs.contracts import (
     show,
 )
 from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.defects import Defect
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder, read_json
@@ -159,6 +160,7 @@ __all__ = [
     "Converter",
     "Data",
     "DataError",
+    "Defect",
     "Demo",
     "Diverged",
     "Empty",

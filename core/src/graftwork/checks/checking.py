@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graftwork.checks import near_duplicates
+from graftwork.checks import defects, near_duplicates
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.reading import MOST_BAD, Data, Raws, list_source, observe
@@ -20,6 +20,7 @@ from graftwork.errors import InputMismatch
 from graftwork.plugins import registry
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import plural, show
+from graftwork.specs.defects import TRUNCATED, measured
 from graftwork.specs.factories import load_factory
 from graftwork.specs.problem import Problem
 from graftwork.specs.readers import Likeness, Raw, Reader
@@ -44,6 +45,12 @@ class Checked:
     seconds: float
     labels: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether something of the data does not reach an encoder."""
+        lost = {TRUNCATED.name, *(defect.name for defect in self.data.modality.defects)}
+        return any(problem.kind in lost for problem in self.problems)
 
     @cached_property
     def reader(self) -> Reader:
@@ -110,7 +117,9 @@ def check(
     raws = Raws.of(listing)
     namer = _Namer(raws, listing)
     labels = asked.problems(data.labels) if data.labels else []
-    problems = [*_bad(data), *labels, *_unseen(data, asked), *_copies(data, asked, prints, namer)]
+    reads = registry.reads(spec, adapter) if spec else None
+    problems = [*_bad(data), *labels, *_unseen(data, asked), *defects.told_by_facts(data, reads)]
+    problems += [*prints.shares.problems(data, namer), *_copies(data, asked, prints, namer)]
     problems += [Problem("note", note, "", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:
@@ -119,6 +128,9 @@ def check(
         except InputMismatch as error:
             mismatch = error
             problems.insert(0, Problem("mismatch", error.message, error.hint, len(data)))
+        else:
+            lost = defects.at_encoder(spec, data, agreement)
+            problems += lost.problems(data, namer) if lost else ()
     return Checked(
         data=data,
         task=asked,
@@ -134,7 +146,9 @@ def check(
 
 
 class _Prints:
-    """For each listed example a content digest and, if the modality has a `Likeness`, a signature."""
+    """For each listed example a content digest, what is seen to be lost of it, and if the modality has a `Likeness`, a
+    signature.
+    """
 
     def __init__(self, listing: Listing) -> None:
         modality = listing.modality
@@ -143,11 +157,13 @@ class _Prints:
         self.digests = np.zeros(len(listing.inputs), dtype="V16")
         self.signed = np.zeros(len(listing.inputs), dtype=bool)
         self.signatures: Any = None
+        self.shares = defects.Shares(measured(modality.defects), f"'{modality.reader}'")
         self._lock = threading.Lock()  # `take` is called in several threads
 
     def take(self, number: int, raw: Raw) -> None:
         self.digests[number] = np.void(self._reader.digest(raw))
-        signature = self.likeness.signature(raw) if self.likeness else None
+        signature, seen = self.likeness.inspect(raw) if self.likeness else (None, {})
+        self.shares.add(number, {**self._reader.inspect(raw), **seen})
         if signature is None:
             return
         with self._lock:

@@ -102,7 +102,8 @@ def render(found: Any, page: Any) -> None:
     else:
         tell("No problems found.")
     if found.agreement is not None:
-        tell(f"The data fit {found.backbone}{':' if found.agreement.steps else ' as they are.'}")
+        plainly = ", but not all that they hold reaches it (see the problems)" if found.lossy else " as they are"
+        tell(f"The data fit {found.backbone}" + (":" if found.agreement.steps else f"{plainly}."))
         for step in found.agreement.steps:
             tell(f"  {conversion(vars(step))}")
         for item in found.agreement.left_out:

@@ -148,4 +148,6 @@ def render(answers: list[dict[str, Any]], task: Task) -> None:
             say(one["error"])
         else:
             rows.append([one["input"], *task.cells(one)])
+            for note in one.get("notes", ()):
+                say(f"Note on {one['input']}: {note}.")
     table(["input", *task.columns()], rows, ("probability", "value"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from graftwork.plugins.registry import adapter, converter
 from graftwork.plugins.registry import modality as find_modality
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import InputContract, Value
+from graftwork.specs.defects import Defect, measured
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw, Reader, Window
@@ -35,6 +36,7 @@ class Pipeline:
         if not agreement.adapter:
             self.reader.prepare_decode(contract.preparation)
         self._reads = modality.reader
+        self._measured = measured(modality.defects)
         self._adapts = ""
         self._adapter: Callable[[Any], Any] | None = None
         self._after: Pipeline | None = None
@@ -76,6 +78,22 @@ class Pipeline:
         if self._after is not None:
             steps = sorted(step.identity.hex() for step in self._after._steps.values())
             found |= {"adapter": self._adapts, "then": self._after.about, "steps": steps}
+        return found
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """The measured defects of the values that it makes."""
+        return self._after.defects if self._after else self._measured
+
+    def measure(self, windows: Sequence[Window]) -> dict[str, float]:
+        """The share, 0..1, of each measured defect in values that this pipeline made of one example."""
+        if self._after is not None:
+            return self._after.measure(windows)
+        found: dict[str, float] = {}
+        whole = sum(window.weight for window in windows)
+        for window in windows if self._measured else ():
+            for name, share in self.reader.defects(window.value).items():
+                found[name] = found.get(name, 0.0) + share * window.weight / whole
         return found
 
     def memory(self, value: Any) -> int:

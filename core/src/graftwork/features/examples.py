@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ from torch import Tensor
 
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import Bad
-from graftwork.errors import Unreadable, UsageError
+from graftwork.errors import Unreadable
+from graftwork.features.long_inputs import LongInputs, check_long
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import State
 from graftwork.plugins.code_digest import core, made_by
 from graftwork.runtime.parallel import prefetch_map
-from graftwork.specs.contracts import show
+from graftwork.specs.defects import TRUNCATED, DefectCount, place_of
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw, Window
 
@@ -62,53 +63,24 @@ class Batch:
 
 @dataclass(frozen=True)
 class Example:
-    """The windows of an example that are read (`parts`), with their weights, and the fraction that is not read
-    (0..1).
+    """The windows of an example that are read (`parts`), with their weights, and the share of it (0..1) that each of
+    its defects affects, by name.
     """
 
     parts: list[Window]
-    truncated: float
+    defects: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class LongInputs:
-    """Examples that were too long for the encoder: cut ("truncate") or read in windows ("windows").
-
-    examples: how many there are. windows: the number of windows they were read in. truncated: the mean fraction that
-    was not read.
+class Scan:
+    """Every example read once: the numbers of usable ones, the number and reason of the others, the long inputs and
+    the defects among the usable ones.
     """
 
-    mode: str
-    examples: int = 0
-    windows: int = 0
-    truncated: float = 0.0
-
-    @classmethod
-    def of(cls, mode: str, seen: Sequence[tuple[int, float]]) -> LongInputs:
-        """Count them from the number of windows and the unread fraction of each example."""
-        long_ones = [(parts, truncated) for parts, truncated in seen if truncated > 0 or parts > 1]
-        count = len(long_ones)
-        lost = sum(truncated for _, truncated in long_ones)
-        return cls(mode, count, sum(parts for parts, _ in long_ones), round(lost / count, 4) if count else 0.0)
-
-    def __add__(self, other: LongInputs) -> LongInputs:
-        count = self.examples + other.examples
-        lost = self.examples * self.truncated + other.examples * other.truncated
-        return LongInputs(self.mode, count, self.windows + other.windows, round(lost / count, 4) if count else 0.0)
-
-    def warnings(self, total: int, items: str) -> tuple[str, ...]:
-        if not self.examples:
-            return ()
-        which = f"{show(self.examples)} of {show(total)} {items}: more than the encoder reads at once, so "
-        if self.mode == "truncate":
-            return (f"{which}cut; {self.truncated:.0%} of what they hold is not read. Read all of it: --long windows",)
-        return (f"{which}read in {show(self.windows)} windows whose features are averaged",)
-
-
-def check_long(word: str) -> None:
-    """Raises `UsageError` for anything but "truncate" and "windows"."""
-    if word not in ("truncate", "windows"):
-        raise UsageError(f"--long {word} is not known; truncate and windows are.", "Write: --long windows")
+    kept: list[int]
+    bad: list[tuple[int, Bad]]
+    long: LongInputs
+    defects: tuple[DefectCount, ...]
 
 
 class Examples:
@@ -132,6 +104,8 @@ class Examples:
         self.raws = raws
         self.long = long
         self.pipeline = pipeline
+        self.defects = (TRUNCATED, *pipeline.defects)
+        self._surveyed = np.zeros((len(raws), len(self.defects)), np.float32)
         self._room = keep
         self._kept: dict[int, Example] = {}
         self._sizes: np.ndarray | None = None
@@ -161,7 +135,13 @@ class Examples:
         """What decides the features besides the examples, the weights and the rounding, as JSON values."""
         spec = self.backbone.spec
         made = {"backbone": made_by(spec.factory), "core": core(), **self.pipeline.about}
-        return {"contract": spec.contract.as_json(), "config": repr(spec.config), "long": self.long, "code": made}
+        return {
+            "contract": spec.contract.as_json(),
+            "config": repr(spec.config),
+            "long": self.long,
+            "defects": [defect.name for defect in self.defects],
+            "code": made,
+        }
 
     def sizes(self, numbers: Sequence[int]) -> list[float]:
         """The size of the computation for each of these examples, in the unit of the backbone's `batch_size`."""
@@ -169,27 +149,45 @@ class Examples:
             self._sizes = np.full(len(self.raws), np.nan, np.float32)
         unknown = [number for number in numbers if np.isnan(self._sizes[number])]
         chunks = [unknown[start : start + CHUNK] for start in range(0, len(unknown), CHUNK)]
-        for chunk, found in zip(chunks, prefetch_map(self._measured, chunks), strict=True):
-            self._sizes[chunk] = found
+        for chunk, (sizes, shares) in zip(chunks, prefetch_map(self._measured, chunks), strict=True):
+            self._sizes[chunk], self._surveyed[chunk] = sizes, shares
         return self._sizes[list(numbers)].tolist()
 
-    def _measured(self, numbers: Sequence[int]) -> np.ndarray:
-        sizes = np.zeros(len(numbers))
+    def _measured(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The sizes of these examples `(N,)`, and the shares of the defects that the backbone measures `(N, K)`."""
+        sizes, shares = np.zeros(len(numbers)), np.zeros((len(numbers), len(self.defects)))
         values: list[Any] = []
+        weights: list[float] = []
         example_index: list[int] = []
         for place, number in enumerate(numbers):
             try:
                 if self.backbone.measures:
                     parts = self.read(number).parts
                     values += [part.value for part in parts]
+                    weights += [part.weight for part in parts]
                     example_index += [place] * len(parts)
                 else:
                     sizes[place] = self.pipeline.reader.size(self.raws[number])
             except Unreadable:  # reported when it is read for use
                 continue
         if values:
-            sizes = np.bincount(example_index, self.backbone.measure(values), len(numbers))
-        return sizes.clip(1)
+            counts, found = self.backbone.survey(values)
+            sizes = np.bincount(example_index, counts, len(numbers))
+            whole = np.bincount(example_index, weights, len(numbers))
+            for name, of_values in found.items():
+                affected = np.bincount(example_index, np.multiply(of_values, weights), len(numbers))
+                shares[:, self._column(name)] = affected / np.where(whole, whole, 1)
+        return sizes.clip(1), shares
+
+    def _column(self, name: str) -> int:
+        return place_of(name, self.defects, f"'{self.backbone.spec.name}'")
+
+    def shares(self, number: int, example: Example) -> np.ndarray:
+        """The share of each of `defects` in an example as it was read, `(K,)` float32."""
+        shares = self._surveyed[number].copy()
+        for name, share in example.defects.items():
+            shares[self._column(name)] = share
+        return shares
 
     def name(self, number: int) -> str:
         return self.pipeline.reader.show(self.raws[number])
@@ -203,38 +201,62 @@ class Examples:
             # The value stays whole: `prepare` truncates it as the encoder's own library does.
             first = windows[0]
             weight = first.weight * self.backbone.windows(first.value)[0].weight
-            found = Example([Window(first.value, weight)], 1 - weight)
+            parts, truncated = [Window(first.value, weight)], 1 - weight
         else:
             inner = [(self.backbone.windows(window.value), window.weight) for window in windows]
-            found = Example(
-                [Window(part.value, part.weight * weight) for parts, weight in inner for part in parts], 0.0
-            )
+            parts = [Window(part.value, part.weight * weight) for parts, weight in inner for part in parts]
+            truncated = 0.0
+        found = Example(parts, {**self.pipeline.measure(parts), TRUNCATED.name: truncated})
         if self._room > 0:
             # Threads may overshoot the limit a little, which does no harm.
             self._room -= sum(self.pipeline.memory(part.value) for part in found.parts)
             self._kept[number] = found
         return found
 
-    def scan(self) -> tuple[list[int], list[tuple[int, Bad]], LongInputs]:
-        """Read every example once: the numbers of usable ones, the number and reason of the others, and the long
-        inputs.
-        """
+    def scan(self) -> Scan:
+        """Read every example once, without computing features."""
 
-        def one(number: int) -> tuple[int, float] | Bad:
+        def one(number: int) -> tuple[int, np.ndarray] | Bad:
             try:
                 found = self.read(number)
             except Unreadable as error:
                 return Bad(self.raws[number].name, str(error))
-            return len(found.parts), found.truncated
+            return len(found.parts), self.shares(number, found)
 
-        kept, bad, seen = [], [], []
+        if self.backbone.measures:
+            self.sizes(range(len(self)))
+        kept, bad, parts, shares = [], [], [], []
         for number, found in enumerate(prefetch_map(one, range(len(self)))):
             if isinstance(found, Bad):
                 bad.append((number, found))
             else:
                 kept.append(number)
-                seen.append(found)
-        return kept, bad, LongInputs.of(self.long, seen)
+                parts.append(found[0])
+                shares.append(found[1])
+        table = np.array(shares, np.float32).reshape(len(kept), len(self.defects))
+        return Scan(kept, bad, self.long_inputs(parts, table), self.count_defects(kept, table))
+
+    def long_inputs(self, parts: Sequence[int], shares: np.ndarray) -> LongInputs:
+        """The long ones among examples of so many windows each, of which `shares` `(N, K)` are affected."""
+        return LongInputs.of(self.long, list(zip(parts, shares[:, 0].tolist(), strict=True)))
+
+    def count_defects(self, numbers: Sequence[int], shares: np.ndarray) -> tuple[DefectCount, ...]:
+        """Sum up the shares `(N, K)` of the examples with these numbers, in ascending order."""
+        counts = []
+        for defect, column in zip(self.defects, shares.T, strict=True):
+            affected = np.flatnonzero(column > defect.threshold)
+            if len(affected):
+                mean = float(column[affected].mean(dtype=np.float64))
+                counts.append(DefectCount(defect, len(affected), mean, self.name(numbers[affected[0]])))
+        return tuple(counts)
+
+    def notes(self, shares: np.ndarray) -> list[str]:
+        """What is lost of one example with these shares `(K,)`, in words."""
+        return [
+            defect.said(share)
+            for defect, share in zip(self.defects, shares.tolist(), strict=True)
+            if share > defect.threshold
+        ]
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Prepare examples as one batch."""
@@ -256,7 +278,7 @@ class AugmentedExamples(Examples):
     def read(self, number: int) -> Example:
         found = self._of.read(number)
         changed = [self._changed(number, part) for part in found.parts]
-        return Example(changed, found.truncated)
+        return Example(changed, found.defects)
 
     def _changed(self, number: int, part: Window) -> Window:
         return Window(self._change(part.value, random.Random(self._seed(number))), part.weight)

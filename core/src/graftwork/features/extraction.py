@@ -18,9 +18,11 @@ from torch import Tensor
 from graftwork.data.reading import Bad
 from graftwork.errors import StoreError, Unreadable
 from graftwork.features.dataset import matrix, release
-from graftwork.features.examples import Examples, LongInputs, batches
+from graftwork.features.examples import Examples, batches
 from graftwork.features.leases import compute_missing
-from graftwork.features.store import Row, Space, Store
+from graftwork.features.long_inputs import LongInputs
+from graftwork.features.shards import Row, shares_of, stored
+from graftwork.features.store import Space, Store
 from graftwork.models.backbone import Backbone
 from graftwork.models.machine import fork_safely
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
@@ -28,6 +30,7 @@ from graftwork.models.stages import Stage, State
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
+from graftwork.specs.defects import DefectCount
 from graftwork.specs.readers import Window
 
 ON_GPU = 16
@@ -43,7 +46,8 @@ class Features:
     """Features `values` `(M, D)` float32 of the examples at `kept`; `bad` are the others, by number.
 
     precision: "bf16" or "fp32", the one computed in. cosine: the least one between both on a first batch, if bf16 was
-    tried. long: the inputs that the encoder cannot read at once.
+    tried. long: the inputs that the encoder cannot read at once. defects: what is lost of them, summed up; shares: the
+    share of each that every one of `Examples.defects` affects, `(M, K)` float32.
     hits, misses: the numbers of examples whose features were found in the store, and computed. notes: problems with the
     store.
     """
@@ -54,6 +58,8 @@ class Features:
     precision: str
     cosine: float | None
     long: LongInputs
+    defects: tuple[DefectCount, ...]
+    shares: np.ndarray
     hits: int = 0
     misses: int = 0
     notes: tuple[str, ...] = ()
@@ -69,13 +75,14 @@ class Cache:
 
 @dataclass(frozen=True)
 class _Read:
-    """A batch as read: its places among the chosen examples, and their window counts and unread fractions (`seen`).
+    """A batch as read: its places among the chosen examples, and their window counts (`parts`) and shares of defects.
 
     states: prepared states, each with the example of every row (its position in `places`) and the row weights.
     """
 
     places: list[int]
-    seen: list[tuple[int, float]]
+    parts: list[int]
+    shares: list[np.ndarray]
     states: list[tuple[State, list[int], list[float]]]
     bad: list[tuple[int, str]]
 
@@ -181,7 +188,7 @@ class _Extraction:
         self.notes: list[str] = []
         self.values = matrix(len(chosen), by.backbone.feature_dim(by.tap))
         self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
-        self.truncated = np.zeros(len(chosen))
+        self.shares = np.zeros((len(chosen), len(examples.defects)), np.float32)
         self.reasons: dict[int, str] = {}
         self.digests: list[bytes] = []
         self.space: Space | None = None
@@ -261,7 +268,7 @@ class _Extraction:
                 damaged.append(self.digests[place])
                 continue
             values[place] = np.frombuffer(stored[0], np.float32)
-            self.parts[place], self.truncated[place] = where["parts"], where["truncated"]
+            self.parts[place], self.shares[place] = where["parts"], shares_of(where["defects"])
         space.forget(damaged)
         return missing
 
@@ -299,7 +306,7 @@ class _Extraction:
 
     def _copy(self, first: int, twin: int) -> None:
         self.values[twin] = self.values[first]
-        self.parts[twin], self.truncated[twin] = self.parts[first], self.truncated[first]
+        self.parts[twin], self.shares[twin] = self.parts[first], self.shares[first]
         if first in self.reasons:
             self.reasons[twin] = self.reasons[first]
 
@@ -317,13 +324,14 @@ class _Extraction:
             pooled = self.by.pooled(batch, every)
             self.values[batch.places] = pooled[-1]
             self.misses += len(batch.places)
-            for place, (parts, truncated) in zip(batch.places, batch.seen, strict=True):
-                self.parts[place], self.truncated[place] = parts, truncated
+            self.parts[batch.places], self.shares[batch.places] = batch.parts, batch.shares
             if self.space is not None:
                 arrays = [taps.numpy() for taps in pooled]
                 rows = [
-                    Row(self.digests[place], [array[row].tobytes() for array in arrays], *batch.seen[row])
-                    for row, place in enumerate(batch.places)
+                    Row(self.digests[place], [array[row].tobytes() for array in arrays], parts, stored(shares))
+                    for row, (place, parts, shares) in enumerate(
+                        zip(batch.places, batch.parts, batch.shares, strict=True)
+                    )
                 ]
                 self.space.write(rows)
             if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
@@ -331,7 +339,7 @@ class _Extraction:
 
     def _read(self, places: Sequence[int]) -> _Read:
         """Read and prepare a batch, in a thread."""
-        found = _Read([], [], [], [])
+        found = _Read([], [], [], [], [])
         rows: list[tuple[int, Window, float]] = []
         for place in places:
             number = self.chosen[place]
@@ -342,7 +350,8 @@ class _Extraction:
                 continue
             owner = len(found.places)
             found.places.append(place)
-            found.seen.append((len(example.parts), example.truncated))
+            found.parts.append(len(example.parts))
+            found.shares.append(self.examples.shares(number, example))
             whole = sum(part.weight for part in example.parts)
             rows += [(owner, part, part.weight / whole) for part in example.parts]
         # The windows of one long example may exceed a batch.
@@ -368,10 +377,10 @@ class _Extraction:
             return
         common = set.intersection(*processes.all_gather(found))
         have = [int(p) for p in np.flatnonzero(self.parts) if p not in common]
-        given = (have, self.values[have].numpy(), self.parts[have], self.truncated[have], self.reasons)
-        for places, values, parts, truncated, reasons in processes.all_gather(given):
+        given = (have, self.values[have].numpy(), self.parts[have], self.shares[have], self.reasons)
+        for places, values, parts, shares, reasons in processes.all_gather(given):
             self.values[places] = torch.from_numpy(values)
-            self.parts[places], self.truncated[places] = parts, truncated
+            self.parts[places], self.shares[places] = parts, shares
             self.reasons.update(reasons)
         self.misses = sum(processes.all_gather(self.misses))
 
@@ -390,14 +399,16 @@ class _Extraction:
         if order != list(range(len(places))):
             values, places = values[order], [places[row] for row in order]
         release(values)
-        seen = list(zip(self.parts[places].tolist(), self.truncated[places].tolist(), strict=True))
+        kept, shares = [chosen[place] for place in places], self.shares[places]
         return Features(
             values,
-            kept=[chosen[place] for place in places],
+            kept=kept,
             bad=sorted(bad, key=lambda item: item[0]),
             precision=self.by.precision or "fp32",
             cosine=self.by.cosine,
-            long=LongInputs.of(examples.long, seen),
+            long=examples.long_inputs(self.parts[places].tolist(), shares),
+            defects=examples.count_defects(kept, shares),
+            shares=shares,
             hits=len(places) - self.misses,
             misses=self.misses,
             notes=tuple(self.notes),

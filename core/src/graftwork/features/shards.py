@@ -22,22 +22,32 @@ import numpy as np
 from graftwork.runtime.locks import lock
 
 PLACE = np.dtype(
-    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("truncated", "f8")]
+    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("defects", "O")]
 )
-"""Where a row lies, how many segments it has, the number of parts (windows) of its example, and the unread fraction
-of it.
+"""Where a row lies, how many segments it has, the number of parts (windows) of its example, and the shares of it that
+defects affect, as `Row` has them.
 """
 
 
 class Row(NamedTuple):
     """A row to write: the digest of its example, its segments, the number of parts (windows) of the example, and the
-    unread fraction of it.
+    shares of it that defects affect (see `stored`).
     """
 
     digest: bytes
     segments: Sequence[bytes]
     parts: int = 1
-    truncated: float = 0.0
+    defects: bytes = b""
+
+
+def stored(shares: np.ndarray) -> bytes:
+    """Shares `(K,)` as a row keeps them: float32, and nothing where nothing is affected."""
+    return shares.astype("<f4").tobytes() if shares.any() else b""
+
+
+def shares_of(defects: bytes) -> np.ndarray | float:
+    """The shares `(K,)` that a row keeps, or 0 for all of them."""
+    return np.frombuffer(defects, "<f4") if defects else 0.0
 
 
 def pack(space: int, row: Row) -> bytes:

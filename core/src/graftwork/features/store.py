@@ -26,7 +26,7 @@ from graftwork.features.shards import PLACE, Row, Writer, pack, unpack
 from graftwork.runtime.cache_folder import cache_folder
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
-FORMAT = 2
+FORMAT = 3
 LIMIT = 20 * 10**9
 """The largest size of a store in bytes, unless GRAFTWORK_CACHE_LIMIT sets another; the least recently used shards
 are deleted first.
@@ -45,7 +45,7 @@ CREATE TABLE shards (
 );
 CREATE TABLE rows (
     space INTEGER NOT NULL, digest BLOB NOT NULL, shard INTEGER NOT NULL, offset INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, segments INTEGER NOT NULL, parts INTEGER NOT NULL, truncated REAL NOT NULL,
+    bytes INTEGER NOT NULL, segments INTEGER NOT NULL, parts INTEGER NOT NULL, defects BLOB NOT NULL,
     PRIMARY KEY (space, digest)
 ) WITHOUT ROWID;
 CREATE INDEX rows_of_shard ON rows (shard);
@@ -230,7 +230,7 @@ class Store:
                 self._index.executemany(
                     "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [
-                        (space, row.digest, shard, offset, taken, len(row.segments), row.parts, row.truncated)
+                        (space, row.digest, shard, offset, taken, len(row.segments), row.parts, row.defects)
                         for row, offset, taken in written
                     ],
                 )
@@ -363,7 +363,7 @@ class Space:
             rows = {
                 digest: place
                 for digest, *place in index.execute(
-                    f"SELECT digest, shard, offset, bytes, segments, parts, truncated FROM rows WHERE space = ? "
+                    f"SELECT digest, shard, offset, bytes, segments, parts, defects FROM rows WHERE space = ? "
                     f"AND digest IN ({marks})",
                     (self.number, *chunk),
                 )

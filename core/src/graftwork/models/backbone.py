@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -75,6 +75,13 @@ class Backbone(nn.Module, ABC):
     def measure(self, values: list[Any]) -> list[int]:
         """The size of the computation for each value; used instead of the reader's `size` if `measures` is true."""
         return [1] * len(values)
+
+    def survey(self, values: list[Any]) -> tuple[Sequence[int], Mapping[str, Sequence[float]]]:
+        """The sizes that `measure` gives, and for each defect that the encoder measures (tokens that it does not know)
+        the share of each value, 0..1, in the same pass. The modality declares the defects; `truncated` is not among
+        them, since `windows` tells it. Called only if `measures` is true.
+        """
+        return self.measure(values), {}
 
     def stages(self) -> list[Stage]:
         return list(self._stages)  # pyright: ignore[reportReturnType]

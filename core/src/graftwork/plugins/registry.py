@@ -143,6 +143,7 @@ def agree_on(
             converters(),
             may_leave_out=may_leave_out,
             prefer=prefer,
+            defects=next((m.defects for m in modalities() if m.name == observed.modality), ()),
             backbone=who,
             nouns={m.name: m.noun for m in modalities()},
             alternatives=[
@@ -176,6 +177,11 @@ def agree_on(
         adapter=adapter_name,
         then=after,
     )
+
+
+def reads(spec: BackboneSpec, adapter_name: str = "") -> InputContract:
+    """The contract that data must meet for an encoder: its own, or that of the adapter that leads to it."""
+    return adapter(adapter_name).contract if adapter_name else spec.contract
 
 
 def preparer(spec: BackboneSpec) -> Callable[[list[Any]], Any]:

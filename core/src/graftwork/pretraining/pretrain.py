@@ -237,14 +237,15 @@ class _Pretraining:
 
     def _given(self, backbone: Backbone, examples: Examples) -> Given:
         request, teacher = self.request, self._teacher()
-        kept, bad, long = examples.scan()
-        refused = [reason for _, reason in bad]
+        scan = examples.scan()
+        kept, refused = scan.kept, [reason for _, reason in scan.bad]
         if teacher is not None:
             reasons = {number: teacher.examples.pipeline.refused(self.data.raws[number]) for number in kept}
             refused += [Bad(examples.name(number), why) for number, why in reasons.items() if why]
             kept = [number for number, why in reasons.items() if not why]
         self.warnings += allow_bad(refused, len(self.data), request.on_bad)
-        self.warnings += long.warnings(len(kept), self.data.observed.items)
+        of = len(kept), self.data.observed.items
+        self.warnings += [*scan.long.warnings(*of), *(count.warning(*of) for count in scan.defects)]
         count = min(MOST_VALIDATION, math.ceil(VALIDATION * len(kept)))
         if len(kept) <= count:
             raise DataError(

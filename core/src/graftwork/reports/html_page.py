@@ -94,7 +94,8 @@ def _agreement(checked: Any) -> str:
     ]
     left = [(words(item.fact), f"left out ({show(item.count)}): {item.reason}") for item in agreement.left_out]
     notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in agreement.warnings)
-    verdict = '<p class="ok">They fit' + (", with these conversions.</p>" if steps else " as they are.</p>")
+    plainly = ", but not all that they hold reaches it." if checked.lossy else " as they are."
+    verdict = f'<p class="ok">They fit{", with these conversions." if steps else plainly}</p>'
     return verdict + (rows([*steps, *left]) if steps or left else "") + (f"<ul>{notes}</ul>" if notes else "")
 
 

@@ -12,7 +12,8 @@ from graftwork.data.reading import Data, allow_bad
 from graftwork.data.splits import check_fraction, labelled, split
 from graftwork.data.streaming import Stream
 from graftwork.errors import UsageError
-from graftwork.features.examples import Augmentation, CachedAugmentations, check_long
+from graftwork.features.examples import Augmentation, CachedAugmentations
+from graftwork.features.long_inputs import check_long
 from graftwork.freeze import policies
 from graftwork.freeze.policies import FreezePolicy
 from graftwork.models.machine import resolve_device

@@ -11,6 +11,7 @@ from graftwork.data.streaming import Stream
 from graftwork.errors import GraftworkError
 from graftwork.freeze import freezing
 from graftwork.models.machine import versions
+from graftwork.plugins import registry
 from graftwork.runs.backbone_cache import Loaded
 from graftwork.runs.planning import FitPlan
 from graftwork.runs.run import FORMAT
@@ -62,6 +63,7 @@ def record(
         "contract": model.backbone.spec.contract.as_json(),
         "adapter": request.adapter,
         "long": vars(extracted.long),
+        "defects": extracted.lost(data.modality, registry.reads(plan.spec, request.adapter)),
         "agreement": encoded.agreement.as_json(),
         "warnings": warnings,
         "metrics": metrics,

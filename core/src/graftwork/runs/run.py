@@ -39,6 +39,7 @@ from graftwork.reports.card import write_card, write_report
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput
+from graftwork.specs.defects import told_by_facts
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
 from graftwork.specs.task import RawLabel
@@ -219,7 +220,7 @@ class Run:
         input: the column of such a table; None takes that of the fit, or the plain one. top: keep only so many
         `probabilities`, the highest.
         The same contract and conversions as in training. An input that cannot be read gets no answer (None) and an
-        `error`.
+        `error`. One of which something does not reach the encoder has `notes`, some words for each defect.
         Computed in fp32 by default, so that an answer does not depend on what else is asked.
         cache: find features in the feature store, and keep them there, as `fit` does.
 
@@ -234,6 +235,12 @@ class Run:
         facts = [read_facts(reader, raw) for raw in raws]
         errors = {i: f.reason for i, f in enumerate(facts) if isinstance(f, Bad)}
         good = [i for i in range(len(raws)) if i not in errors]
+        contract = registry.reads(self.spec, self.record.get("adapter", ""))
+        notes = {
+            i: [defect.said() for defect in told_by_facts(modality.defects, f, contract)]
+            for i, f in enumerate(facts)
+            if not isinstance(f, Bad)
+        }
         found_answers: dict[int, Answer] = {}
         if good:
             seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Bad)]
@@ -246,12 +253,15 @@ class Run:
             kept = [good[i] for i in found.kept]
             found_answers = dict(zip(kept, self._answers(found.values), strict=True))
             errors.update((good[i], bad.reason) for i, bad in found.bad)
+            for number, shares in zip(kept, found.shares, strict=True):
+                notes[number] += examples.notes(shares)
         answers = []
         for index, raw in enumerate(raws):
             if index in errors:
                 answers.append({"input": raw.name, **self.task.nothing(), "error": errors[index]})
             else:
-                answers.append({"input": raw.name, **most_probable(found_answers[index], top)})
+                noted = {"notes": notes[index]} if notes[index] else {}
+                answers.append({"input": raw.name, **most_probable(found_answers[index], top), **noted})
         return answers
 
     def _is_table(self, inputs: Any) -> bool:
@@ -286,7 +296,7 @@ class Run:
 
         cache: find features in the feature store, and keep them there.
 
-        Returns `{metrics, on, n, warnings, agreement, cache}`, `on` being "test split" or "all".
+        Returns `{metrics, on, n, warnings, defects, agreement, cache}`, `on` being "test split" or "all".
 
         Raises `DataError` for labels that the run never saw, naming them.
         """
@@ -324,6 +334,7 @@ class Run:
             "on": "test split" if tested else "all",
             "n": len(targets),
             "warnings": warnings,
+            "defects": found.lost(data.modality, registry.reads(self.spec, self.record.get("adapter", ""))),
             "agreement": agreement.as_json(),
             "cache": {"hits": found.hits, "misses": found.misses},
         }

@@ -9,6 +9,7 @@ from typing import Any
 from graftwork.errors import InputMismatch
 from graftwork.specs.contracts import MANY, InputContract, ObservedInput, Requirement, Sighting, Value, show, span
 from graftwork.specs.convert import Converter
+from graftwork.specs.defects import Defect, counted_by_facts
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def agree(
     *,
     may_leave_out: float = 0.0,
     prefer: Collection[str] = (),
+    defects: Sequence[Defect] = (),
     backbone: str = "",
     nouns: Mapping[str, str] | None = None,
     alternatives: Sequence[str] = (),
@@ -93,6 +95,8 @@ def agree(
 
     may_leave_out: the fraction of the examples, 0..1, that may be left out because no converter makes them fit.
     prefer: names of converters to choose before others that fit (those that a run was trained with).
+    defects: of the observed modality; those that its facts tell, and of which the contract says nothing, are warned of
+    here, and measured ones where they are measured.
     backbone, nouns (the noun for the data of a modality) and alternatives (backbones that read the observed modality):
     used in the message only.
 
@@ -139,10 +143,14 @@ def agree(
     notes = [*lost.items()]
     for (fact, doubt), seen in doubts.items():
         values = span([sighting.value for sighting in seen], contract.facts[fact].unit)
-        notes.append((f"{words(fact)} {values}, {doubt}", sum(sighting.count for sighting in seen)))
+        named = [s.example for s in seen if any((d.fact, d.value) == (fact, s.value) for d in defects)]
+        note = f"{words(fact)} {values}, {doubt}" + (f"; the first: {named[0]}" if named else "")
+        notes.append((note, sum(sighting.count for sighting in seen)))
+    unasked = [defect for defect in defects if defect.fact not in contract.facts]
+    told = [count.warning(observed.count, observed.items) for count in counted_by_facts(unasked, observed)]
     return Agreement(
         steps=_merged(done),
-        warnings=tuple(f"{show(n)} of {show(observed.count)} {observed.items}: {note}" for note, n in notes),
+        warnings=(*(f"{show(n)} of {show(observed.count)} {observed.items}: {note}" for note, n in notes), *told),
         left_out=tuple(refused),
         conversions={(step.fact, step.seen): step for step, _ in done},
     )

@@ -43,6 +43,8 @@ class BackboneSpec:
     config: anything else that `build` needs.
     starter: whether it may be its modality's default.
     recipe: its default fine-tuning settings.
+    survey: names `build(spec, weights) -> survey(values)`, which measures what the encoder loses of values that meet
+    its contract, by the files beside its weights and without loading them: `{defect: [share of each value, 0..1]}`.
     note: shown to the user with the warnings; empty for none.
     views: the views of a state that heads can read.
     parameters and `weights.size_bytes` are 0 if they are not known before the weights are on this machine.
@@ -63,6 +65,7 @@ class BackboneSpec:
     recipe: Recipe = field(default_factory=Recipe)
     note: str = ""
     views: tuple[str, ...] = ("pooled",)
+    survey: str = ""
 
     @property
     def modality(self) -> str:

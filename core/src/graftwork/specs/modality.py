@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from graftwork.specs.contracts import Fact, ObservedInput, Value
+from graftwork.specs.defects import Defect
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Modality:
     amount: the fact whose sum is the amount of data ("duration"); empty if examples are counted.
     frames_aligned: whether states `(B, T, D)` of any two of its encoders cover the same time span and can be compared
     frame by frame.
+    defects: what may keep its examples, or a part of them, from an encoder, to be counted and warned of.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Modality:
     sample: str = ""
     amount: str = ""
     frames_aligned: bool = False
+    defects: tuple[Defect, ...] = ()
 
     @property
     def units(self) -> dict[str, str]:

@@ -64,6 +64,18 @@ class Reader(ABC):
         """The facts and the value, for readers that get both in one pass."""
         return self.facts(raw), self.decode(raw)
 
+    def defects(self, value: Any) -> Mapping[str, float]:
+        """The share, 0..1, of each measured defect of the modality in a value as it enters `prepare`: by name, those
+        above 0 at least. Called for every example that is read for an encoder, so it must be cheap.
+        """
+        return {}
+
+    def inspect(self, raw: Raw) -> Mapping[str, float]:
+        """The same of an example as stored, before any encoder is named. `check` calls it for every example; a reader
+        whose values are cheap to decode may write `return self.defects(self.decode(raw))`.
+        """
+        return {}
+
     def size(self, raw: Raw) -> int:
         """How much there is to compute, in any unit; examples of similar size share a batch."""
         return 1
@@ -108,6 +120,10 @@ class Likeness(ABC):
     @abstractmethod
     def signature(self, raw: Raw) -> Any:
         """A numpy row `(S,)` of whole numbers, or None for an example with too little content to compare."""
+
+    def inspect(self, raw: Raw) -> tuple[Any, Mapping[str, float]]:
+        """The signature, and what `Reader.inspect` would say, where one decoding serves for both."""
+        return self.signature(raw), {}
 
     @abstractmethod
     def similarity(self, one: Any, other: Any) -> Any:

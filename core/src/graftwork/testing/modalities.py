@@ -16,6 +16,7 @@ from graftwork.errors import Unreadable
 from graftwork.plugins import registry
 from graftwork.specs.contracts import Value, show
 from graftwork.specs.convert import Converter
+from graftwork.specs.defects import measured
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Likeness, Raw, Reader
 from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
@@ -120,6 +121,23 @@ def examples_are_told_apart(kind: Kind) -> None:
                 f"The reader of '{kind.name}' gives an example the size {size} and shows it as '{words}'.",
                 "Give a size above 0, and a line of words.",
             )
+
+
+@check("modalities")
+def what_is_lost_is_declared_and_a_share(kind: Kind) -> None:
+    facts, names = {fact.name for fact in kind.spec.facts}, {defect.name for defect in measured(kind.spec.defects)}
+    if unknown := [defect for defect in kind.spec.defects if defect.fact and defect.fact not in facts]:
+        raise Nonconformance(
+            f"The defect '{unknown[0].name}' of '{kind.name}' is told by '{unknown[0].fact}', which is no fact of it.",
+            "Name one of its facts, or none and measure it.",
+        )
+    for raw in kind.raws:
+        for name, share in {**kind.reader.inspect(raw), **kind.reader.defects(kind.reader.decode(raw))}.items():
+            if name not in names or not 0 <= share <= 1:
+                raise Nonconformance(
+                    f"The reader of '{kind.name}' measures the defect '{name}' as {share}.",
+                    "Declare it without a fact (Modality(defects=...)), and give a share of 0 to 1.",
+                )
 
 
 @check("modalities")

@@ -125,6 +125,38 @@ def test_steps_and_what_they_lose_are_said(tmp_path: Path) -> None:
     }
 
 
+def stuck(part: float, points: int = 400) -> Series:
+    """Noise that stops at a part of its length, and stays where it was."""
+    found = noise(points)
+    place = int(part * (points - 1))
+    found.values[place:] = found.values[place]
+    return found
+
+
+def test_a_stuck_sensor_is_counted_in_check_fit_and_predict(tmp_path: Path) -> None:
+    for number, part in enumerate((0.1, 0.9, 1, 1, 0.2, 0.8, 1, 1)):
+        place = tmp_path / "data" / "ab"[number // 4]
+        place.mkdir(parents=True, exist_ok=True)
+        save(stuck(part), place / f"{number}.npz")
+    first = f"{tmp_path}/data/a/0.npz"
+    said = f"2 of 8 files: for 85% of the time nothing changes, as where a sensor is stuck; the first: {first}"
+    problem = next(p for p in gw.check(tmp_path / "data", backbone=NAME).problems if p.kind == "flat")
+    assert (problem.message, problem.count, problem.examples[0]) == (f"{said}.", 2, first)
+    run = gw.fit(tmp_path / "data", NAME, val=0.5)
+    assert f"{said}. Look at them, and leave out those that were not measured" in run.record["warnings"]
+    assert run.record["defects"] == [{"name": "flat", "examples": 2, "share": 0.8468, "example": first}]
+    sound, still = run.predict([f"{tmp_path}/data/a/2.npz", first])
+    assert "notes" not in sound
+    assert still["notes"] == ["for 90% of the time nothing changes, as where a sensor is stuck"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(gain=st.floats(1e-3, 1e3), level=st.floats(-1e3, 1e3), part=st.floats(0.1, 1))
+def test_what_is_flat_does_not_change_with_units(gain: float, level: float, part: float) -> None:
+    whole = stuck(part)
+    assert Series(whole.values * gain + level, 100).flat() == pytest.approx(whole.flat(), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("series", "words"),
     [

@@ -80,6 +80,18 @@ def test_unknown_words_are_left_out_and_a_text_of_them_alone_is_zeros(glove) -> 
     assert not features(glove, "qqxyzzy").any()
 
 
+def test_unknown_words_are_counted_in_check_fit_and_predict(tmp_path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("text,label\n" + "".join(f"{'qqxyzzy 😍' if n % 2 else 'lost card'},{n % 2}\n" for n in range(8)))
+    found = next(p for p in gw.check(table, backbone="text/glove-50d").problems if p.kind == "unknown_tokens")
+    said = "4 of 8 rows: 100% of the tokens are unknown to the encoder's vocabulary; the first: "
+    assert found.message == f"{said}row 2: qqxyzzy 😍."
+    run = gw.fit(table, "text/glove-50d", val=0.5)
+    assert any(warning.startswith(f"{said}qqxyzzy 😍") for warning in run.record["warnings"])
+    notes = [answer.get("notes") for answer in run.predict(["lost card", "lost qqxyzzy"])]
+    assert notes == [None, ["50% of the tokens are unknown to the encoder's vocabulary"]]
+
+
 def test_idf_makes_frequent_words_small_by_zipfs_law(small) -> None:
     p = 1 / np.arange(1, 6)
     weights = 1e-3 / (1e-3 + p / p.sum())

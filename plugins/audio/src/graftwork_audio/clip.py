@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graftwork import Value
-
-SILENT = 10 ** (-60 / 20)
+from graftwork_audio.levels import Levels, levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +24,17 @@ class Clip:
 
     def facts(self) -> dict[str, Value]:
         """The facts that a contract asks for."""
-        channels, frames = self.samples.shape
-        return facts_of(self.rate, channels, frames, float(np.abs(self.samples).max(initial=0)), 32)
+        return facts_of(self.rate, *self.samples.shape, levels([self.samples.T]), 32)
 
 
-def facts_of(rate: int, channels: int, frames: int, peak: float, depth: Value, video: bool = False) -> dict[str, Value]:
-    """The facts of `frames` samples per channel at `rate` Hz, the largest of them `peak`, stored in `depth` bits.
+def facts_of(
+    rate: int, channels: int, frames: int, found: Levels, depth: Value, video: bool = False
+) -> dict[str, Value]:
+    """The facts of `frames` samples per channel at `rate` Hz, of these levels, stored in `depth` bits.
 
     video: whether pictures go with the sound.
 
-    The amplitude is the peak rounded up to hundredths. A clip is silent when its peak is below -60 dB of full scale.
+    The amplitude is the peak rounded up to hundredths.
 
     The duration, in seconds, is cut to whole milliseconds, not rounded: a clip that is said to last as long as
     an encoder needs must do so after resampling too.
@@ -42,9 +42,10 @@ def facts_of(rate: int, channels: int, frames: int, peak: float, depth: Value, v
     return {
         "video": "present" if video else "none",
         "bit_depth": depth,
-        "sound": "audible" if peak >= SILENT else "silent",
+        "sound": found.sound,
+        "clipping": found.clipping,
         # A hair above full scale is what rounding leaves.
-        "amplitude": math.ceil(peak * 100 - 1e-3) / 100,
+        "amplitude": math.ceil(found.peak * 100 - 1e-3) / 100,
         "channels": channels,
         "sampling_rate": rate,
         "duration": frames * 1000 // rate / 1000,

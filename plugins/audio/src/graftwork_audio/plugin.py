@@ -9,6 +9,7 @@ from graftwork import (
     AtMost,
     BackboneSpec,
     Converter,
+    Defect,
     Demo,
     Exactly,
     Fact,
@@ -44,10 +45,29 @@ FACTS = (
     Fact("video", "the container"),
     Fact("bit_depth", "the header", "bits"),
     Fact("sound", "the samples"),
+    Fact("clipping", "the samples"),
     Fact("amplitude", "the samples"),
     Fact("channels", "the header"),
     Fact("sampling_rate", "the header", "Hz", headline=True),
     Fact("duration", "the header", "s"),
+)
+
+DEFECTS = (
+    Defect("silent", "silent: nothing to hear", "Record them again, or leave them out", "sound", "silent"),
+    Defect(
+        "silent_as_mono",
+        "silent, or nearly, once the channels are mixed to one: they cancel each other",
+        "Turn one channel around (multiply it by -1), or keep one alone",
+        "sound",
+        "silent as mono",
+    ),
+    Defect(
+        "clipped",
+        "clipped: a thousandth or more of the samples are at full scale, where peaks are cut off",
+        "Record them again more quietly; what was cut off does not come back",
+        "clipping",
+        "clipped",
+    ),
 )
 
 RECIPE = Recipe(
@@ -110,6 +130,7 @@ def graftwork_modalities() -> Iterator[Modality]:
         noun="audio",
         reader="graftwork_audio.reader:AudioReader",
         facts=FACTS,
+        defects=DEFECTS,
         extensions=EXTENSIONS,
         features=("Audio",),
         preparer="graftwork_audio.prepare:build",

@@ -15,6 +15,7 @@ import soundfile
 
 from graftwork import Empty, FileFormat, Raw, Reader, Unreadable, Value, recognise
 from graftwork_audio.clip import Clip, facts_of
+from graftwork_audio.levels import Levels, levels
 
 if TYPE_CHECKING:
     from graftwork_audio.containers import Track
@@ -51,24 +52,27 @@ class AudioReader(Reader):
 
     def facts(self, raw: Raw) -> Mapping[str, Value]:
         """From the header: sampling_rate (Hz), channels, duration (s, cut to milliseconds) and bit_depth ("compressed"
-        where samples have none). From the samples, read block by block: amplitude (the peak, full scale being 1) and
-        sound ("audible" or "silent")."""
+        where samples have none). From the samples, read block by block: amplitude (the peak, full scale being 1), sound
+        ("audible", "silent", or "silent as mono" where the channels cancel each other) and clipping ("none", or
+        "clipped" where one sample in a thousand is at full scale)."""
         clip = _in_memory(raw)
         if clip is not None:
             _check_finite(raw, clip.samples)
             return clip.facts()
         with _opened(raw) as file:
-            peak, read = 0.0, 0
-            for block in _blocks(file):
-                top = float(np.abs(block).max(initial=0))
-                _check_finite(raw, top)
-                peak, read = max(peak, top), read + len(block)
-            _check_complete(raw, file, read)
-            return _facts(file, peak)
+            found = levels(_blocks(file), _bits(file))
+            _check_finite(raw, found.peak)
+            _check_complete(raw, file, found.frames)
+            return _facts(file, found)
 
     def decode(self, raw: Raw) -> Clip:
         """The whole sound at its own rate, every channel."""
-        return self.read(raw)[1]
+        clip = _in_memory(raw)
+        if clip is not None:
+            _check_finite(raw, clip.samples)
+            return clip
+        with _opened(raw) as file:
+            return _clip_of(raw, file)
 
     def read(self, raw: Raw) -> tuple[Mapping[str, Value], Clip]:
         clip = _in_memory(raw)
@@ -76,11 +80,8 @@ class AudioReader(Reader):
             _check_finite(raw, clip.samples)
             return clip.facts(), clip
         with _opened(raw) as file:
-            samples = file.read(dtype="float32", always_2d=True)
-            _check_complete(raw, file, len(samples))
-            _check_finite(raw, samples)
-            peak = float(np.abs(samples).max(initial=0))
-            return _facts(file, peak), Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
+            clip = _clip_of(raw, file)
+            return _facts(file, levels([clip.samples.T], _bits(file))), clip
 
     def memory(self, value: Clip) -> int:
         return value.samples.nbytes
@@ -126,9 +127,21 @@ def _blocks(file: soundfile.SoundFile | Track) -> Iterator[Any]:
         left -= len(block)
 
 
-def _facts(file: soundfile.SoundFile | Track, peak: float) -> dict[str, Value]:
+def _clip_of(raw: Raw, file: soundfile.SoundFile | Track) -> Clip:
+    samples = file.read(dtype="float32", always_2d=True)
+    _check_complete(raw, file, len(samples))
+    _check_finite(raw, samples)
+    return Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
+
+
+def _facts(file: soundfile.SoundFile | Track, found: Levels) -> dict[str, Value]:
     video = getattr(file, "video", False)
-    return facts_of(file.samplerate, file.channels, file.frames, peak, DEPTHS.get(file.subtype, "compressed"), video)
+    return facts_of(file.samplerate, file.channels, file.frames, found, DEPTHS.get(file.subtype, "compressed"), video)
+
+
+def _bits(file: soundfile.SoundFile | Track) -> int:
+    bits = DEPTHS.get(file.subtype)
+    return bits if isinstance(bits, int) else 16
 
 
 def _check_finite(raw: Raw, samples: Any) -> None:

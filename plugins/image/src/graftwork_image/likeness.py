@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import imagehash
 import numpy as np
 
 from graftwork import Likeness, Raw
+from graftwork_image.blank import blank
 from graftwork_image.convert import TURNS, to_rgb
 from graftwork_image.reader import small
 
@@ -26,13 +28,17 @@ class ImageLikeness(Likeness):
     threshold = 60 / 64
 
     def signature(self, raw: Raw) -> np.ndarray | None:
+        return self.inspect(raw)[0]
+
+    def inspect(self, raw: Raw) -> tuple[np.ndarray | None, Mapping[str, float]]:
         image, turn = small(raw, 64)
         # Few pixels are enough, and conversions cost by the pixel.
         image.thumbnail((128, 128))
         rgb = to_rgb(image, image.mode, "RGB")
         grey = (rgb.transpose(TURNS[turn]) if turn in TURNS else rgb).convert("L")
         bits = imagehash.phash(grey).hash.ravel()
-        return np.packbits(bits).view(np.uint16) if bits.sum() >= FULL else None
+        signature = np.packbits(bits).view(np.uint16) if bits.sum() >= FULL else None
+        return signature, {"blank": 1.0} if blank(rgb) else {}
 
     def similarity(self, one: Any, other: Any) -> np.ndarray:
         differing = np.bitwise_count(one ^ other).sum(1)

@@ -9,6 +9,7 @@ from graftwork import (
     AtMost,
     BackboneSpec,
     Converter,
+    Defect,
     Demo,
     Exactly,
     Fact,
@@ -44,6 +45,14 @@ FACTS = (
     Fact("width", "the header", "px"),
     Fact("height", "the header", "px"),
     Fact("short_side", "the header", "px"),
+)
+
+DEFECTS = (
+    Defect(
+        "blank",
+        "blank as the encoder sees it: one colour, or nearly",
+        "Look at them: what is drawn in white on a transparent ground vanishes on the white that is put behind it",
+    ),
 )
 
 ENLARGED = "they are enlarged and hold no detail that fine"
@@ -98,6 +107,7 @@ def graftwork_modalities():
         noun="images",
         reader="graftwork_image.reader:ImageReader",
         facts=FACTS,
+        defects=DEFECTS,
         extensions=EXTENSIONS,
         features=("Image",),
         preparer="graftwork_image.prepare:build",

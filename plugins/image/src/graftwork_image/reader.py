@@ -81,6 +81,12 @@ class ImageReader(Reader):
             image.load()
             return image
 
+    def defects(self, value: Image.Image) -> Mapping[str, float]:
+        """`blank`, of the image as it was converted: over the background that a converter put behind it."""
+        from graftwork_image.blank import blank  # numpy is slow to import, and headers do not need it
+
+        return {"blank": 1.0} if blank(value) else {}
+
     def memory(self, value: Image.Image) -> int:
         return value.width * value.height * len(value.getbands())
 

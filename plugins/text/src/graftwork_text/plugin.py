@@ -9,6 +9,7 @@ from graftwork import (
     AtLeast,
     BackboneSpec,
     Converter,
+    Defect,
     Demo,
     Exactly,
     Fact,
@@ -37,6 +38,24 @@ FACTS = (
     Fact("case", "the text"),
     Fact("script", "the text"),
     Fact("characters", "the text"),
+    Fact("markup", "the text"),
+)
+
+DEFECTS = (
+    Defect(
+        "unknown_tokens",
+        "{share} of the tokens are unknown to the encoder's vocabulary",
+        "Choose an encoder that knows them: graftwork backbones --modality text",
+        # A word of a short message; fewer are names and slips, which any vocabulary lacks.
+        threshold=0.1,
+    ),
+    Defect(
+        "markup",
+        "mostly markup: few letters are left beside tags and addresses",
+        "Take the words out of the markup first, or leave them out",
+        fact="markup",
+        value="mostly",
+    ),
 )
 
 TOKENIZER = "0a08ab1c1aa9abaa8ec60d3ed87eadd28749d83942c42ca1892da76189d37e34"
@@ -76,6 +95,7 @@ def graftwork_modalities():
         noun="text",
         reader="graftwork_text.reader:TextReader",
         facts=FACTS,
+        defects=DEFECTS,
         extensions=(".txt",),
         inline=True,
         likeness="graftwork_text.likeness:TextLikeness",
@@ -127,6 +147,7 @@ def graftwork_backbones():
         config={"unit_length": True, "model": {"intermediate_size": 1536}},
         starter=True,
         recipe=recipe(5e-5),
+        survey="graftwork_text.vocabulary:build",
     )
     yield BackboneSpec(
         name="text/bert-base",
@@ -144,6 +165,7 @@ def graftwork_backbones():
         source="google-bert/bert-base-uncased",
         pretrained_on="English Wikipedia and BookCorpus, lower-cased",
         recipe=recipe(2e-5),
+        survey="graftwork_text.vocabulary:build",
     )
 
 

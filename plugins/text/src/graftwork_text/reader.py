@@ -32,12 +32,23 @@ BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _ENCODED = re.compile(r"[\udc80-\udcff]")
 _LATIN = re.compile(r"[A-Za-z]")
+# Tags and comments, characters by name or number, addresses.
+_MARKUP = re.compile(
+    r"</?[A-Za-z!?][^<>]*>|&#?\w{1,31};|\b[a-z][a-z0-9+.-]{1,15}://[^\s<>]+|\bwww\.[^\s<>]+", re.IGNORECASE
+)
+_SIGNS = ("<", "&", "://", "www.")
+"""One of these stands in every text that holds markup."""
+
+LETTERS_LEFT = 0.2
+"""A text is mostly markup where fewer of its letters and digits are left once markup is taken out. A message with a
+link in it keeps more, a page's head or a bare address less."""
 
 
 class TextReader(Reader):
     """Facts: `encoding` ("utf-8", "utf-16" by its byte order mark, else "latin-1"), `byte_order_mark` and
     `unicode_form` ("NFC" or "not NFC"), `characters` (blanks at the ends not counted), `script` (that of most letters;
-    "none" without letters) and `case` ("cased" where a letter is a capital, else "lower").
+    "none" without letters), `case` ("cased" where a letter is a capital, else "lower") and `markup` ("none", "some", or
+    "mostly" where few letters are left without tags and addresses). Nothing is taken out.
 
     A value is a `str`.
     """
@@ -61,6 +72,7 @@ class TextReader(Reader):
             "characters": len(text),
             "script": ("Latin" if _LATIN.search(text) else "none") if plain else script(text),
             "case": "lower" if text == text.lower() else "cased",
+            "markup": markup(text),
         }
         return facts, text if encoding == "utf-8" else stored
 
@@ -131,6 +143,20 @@ def recode(text: str, encoding: str) -> str:
 def readable(text: str) -> str:
     """A text that can be shown, whatever bytes it was read from."""
     return recode(text, "latin-1") if _ENCODED.search(text) else text
+
+
+def markup(text: str) -> str:
+    """How much of a text is tags, comments, character references and addresses: "none", "some" or "mostly"."""
+    if not any(sign in text for sign in _SIGNS):
+        return "none"
+    left, found = _MARKUP.subn(" ", text)
+    if not found:
+        return "none"
+    return "mostly" if _letters(left) < LETTERS_LEFT * _letters(text) else "some"
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def script(text: str) -> str:

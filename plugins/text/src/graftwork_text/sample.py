@@ -28,6 +28,11 @@ def build(facts: Mapping[str, Value], rng: random.Random) -> Raw:
         text = unicodedata.normalize("NFD", f"{text} é")
     if facts.get("byte_order_mark") == "present":
         text = f"{text}\ufeff"
+    match facts.get("markup", "none"):
+        case "some":
+            text = f"<b>{text}</b>"
+        case "mostly":
+            text = '<a href="https://example.org/where-the-parcels-are/refund/order">1</a>'
     if "characters" in facts:
         text = _long(text, int(facts["characters"]))
     match facts.get("encoding", "utf-8"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from graftwork import (
     masked_mean,
 )
 from graftwork_text.tokenizer import digest, load
+from graftwork_text.vocabulary import Vocabulary
 
 Called = Mapping[str, tuple[str, bool]]
 """What the hub layout calls each tensor of a stage, and whether it lies transposed there."""
@@ -45,10 +45,7 @@ class TextEncoder(Backbone):
         self.tokenizer = tokenizer
         self.called: Sequence[Called] = ()
         if tokenizer is not None:
-            # A copy that never cuts, to see how long a text is.
-            self._measure = Tokenizer.from_str(tokenizer.to_str())
-            self._measure.no_padding()
-            self._measure.no_truncation()
+            self.vocabulary = Vocabulary(tokenizer, spec.preparation["max_length"])
 
     def hub_state(self) -> dict[str, Tensor]:
         """Raises `PluginFault` where the weights did not come from files in hub layout."""
@@ -82,25 +79,15 @@ class TextEncoder(Backbone):
 
     def measure(self, values: list[str]) -> list[int]:
         """Tokens that are read."""
-        longest = self.spec.preparation["max_length"]
-        return [min(len(row.ids), longest) for row in self._measure.encode_batch_fast(values)]
+        return list(self.survey(values)[0])
+
+    def survey(self, values: list[str]) -> tuple[Sequence[int], Mapping[str, Sequence[float]]]:
+        """Tokens that are read, and the share of them that the vocabulary does not know."""
+        return self.vocabulary.survey(values)
 
     def windows(self, value: str) -> list[Window]:
         """A text over `max_length` tokens in parts of at most that many, cut between words; shares by characters."""
-        assert self.tokenizer is not None
-        room = self.spec.preparation["max_length"] - self.tokenizer.num_special_tokens_to_add(is_pair=False)
-        # A character becomes at most 4 tokens (canonical decomposition, UAX 15), so a short text need not be read.
-        if 4 * len(value) <= room:
-            return [Window(value, 1.0)]
-        found = self._measure.encode(value, add_special_tokens=False)
-        starts = [0]
-        while len(found.ids) - starts[-1] > room:
-            end = starts[-1] + room
-            words = range(end, starts[-1], -1)
-            starts.append(next((i for i in words if found.word_ids[i] != found.word_ids[i - 1]), end))
-        cuts = [0, *(found.offsets[start][0] for start in starts[1:]), len(value)]
-        parts = [value[a:b] for a, b in itertools.pairwise(cuts)]
-        return [Window(part, len(part) / len(value)) for part in parts]
+        return self.vocabulary.windows(value)
 
     def pool(self, state: State) -> Tensor:
         match self.spec.config.get("pooling", "mean"):

@@ -7,6 +7,7 @@ from graftwork import (
     AtLeast,
     BackboneSpec,
     Converter,
+    Defect,
     Demo,
     Exactly,
     Fact,
@@ -71,6 +72,14 @@ def graftwork_modalities() -> Iterator[Modality]:
             Fact("sampling_rate", "the times, or as stated", "Hz", headline=True),
             Fact("channels", "the columns"),
             Fact("duration", "the times", "s"),
+        ),
+        defects=(
+            Defect(
+                "flat",
+                "for {share} of the time nothing changes, as where a sensor is stuck",
+                "Look at them, and leave out those that were not measured",
+                threshold=0.5,
+            ),
         ),
         # An array alone (.npy) has no rate, which the reader says better than a list of endings.
         extensions=(".csv", ".tsv", ".npz", ".npy"),

@@ -56,6 +56,13 @@ class SeriesReader(Reader):
         series = self.decode(raw)
         return series.facts(), series
 
+    def defects(self, value: Series) -> Mapping[str, float]:
+        """`flat`: of the series as it enters the encoder, filled, resampled and cut."""
+        return {"flat": value.flat()}
+
+    def inspect(self, raw: Raw) -> Mapping[str, float]:
+        return self.defects(self.decode(raw))
+
     def size(self, raw: Raw) -> int:
         """Values, of all channels."""
         return self.decode(raw).values.size

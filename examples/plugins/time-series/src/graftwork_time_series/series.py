@@ -8,6 +8,11 @@ import numpy.typing as npt
 
 from graftwork import Value
 
+STRETCH = 16
+"""Points in a row that are looked at together."""
+STILL = 0.005
+"""The part of the whole range within which a stretch of points is still: less than the noise of any sensor at work."""
+
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -19,6 +24,12 @@ class Series:
 
     values: npt.NDArray[np.float64]
     rate: float
+
+    def flat(self) -> float:
+        """The part of the stretches, 0..1, in which nothing changes; the mean of the channels. One with a gap moves."""
+        span = np.nanmax(self.values, axis=0) - np.nanmin(self.values, axis=0)
+        stretches = np.lib.stride_tricks.sliding_window_view(self.values, min(STRETCH, len(self.values)), axis=0)
+        return float((stretches.max(-1) - stretches.min(-1) <= STILL * span).mean())
 
     def facts(self) -> dict[str, Value]:
         """The facts that a contract asks for.

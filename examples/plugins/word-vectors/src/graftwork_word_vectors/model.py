@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from graftwork import Backbone, BackboneSpec, InputMismatch, Stage, State, UsageError, WeightsMismatch, masked_mean
 from graftwork_word_vectors.vectors import digest, read
-from graftwork_word_vectors.words import known_words
+from graftwork_word_vectors.words import folded, known_words, unknown_share
 
 SMOOTHING = 1e-3
 """a in a / (a + p(w)), of which Arora et al. 2017 ("A simple but tough-to-beat baseline for sentence embeddings", ICLR)
@@ -44,6 +43,7 @@ class WordVectors(Backbone):
     """pool: the mean over the known words, `(B, T, D)` to `(B, D)`; zeros for a text without any."""
 
     batch_size = 65_536  # characters
+    measures = True
 
     def __init__(self, spec: BackboneSpec, vectors: Tensor, words: Sequence[str] | None = None) -> None:
         stage = Embeddings(vectors, inverse_frequency=spec.preparation["pooling"] == "idf")
@@ -74,9 +74,19 @@ class WordVectors(Backbone):
                 f"Backbone '{self.spec.name}' wants texts in UTF-8; it was given what is none to prepare.",
                 "Apply the steps of the agreement first.",
             ) from error
-        text = unicodedata.normalize("NFC", value).replace("’", "'")
-        text = text.lower() if self.spec.preparation["lower_case"] else text
-        return [self._ids[word] for word in known_words(text, self._ids)]
+        return [self._ids[word] for word in known_words(self._folded(value), self._ids)]
+
+    def _folded(self, value: str) -> str:
+        return folded(value, lower=self.spec.preparation["lower_case"])
+
+    def measure(self, values: list[str]) -> list[int]:
+        """Characters."""
+        return [len(value) for value in values]
+
+    def survey(self, values: list[str]) -> tuple[Sequence[int], Mapping[str, Sequence[float]]]:
+        """Characters, and the share of the words that the vocabulary does not know."""
+        known = self._ids or {}
+        return self.measure(values), {"unknown_tokens": [unknown_share(self._folded(value), known) for value in values]}
 
     def pool(self, state: State) -> Tensor:
         return masked_mean(state)

@@ -84,12 +84,16 @@ def digest(words: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-def _packaged(file: Path) -> tuple[list[str], np.ndarray]:
+def packaged_words(file: Path) -> list[str]:
+    """The words of GloVe's package, whose vectors are in `file`."""
     from pyarrow import parquet  # a second to import, which only this needs
 
     with parquet.ParquetFile(file.with_name(GLOVE_WORDS)) as index:
-        words = index.read(columns=["index"])["index"].to_pylist()
-    return words, np.load(file, allow_pickle=False)
+        return index.read(columns=["index"])["index"].to_pylist()
+
+
+def _packaged(file: Path) -> tuple[list[str], np.ndarray]:
+    return packaged_words(file), np.load(file, allow_pickle=False)
 
 
 def _text(file: Path, count: int, width: int) -> tuple[list[str], np.ndarray]:

@@ -7,6 +7,7 @@ Treebank cuts (Marcus et al. 1993), by whose rules GloVe's corpus was cut: "don'
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Container, Iterator
 
 import regex
@@ -18,10 +19,30 @@ PIECES = (
 )
 
 
-def known_words(text: str, vocabulary: Container[str], fineness: int = 0) -> Iterator[str]:
+def known_words(text: str, vocabulary: Container[str]) -> Iterator[str]:
     """The longest pieces of a text that are in the vocabulary, in order; what is in none is left out."""
+    return (piece for piece, known in _pieces(text, vocabulary) if known)
+
+
+def unknown_share(text: str, vocabulary: Container[str]) -> float:
+    """The share of the pieces of a text, 0..1, that are in no vocabulary, however finely they are cut."""
+    known = [known for _, known in _pieces(text, vocabulary)]
+    return 1 - sum(known) / len(known) if known else 1.0
+
+
+def _pieces(text: str, vocabulary: Container[str], fineness: int = 0) -> Iterator[tuple[str, bool]]:
     for piece in PIECES[fineness].findall(text):
         if piece in vocabulary:
-            yield piece
+            yield piece, True
         elif fineness + 1 < len(PIECES):
-            yield from known_words(piece, vocabulary, fineness + 1)
+            yield from _pieces(piece, vocabulary, fineness + 1)
+        else:
+            yield piece, False
+
+
+def folded(text: str, *, lower: bool) -> str:
+    """A text as its words are looked up: composed, with plain apostrophes, and in small letters where the vocabulary
+    has no others.
+    """
+    text = unicodedata.normalize("NFC", text).replace("’", "'")
+    return text.lower() if lower else text

@@ -1,0 +1,89 @@
+"""What a tokenizer makes of whole texts: how long they are, where they are cut, and what of them it does not know.
+
+Nothing here needs the encoder's weights, or torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graftwork import BackboneSpec, Window
+from graftwork_text.tokenizer import load
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+UNKNOWN = "unknown_tokens"
+"""The name of the defect, see `graftwork_text.plugin`."""
+
+
+class Vocabulary:
+    """A copy of a tokenizer that never cuts. longest: how many tokens the encoder reads, special ones among them."""
+
+    def __init__(self, tokenizer: Tokenizer, longest: int) -> None:
+        from tokenizers import Tokenizer
+
+        written = tokenizer.to_str()
+        self.tokenizer = Tokenizer.from_str(written)
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.longest = longest
+        self.special = tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.unknown = _unknown(tokenizer, written)
+
+    def survey(self, values: list[str]) -> tuple[list[int], Mapping[str, Sequence[float]]]:
+        """The tokens of each text that are read, and the share of them that stands for what the vocabulary does not
+        know: 1 for a text of which no token is left.
+        """
+        sizes, shares = [], []
+        for row in self.tokenizer.encode_batch_fast(values):
+            ids = row.ids
+            if len(ids) > self.longest:
+                ids = ids[: self.longest]
+            sizes.append(len(ids))
+            words = len(ids) - self.special
+            shares.append(ids.count(self.unknown) / words if words > 0 else 1.0)
+        return sizes, {UNKNOWN: shares}
+
+    def windows(self, value: str) -> list[Window]:
+        """A text over `longest` tokens in parts of at most that many, cut between words; shares by characters."""
+        room = self.longest - self.special
+        # A character becomes at most 4 tokens (canonical decomposition, UAX 15), so a short text need not be read.
+        if 4 * len(value) <= room:
+            return [Window(value, 1.0)]
+        found = self.tokenizer.encode(value, add_special_tokens=False)
+        starts = [0]
+        while len(found.ids) - starts[-1] > room:
+            end = starts[-1] + room
+            words = range(end, starts[-1], -1)
+            starts.append(next((i for i in words if found.word_ids[i] != found.word_ids[i - 1]), end))
+        cuts = [0, *(found.offsets[start][0] for start in starts[1:]), len(value)]
+        parts = [value[a:b] for a, b in itertools.pairwise(cuts)]
+        return [Window(part, len(part) / len(value)) for part in parts]
+
+
+def build(spec: BackboneSpec, weights: Path) -> Callable[[list[str]], Mapping[str, Sequence[float]]]:
+    """Make `survey(texts)` of the tokenizer in a folder: the share of each text that is unknown, and that is cut.
+
+    Raises `DataError` when the files are not those of a tokenizer.
+    """
+    longest = spec.preparation["max_length"]
+    vocabulary = Vocabulary(load(weights, longest), longest)
+
+    def survey(values: list[str]) -> Mapping[str, Sequence[float]]:
+        cut = [1 - vocabulary.windows(value)[0].weight for value in values]
+        return {**vocabulary.survey(values)[1], "truncated": cut}
+
+    return survey
+
+
+def _unknown(tokenizer: Tokenizer, written: str) -> int | None:
+    """The id of the token that stands for what is unknown; None where bytes or letters make up for it."""
+    model = tokenizer.model
+    if hasattr(model, "unk_token"):
+        return tokenizer.token_to_id(model.unk_token) if model.unk_token else None
+    return json.loads(written)["model"].get("unk_id")  # of Unigram, whose class does not say
