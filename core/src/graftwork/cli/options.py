@@ -34,7 +34,10 @@ DropLabel = Annotated[
     list[str] | None, typer.Option("--drop-label", metavar="LABEL", help="Leave out the examples with this label.")
 ]
 Layout = Annotated[
-    str, typer.Option(help="How a folder is laid out, where more than one way fits; see `graftwork fit --layout list`.")
+    str,
+    typer.Option(
+        help="A folder's layout, where two fit: class-folders, split-folders, metadata, tables or text-files."
+    ),
 ]
 TaskName = Annotated[str, typer.Option(help=f"What the labels are: {DEFAULT_TASK}, multilabel, regress or a plugin's.")]
 
