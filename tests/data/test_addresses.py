@@ -235,11 +235,12 @@ def test_a_file_at_an_address_is_answered_and_a_text_that_holds_one_stays_a_text
     from graftwork.plugins import registry
 
     (tmp_path / "web" / "one.bmp").write_bytes((photos / "dark" / "0.bmp").read_bytes())
-    (found,) = named_inputs([f"{web.address}/one.bmp"], registry.modality("image"))
+    (part,) = named_inputs([f"{web.address}/one.bmp"], registry.modality("image"))
+    (found,) = part.inputs
     assert found.name == f"{web.address}/one.bmp"
     assert found.content() == (photos / "dark" / "0.bmp").read_bytes()
     texts = ["see https://host/a.csv please", "https://host/login"]
-    assert list(named_inputs(texts, registry.modality("text"))) == texts
+    assert [part.inputs for part in named_inputs(texts, registry.modality("text"))] == [texts]
 
 
 # Words.

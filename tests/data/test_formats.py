@@ -208,7 +208,8 @@ def test_a_table_of_a_database_is_named_after_a_question_mark_and_its_values_are
         DataError, match=r"t\.db' holds several tables; its tables are first, second\. Name one: 't\.db\?table=first'"
     ):
         gw.data(database)
-    assert list(named_inputs([f"{database}?table=first"], modality("text")))[2].value == "007"
+    (part,) = named_inputs([f"{database}?table=first"], modality("text"))
+    assert part.inputs[2].value == "007"
 
 
 @pytest.mark.parametrize(

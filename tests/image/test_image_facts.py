@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 
 from graftwork import Raw, Unreadable
+from graftwork.data.listing import by_extension, has_ending
 from graftwork.data.pipeline import Pipeline
 from graftwork.plugins import registry
 from graftwork_image.convert import to_8_bit, to_rgb
+from graftwork_image.plugin import EXTENSIONS
 from graftwork_image.prepare import build
-from graftwork_image.reader import ImageReader
+from graftwork_image.reader import FORMATS, ImageReader
 
 READER = ImageReader()
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "dirty"
@@ -115,6 +117,11 @@ def test_every_awkward_file_is_used_converted_or_named_within_seconds() -> None:
     assert used > 4 * named
 
 
+def test_every_ending_that_pillow_reads_is_one_of_images() -> None:
+    known = {ending for ending, name in Image.registered_extensions().items() if name in FORMATS} - {".iim"}
+    assert known <= set(EXTENSIONS)
+
+
 @pytest.mark.skipif(not DIRTY.is_dir(), reason="the awkward image files of Pillow's own tests are not at hand")
 def test_the_check_of_awkward_files_says_nothing_but_its_result() -> None:
     command = [sys.executable, "-m", "graftwork", "check", str(DIRTY.parent), "--backbone", "image/resnet18", "--json"]
@@ -123,7 +130,10 @@ def test_the_check_of_awkward_files_says_nothing_but_its_result() -> None:
     found = json.loads(done.stdout)
     problems = {problem["kind"]: problem for problem in found["problems"]}
     total = found["observed"]["count"] + sum(problems[k]["count"] for k in ("unreadable", "empty") if k in problems)
-    assert total == len(list(DIRTY.iterdir()))
+    ours = [
+        path for path in DIRTY.iterdir() if path.suffix.lower() in EXTENSIONS or not has_ending(path, by_extension())
+    ]
+    assert total == len(ours)
     assert any("decompression bomb" in reason for reason in named(problems))
     assert found["agreement"]["steps"]
 

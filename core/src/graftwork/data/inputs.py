@@ -75,8 +75,9 @@ def table_inputs(
                 asked = column or (usual if usual in table.column_names else None)
                 chosen = Columns.of(table, tables.name, asked, (), None)
                 if chosen.modality.name != modality.name:
+                    name = tables.name if source is None else Path(str(source)).name
                     raise DataError(
-                        f"The {chosen.place} of '{tables.name}' holds {chosen.modality.name}, and this run reads "
+                        f"The {chosen.place} of '{name}' holds {chosen.modality.name}, and this run reads "
                         f"{modality.name}.",
                         "Name another: --input COLUMN",
                     )

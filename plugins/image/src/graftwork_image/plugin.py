@@ -32,10 +32,14 @@ from graftwork_image.families import MAPPED, WHOLE
 api_version = API_VERSION
 
 EXTENSIONS = (
-    ".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm", ".pbm",
-    ".pnm", ".tga", ".ico", ".pcx", ".dds", ".icns", ".mpo", ".heic", ".heif", ".hif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".avif",
+    ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".icb",
+    ".vda", ".vst", ".ico", ".cur", ".icns", ".pcx", ".dcx", ".dds", ".mpo", ".psd", ".qoi", ".sgi", ".rgb", ".rgba",
+    ".bw", ".fli", ".flc", ".fit", ".fits", ".blp", ".ftc", ".ftu", ".gbr", ".im", ".msp", ".pcd", ".pxr", ".ras",
+    ".xbm", ".xpm", ".heic", ".heif", ".hif",
 )  # fmt: skip
-"""The last three are read where pillow-heif is installed; elsewhere the reader says how to install it."""
+"""What Pillow reads by itself. The last three are read where pillow-heif is installed; elsewhere the reader says how to
+install it."""
 
 FACTS = (
     Fact("frames", "the header"),
