@@ -59,7 +59,9 @@ class TextReader(Reader):
         return self.read(raw)[0]
 
     def decode(self, raw: Raw) -> str:
-        return self.read(raw)[1]
+        stored, encoding = self._stored(raw)
+        text = self._readable(raw, stored, encoding)
+        return text if encoding == "utf-8" else stored
 
     def read(self, raw: Raw) -> tuple[Mapping[str, Value], str]:
         stored, encoding = self._stored(raw)
