@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from graftwork.data import fetching
+from graftwork.data.remote import fetching
 
 
 class Dropping:

@@ -15,15 +15,15 @@ import pytest
 import graftwork as gw
 from graftwork import DataError, UnknownName, UsageError
 from graftwork.cli import app
-from graftwork.data import fetching, kept, remote
-from graftwork.data.addresses import Address
+from graftwork.data.remote import copies, fetching, kept
+from graftwork.data.remote.addresses import Address
 from graftwork.plugins.hooks import hookimpl
 
 AGAIN = "Run the same command again: it goes on where this one stopped."
 
 
 def fetched(address: str) -> Path:
-    return remote.fetched(address)
+    return copies.fetched(address)
 
 
 def requests(web, method: str = "GET") -> list[tuple[str, str | None]]:
@@ -310,7 +310,7 @@ def test_a_scheme_of_a_plugin_is_fetched_with_tries_and_all(notes, messages) -> 
     notes["messages.csv"] = messages.read_bytes()
     folder = fetched("notes://all/mine")
     assert (folder / "messages.csv").read_bytes() == messages.read_bytes()
-    assert remote.shown(folder / "messages.csv") == "notes://all/mine/messages.csv"
+    assert copies.shown(folder / "messages.csv") == "notes://all/mine/messages.csv"
 
 
 def test_the_kit_refuses_a_scheme_whose_factory_is_no_source(plugins) -> None:

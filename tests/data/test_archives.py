@@ -12,7 +12,7 @@ import pytest
 
 import graftwork as gw
 from graftwork import DataError
-from graftwork.data import archives, kept
+from graftwork.data.remote import archives, kept
 
 UNPACK = "If you trust it, unpack it yourself and name the folder."
 

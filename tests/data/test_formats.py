@@ -24,7 +24,8 @@ from pyarrow import feather
 
 import graftwork as gw
 from graftwork import DataError, UsageError
-from graftwork.data import sources, streaming, tables
+from graftwork.data import sources, streaming
+from graftwork.data.formats import tables
 from graftwork.data.inputs import named_inputs
 from graftwork.plugins.registry import modality
 
@@ -360,7 +361,7 @@ def test_columns_that_come_later_are_columns(tmp_path) -> None:
 
 
 def test_a_type_that_comes_later_is_the_type_of_the_column(tmp_path, monkeypatch) -> None:
-    from graftwork.data import json_tables
+    from graftwork.data.formats import json_tables
 
     monkeypatch.setattr(json_tables, "LEAST_BLOCK", 200)
     rows = [

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from graftwork import GraftworkError
-from graftwork.data.columns import NOTES
+from graftwork.data.formats.metadata import NOTES
+from graftwork.data.formats.tables import read_pieces, read_table
 from graftwork.data.labels import readable
-from graftwork.data.tables import read_pieces, read_table
 
 TABLES, CHUNKS = 2000, 20
 CELLS = [

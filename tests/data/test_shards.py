@@ -13,7 +13,8 @@ import pytest
 import graftwork as gw
 from graftwork import DataError
 from graftwork.cli import app
-from graftwork.data import kept, shards, streaming
+from graftwork.data import streaming
+from graftwork.data.remote import kept, shards
 
 
 @pytest.fixture(autouse=True)

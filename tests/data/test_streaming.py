@@ -16,7 +16,8 @@ import torch
 
 import graftwork as gw
 from graftwork import DataError, InputMismatch, UsageError
-from graftwork.data import streaming, tables
+from graftwork.data import streaming
+from graftwork.data.formats import tables
 from graftwork.features import dataset
 from graftwork.runtime.parallel import prefetch
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import graftwork as gw
 from graftwork import DataError
-from graftwork.data import byte_scan, csv_tables
-from graftwork.data.csv_tables import read_csv, read_csv_pieces
+from graftwork.data.formats import byte_scan, csv_tables
+from graftwork.data.formats.csv_tables import read_csv, read_csv_pieces
 
 WORDS = ["bonjour", "a, b; c", 'she said "no"', "two\nlines", "tab\there", "1|2", "é"]
 

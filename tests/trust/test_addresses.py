@@ -11,7 +11,7 @@ import pytest
 
 import graftwork as gw
 from graftwork import DataError
-from graftwork.data import remote
+from graftwork.data.remote import copies
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -93,7 +93,7 @@ def test_a_password_is_not_sent_on_by_a_redirection(serve, tmp_path) -> None:
     second.contents["/data.csv"] = b"text,label\n"
     first.contents["/data.csv"] = f"{second.address}/data.csv"
     address = f"{first.address}/data.csv".replace("://", "://me:hush@")
-    assert Path(remote.fetched(address)).read_bytes() == b"text,label\n"
+    assert Path(copies.fetched(address)).read_bytes() == b"text,label\n"
     assert None not in first.authorized
     assert set(second.authorized) == {None}
 
@@ -102,4 +102,4 @@ def test_a_redirection_to_a_file_is_not_followed(serve, tmp_path) -> None:
     (tmp_path / "secret.csv").write_text("text,label\n")
     serve[0].contents["/data.csv"] = f"file://{tmp_path / 'secret.csv'}"
     with pytest.raises(DataError, match=r"data\.csv' cannot be fetched"):
-        remote.fetched(f"{serve[0].address}/data.csv")
+        copies.fetched(f"{serve[0].address}/data.csv")

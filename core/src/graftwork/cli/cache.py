@@ -27,7 +27,7 @@ def list_(json: Json = False) -> None:
 @app.command("size")
 def size(json: Json = False) -> None:
     """Where it is, and how much it holds and may hold."""
-    from graftwork.data import kept
+    from graftwork.data.remote import kept
 
     with _store() as store:
         answer({**store.size(), "fetched": kept.size()}, _size, json)
@@ -36,7 +36,7 @@ def size(json: Json = False) -> None:
 @app.command("sources")
 def sources(json: Json = False) -> None:
     """The addresses that data were fetched from, and what they hold."""
-    from graftwork.data import kept
+    from graftwork.data.remote import kept
 
     found = {"folder": str(kept.sources_folder()), "addresses": kept.addresses(), "bytes": kept.size()}
     answer(found, _sources, json)
@@ -52,7 +52,7 @@ def verify(json: Json = False) -> None:
 @app.command("clear")
 def clear(json: Json = False) -> None:
     """Forget everything."""
-    from graftwork.data import kept
+    from graftwork.data.remote import kept
 
     with _store() as store:
         answer({**store.clear(), "fetched": kept.clear()}, _cleared, json)

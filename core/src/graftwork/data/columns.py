@@ -13,10 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.addresses import Address
+from graftwork.data.formats.metadata import notes_of, text_is_bytes
 from graftwork.data.labels import label_text, readable
 from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
 from graftwork.data.path_guard import PathGuard
+from graftwork.data.remote.addresses import Address
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
@@ -31,16 +32,6 @@ LABEL_NAMES = (
     "label", "labels", "class", "category", "intent", "target", "topic", "sentiment", "emotion", "species", "y",
 )  # fmt: skip
 SPLIT_COLUMN = "split"
-TEXT_AS_BYTES = b"graftwork: text as bytes"
-"""A key in the metadata of a table whose text is in an unknown encoding."""
-NOTES = b"graftwork: notes"
-"""A key in the metadata of a table for sentences about how it was read, as a JSON list."""
-
-
-def with_notes(table: pa.Table, *notes: str) -> pa.Table:
-    """The table, its metadata holding these sentences."""
-    metadata = table.schema.metadata or {}
-    return table.replace_schema_metadata({**metadata, NOTES: json.dumps(notes).encode()}) if notes else table
 
 
 def list_tables(
@@ -135,7 +126,7 @@ class Columns:
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
         if self.modality.inline:
             _check_no_files(inputs, base, self.place)
-        if _is_bytes(next(iter(tables.values()))) and not self.modality.inline:
+        if text_is_bytes(next(iter(tables.values()))) and not self.modality.inline:
             inputs = [_text(cell) for cell in inputs]
         labels: list[RawLabel | None] = []
         splits: list[str] = []
@@ -147,7 +138,7 @@ class Columns:
             elif self.split is not None:
                 splits += _split_words(table, self.split, name)
         known = labels if self.labels else None
-        said = [note for table in tables.values() for note in _notes(table)]
+        said = [note for table in tables.values() for note in notes_of(table)]
         notes = (*notes, *dict.fromkeys(said))
         if not self.modality.inline:
             cells = {split: Column([table.column(self.input)]) for split, table in tables.items()}
@@ -265,7 +256,7 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
             value["path"] or "" for value in table.column(column).slice(0, 100).to_pylist() if value and "path" in value
         ]
         return modality_of_files(paths, place)
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_bytes(table)):
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or text_is_bytes(table)):
         raise DataError(f"The {place} holds {kind}; text or file paths are accepted.", "Name another: --input COLUMN")
     known = by_extension()
     cells = map(_text, table.column(column).slice(0, 200).to_pylist())
@@ -301,22 +292,6 @@ def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:
 def _names_file(word: str, base: Path) -> bool:
     plausible = len(word) < 256 and not any(sign.isspace() for sign in word)
     return plausible and (base / word).is_file()
-
-
-def _is_bytes(table: pa.Table) -> bool:
-    return TEXT_AS_BYTES in (table.schema.metadata or {})
-
-
-def as_text(table: pa.Table) -> pa.Table:
-    """The table with its cells as text where they are bytes because the file is not UTF-8."""
-    if not _is_bytes(table):
-        return table
-    columns = [pa.array([_text(cell) for cell in column.to_pylist()], pa.string()) for column in table.columns]
-    return pa.table(columns, names=table.column_names)
-
-
-def _notes(table: pa.Table) -> list[str]:
-    return json.loads((table.schema.metadata or {}).get(NOTES, b"[]"))
 
 
 def _path(value: str) -> str:

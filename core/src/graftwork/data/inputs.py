@@ -11,14 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data import remote
-from graftwork.data.addresses import Address
-from graftwork.data.columns import Columns, as_text
+from graftwork.data.columns import Columns
 from graftwork.data.folders import files_below
+from graftwork.data.formats.metadata import as_text
+from graftwork.data.formats.tables import ending, locate
 from graftwork.data.reading import Raws, as_raw
+from graftwork.data.remote import copies
+from graftwork.data.remote.addresses import Address
 from graftwork.data.sources import Tables, open_source
 from graftwork.data.streaming import cut_tables
-from graftwork.data.tables import ending, locate
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.specs.modality import Modality
@@ -82,7 +83,7 @@ def table_inputs(
                         "Name another: --input COLUMN",
                     )
             listing = chosen.list({split: table}, tables.name, tables.base, tables.path_guard, ())
-            listing = replace(remote.with_files(listing, source), begin=done)
+            listing = replace(copies.with_files(listing, source), begin=done)
             yield Inputs(Raws.of(listing), as_text(table))
             done += len(table)
 
@@ -106,8 +107,8 @@ class _Named:
 def _located(word: str, modality: Modality) -> _Named:
     """Raises `UsageError` for a word that looks like a file and names none."""
     if _is_fetched(word, modality):
-        with remote.in_words():
-            return _Named(word, remote.unpacked(remote.fetched(word)), copied=True)
+        with copies.in_words():
+            return _Named(word, copies.unpacked(copies.fetched(word)), copied=True)
     path, part = locate(word)
     if not os.path.exists(path):  # noqa: PTH110  as above
         if modality.inline and _looks_like_a_file(word, modality):
@@ -116,19 +117,19 @@ def _located(word: str, modality: Modality) -> _Named:
                 f"If it is a text, write: graftwork predict RUN --text {word}",
             )
         return _Named(word, path)
-    unpacked = path if part else remote.unpacked(path)
+    unpacked = path if part else copies.unpacked(path)
     return _Named(word, unpacked, part, unpacked != path)
 
 
 def _files(one: _Named) -> Iterator[Any]:
     """The files that a word names; the word itself where it names one, or is a text."""
     if not os.path.isdir(one.path):  # noqa: PTH112  as above
-        yield Raw(remote.shown(one.path), one.path) if one.copied else one.word
+        yield Raw(copies.shown(one.path), one.path) if one.copied else one.word
         return
     files = files_below(one.path)
     if not files:
         raise DataError(f"The folder '{one.word}' is empty.", "Name a folder that holds files.")
-    yield from (Raw(remote.shown(file), file) for file in files) if one.copied else map(str, files)
+    yield from (Raw(copies.shown(file), file) for file in files) if one.copied else map(str, files)
 
 
 def _is_fetched(word: str, modality: Modality) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graftwork.data.formats.tables import SUFFIXES, ending, read_table
 from graftwork.data.labels import label_text, trimmed
-from graftwork.data.tables import SUFFIXES, ending, read_table
 from graftwork.errors import DataError, UsageError
 
 

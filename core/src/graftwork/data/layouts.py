@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graftwork.data import folders, remote
+from graftwork.data import folders
 from graftwork.data.folders import Files, Found
 from graftwork.data.listing import SPLITS, Listing
 from graftwork.data.options import SourceOptions
+from graftwork.data.remote import copies
 from graftwork.data.sources import Tables
 from graftwork.data.table_folders import TableFolder, tables_in
 from graftwork.data.walk import Walk, walk
@@ -37,7 +38,7 @@ def open_folder(root: Path, options: SourceOptions) -> Tables | Listing:
     if isinstance(found, Tables):
         return found
     options.check_no_columns(root)
-    return remote.as_named(folders.listed(root, walked, found, name), root)
+    return copies.as_named(folders.listed(root, walked, found, name), root)
 
 
 def _only_fit(root: Path, walked: Walk, options: SourceOptions) -> tuple[str, Tables | Files]:

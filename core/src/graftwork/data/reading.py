@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
-from graftwork.data.addresses import Address
 from graftwork.data.labels import NO_RULES, LabelRules, readable
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
+from graftwork.data.remote.addresses import Address
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
@@ -135,11 +135,12 @@ def read(source: Any, options: SourceOptions) -> Data:
 
 def list_source(source: Any, options: SourceOptions) -> Listing:
     """List what `source` holds, without reading any example."""
-    from graftwork.data import layouts, remote, sources
+    from graftwork.data import layouts, sources
     from graftwork.data.columns import list_tables
+    from graftwork.data.remote import copies
 
     names = options.names()
-    with remote.in_words():
+    with copies.in_words():
         found = sources.open_source(source, allow_outside=options.allow_outside)
         if isinstance(found, Path):
             found = layouts.open_folder(found, options)
@@ -150,7 +151,7 @@ def list_source(source: Any, options: SourceOptions) -> Listing:
             listing = list_tables(
                 tables, found.name, found.base, found.path_guard, options.input, options.label, options.labelled
             )
-            listing = remote.with_files(remote.as_named(listing, found.base), source)
+            listing = copies.with_files(copies.as_named(listing, found.base), source)
             found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
     listing = found.named(names)
     if options.strict:

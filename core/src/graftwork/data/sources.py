@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.frames import as_table, rows_of
+from graftwork.data.formats.frames import as_table, rows_of
+from graftwork.data.formats.plain_text import COMPRESSED
+from graftwork.data.formats.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table, stem
 from graftwork.data.path_guard import PathGuard
-from graftwork.data.plain_text import COMPRESSED
-from graftwork.data.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table, stem
 from graftwork.errors import DataError
 from graftwork.specs.readers import Raw
 from graftwork.specs.signatures import recognise
@@ -146,16 +146,16 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             )
         loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
         return DataSet(loaded, words, kept[0], None if allow_outside else PathGuard(words, *kept))
-    from graftwork.data import archives, remote, shards  # shards are tables of this module
+    from graftwork.data.remote import archives, copies, shards  # shards are tables of this module
 
     if (found := shards.streamed(words) if streaming else None) or (found := shards.named(words)):
         return found
     path, part = locate(words)
     if not part:
-        path = remote.fetched(words)
+        path = copies.fetched(words)
         if found := shards.at(path):
             return found
-        path = remote.unpacked(path)
+        path = copies.unpacked(path)
     if not path.exists():
         raise DataError(
             f"'{words}' does not exist; a folder, a table, an archive, an address or hub:NAME is accepted.",
@@ -165,7 +165,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
         _check_no_stand_in(path)
         if not ending(path):
             raise DataError(
-                f"'{remote.shown(path)}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in "
+                f"'{copies.shown(path)}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in "
                 f"{', '.join(COMPRESSED)}, archives in {', '.join(archives.ENDINGS)}.",
                 "Give a table, or a folder with one folder per label.",
             )

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from graftwork.data import layouts, remote
+from graftwork.data import layouts
 from graftwork.data.columns import Columns, known_splits, no_rows
 from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.reading import Data, observe
+from graftwork.data.remote import copies
 from graftwork.data.sources import Tables, open_source
 from graftwork.runtime.parallel import prefetch
 from graftwork.specs.modality import Modality
@@ -89,7 +90,7 @@ def stream(
 
 def open_stream(source: Any, options: SourceOptions) -> Stream:
     """The stream of a source. Raises as `stream` does."""
-    with remote.in_words():
+    with copies.in_words():
         found = open_source(source, streaming=True, allow_outside=options.allow_outside)
         if isinstance(found, Path):
             found = layouts.open_folder(found, options)
@@ -113,7 +114,7 @@ def open_stream(source: Any, options: SourceOptions) -> Stream:
                 if not columns:
                     columns.append(Columns.of(table, found.name, options.input, options.label, options.labelled))
                 listing = columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
-                listing = remote.with_files(remote.as_named(listing, found.base), source)
+                listing = copies.with_files(copies.as_named(listing, found.base), source)
                 yield replace(listing, layout=layout)
 
     return Stream(found.name, lambda: _named(listings(), options), options.rules)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from graftwork.data.formats.tables import DATABASES, SUFFIXES, ending, read_pieces, read_table, stem
 from graftwork.data.labels import readable
 from graftwork.data.listing import SPLITS, by_extension
 from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.sources import Tables
-from graftwork.data.tables import DATABASES, SUFFIXES, ending, read_pieces, read_table, stem
 from graftwork.data.walk import Walk, is_debris, shown
 from graftwork.errors import DataError
 

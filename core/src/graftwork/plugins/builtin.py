@@ -121,7 +121,9 @@ def graftwork_loggers():
 @hookimpl
 def graftwork_sources():
     for scheme, (needs, extra, credentials) in FILE_SYSTEMS.items():
-        yield SourceSpec(scheme, "graftwork.data.file_systems:FileSystemSource", needs, extra, credentials=credentials)
+        yield SourceSpec(
+            scheme, "graftwork.data.remote.file_systems:FileSystemSource", needs, extra, credentials=credentials
+        )
     for scheme in ("http", "https"):
         credentials = f"{scheme}://USER:PASSWORD@HOST/PATH"
-        yield SourceSpec(scheme, "graftwork.data.http:HttpSource", plain=True, credentials=credentials)
+        yield SourceSpec(scheme, "graftwork.data.remote.http:HttpSource", plain=True, credentials=credentials)

@@ -17,13 +17,13 @@ from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
-from graftwork.data.addresses import Address
-from graftwork.data.archives import TAR
-from graftwork.data.fetching import connected, fetch, listed, pieces
+from graftwork.data.formats.tables import PIECE
 from graftwork.data.labels import readable
 from graftwork.data.listing import SPLITS, by_extension
+from graftwork.data.remote.addresses import Address
+from graftwork.data.remote.archives import TAR
+from graftwork.data.remote.fetching import connected, fetch, listed, pieces
 from graftwork.data.sources import Tables
-from graftwork.data.tables import PIECE
 from graftwork.data.walk import is_debris
 from graftwork.errors import DataError
 from graftwork.specs.modality import Modality

@@ -20,7 +20,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graftwork.data.addresses import Address
+from graftwork.data.remote.addresses import Address
 from graftwork.runtime.cache_folder import cache_folder
 from graftwork.specs.source import RemoteFile
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graftwork.data.byte_scan import BLOCK, Scan, scan
-from graftwork.data.dialect import Dialect
+from graftwork.data.formats.byte_scan import BLOCK, Scan, scan
+from graftwork.data.formats.dialect import Dialect
 from graftwork.errors import DataError
 
 _BODY = re.compile(rb'(?:[^"]|"")*+', re.DOTALL)

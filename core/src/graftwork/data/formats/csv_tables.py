@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc_csv
 
-from graftwork.data.byte_scan import Scan, scan
-from graftwork.data.columns import TEXT_AS_BYTES, with_notes
-from graftwork.data.dialect import Dialect
-from graftwork.data.encoding import check_western
+from graftwork.data.formats.byte_scan import Scan, scan
+from graftwork.data.formats.dialect import Dialect
+from graftwork.data.formats.encoding import check_western
+from graftwork.data.formats.metadata import TEXT_AS_BYTES, with_notes
+from graftwork.data.formats.plain_text import first_text, plain_text
+from graftwork.data.formats.quotes import decide
+from graftwork.data.formats.swallowed import check_swallowed
 from graftwork.data.labels import readable
-from graftwork.data.plain_text import first_text, plain_text
-from graftwork.data.quotes import decide
-from graftwork.data.swallowed import check_swallowed
 from graftwork.errors import DataError
 
 LEAST_BLOCK = 2**20

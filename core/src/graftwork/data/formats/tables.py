@@ -12,14 +12,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.csv_tables import read_csv, read_csv_pieces
-from graftwork.data.databases import ENDINGS as DATABASES
-from graftwork.data.databases import read_database, read_database_pieces
-from graftwork.data.frames import plain_types
-from graftwork.data.json_tables import read_json, read_json_pieces
-from graftwork.data.plain_text import COMPRESSED
-from graftwork.data.spreadsheets import ENDINGS as SPREADSHEETS
-from graftwork.data.spreadsheets import read_spreadsheet
+from graftwork.data.formats.csv_tables import read_csv, read_csv_pieces
+from graftwork.data.formats.databases import ENDINGS as DATABASES
+from graftwork.data.formats.databases import read_database, read_database_pieces
+from graftwork.data.formats.frames import plain_types
+from graftwork.data.formats.json_tables import read_json, read_json_pieces
+from graftwork.data.formats.plain_text import COMPRESSED
+from graftwork.data.formats.spreadsheets import ENDINGS as SPREADSHEETS
+from graftwork.data.formats.spreadsheets import read_spreadsheet
 from graftwork.errors import DataError
 
 CSV, JSON, ARROW = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json"), (".arrow", ".feather")

@@ -12,7 +12,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, unquote
 
-from graftwork.data.addresses import Address
+from graftwork.data.remote.addresses import Address
 from graftwork.specs.source import RemoteFile, Source
 
 PIECE = 2**20

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from graftwork.data import archives, kept
-from graftwork.data.addresses import Address, chained, is_address
-from graftwork.data.fetching import fetch, fetch_beside
 from graftwork.data.listing import Listing
 from graftwork.data.path_guard import PathGuard
+from graftwork.data.remote import archives, kept
+from graftwork.data.remote.addresses import Address, chained, is_address
+from graftwork.data.remote.fetching import fetch, fetch_beside
 from graftwork.errors import DataError, GraftworkError
 
 

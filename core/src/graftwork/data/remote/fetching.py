@@ -14,9 +14,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from graftwork.data import kept
-from graftwork.data.addresses import Address
-from graftwork.data.kept import Item
+from graftwork.data.remote import kept
+from graftwork.data.remote.addresses import Address
+from graftwork.data.remote.kept import Item
 from graftwork.errors import DataError
 from graftwork.plugins import registry
 from graftwork.runtime.locks import locked

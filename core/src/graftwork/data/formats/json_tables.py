@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.json as pj
 
-from graftwork.data.byte_scan import longest_line
-from graftwork.data.columns import with_notes
-from graftwork.data.frames import kind_of, table_of_rows
-from graftwork.data.plain_text import plain_text
+from graftwork.data.formats.byte_scan import longest_line
+from graftwork.data.formats.frames import kind_of, table_of_rows
+from graftwork.data.formats.metadata import with_notes
+from graftwork.data.formats.plain_text import plain_text
 from graftwork.errors import DataError
 
 LEAST_BLOCK = 2**20

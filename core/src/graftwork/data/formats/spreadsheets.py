@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.columns import with_notes
+from graftwork.data.formats.metadata import with_notes
 from graftwork.errors import DataError
 from graftwork.specs.factories import require
 

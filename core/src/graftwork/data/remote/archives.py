@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from graftwork.data.kept import key_of, made
-from graftwork.data.tables import SUFFIXES
+from graftwork.data.formats.tables import SUFFIXES
+from graftwork.data.remote.kept import key_of, made
 from graftwork.data.walk import shown, walk
 from graftwork.errors import DataError
 

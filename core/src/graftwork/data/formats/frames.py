@@ -101,7 +101,7 @@ def _is_iterable(source: Any) -> bool:
 
 
 def _pieces(source: Any) -> Iterator[pa.Table]:
-    from graftwork.data.tables import PIECE
+    from graftwork.data.formats.tables import PIECE
 
     given: Any = source() if callable(source) else source
     rows, begin, schema = iter(given), 0, pa.schema([])

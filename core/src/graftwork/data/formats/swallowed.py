@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute
 
-from graftwork.data.dialect import Dialect
+from graftwork.data.formats.dialect import Dialect
 from graftwork.data.labels import readable
 from graftwork.errors import DataError
 
