@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """The rows of a table that are shown where no file is named for all of them."""
+NOTED = 10
+"""The notes on inputs that are shown."""
 LIKELIEST = 3
 """The labels that are shown of an answer where --top is not given."""
 
@@ -142,12 +144,15 @@ def _lines() -> list[str]:
 
 def render(answers: list[dict[str, Any]], task: Task) -> None:
     """The answers as a table; those that cannot be read, on stderr."""
-    rows = []
+    rows, notes = [], []
     for one in answers:
         if "error" in one:
             say(one["error"])
         else:
             rows.append([one["input"], *task.cells(one)])
-            for note in one.get("notes", ()):
-                say(f"Note on {one['input']}: {note}.")
+            notes += [f"Note on {one['input']}: {note}." for note in one.get("notes", ())]
+    for note in notes[:NOTED]:
+        say(note)
+    if len(notes) > NOTED:
+        say(f"And {len(notes) - NOTED} more notes; to have all, write: --json")
     table(["input", *task.columns()], rows, ("probability", "value"))
