@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from graftwork import Raw, Unreadable
-from graftwork.data.reading import Raws
+from graftwork.data.raws import Raws
 from graftwork.plugins import registry
 from graftwork_audio.clip import Clip
 from graftwork_audio.reader import AudioReader

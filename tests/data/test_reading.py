@@ -212,3 +212,8 @@ def test_up_to_five_percent_may_be_left_out() -> None:
         allow_bad(one, 100, "error")
     with pytest.raises(UsageError, match="--on-bad maybe is not known; skip and error are"):
         allow_bad([], 1, "maybe")
+
+
+def test_a_split_column_may_be_written_in_any_case(tmp_path) -> None:
+    path = write(tmp_path / "t.csv", "text,label,Split\na,x,train\nb,y,Test\n")
+    assert gw.data(path).splits == ["train", "test"]

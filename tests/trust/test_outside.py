@@ -20,7 +20,7 @@ from graftwork.cli import app
 from graftwork.data import sources
 from graftwork.data.listing import Listing
 from graftwork.data.path_guard import PathGuard
-from graftwork.data.reading import Raws
+from graftwork.data.raws import Raws
 
 HINT = "If you trust who wrote it, allow that: --allow-outside (in Python allow_outside=True)"
 

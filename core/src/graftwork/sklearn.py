@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from graftwork.data.labels import LabelNames, is_missing, label_text
 from graftwork.data.listing import Listing
-from graftwork.data.reading import files_among, observe
+from graftwork.data.raws import files_among
+from graftwork.data.reading import observe
 from graftwork.errors import DataError, RunError, UsageError
 from graftwork.plugins import registry
 from graftwork.runs import run as runs

@@ -15,7 +15,8 @@ import numpy as np
 from graftwork.checks import defects, near_duplicates
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
-from graftwork.data.reading import MOST_BAD, Data, Raws, list_source, observe
+from graftwork.data.raws import Raws
+from graftwork.data.reading import MOST_BAD, Data, list_source, observe
 from graftwork.errors import InputMismatch
 from graftwork.plugins import registry
 from graftwork.specs.agreement import Agreement

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.cells import Column, cell_text, feature, folder_of, labels_of, placed_names, split_words
 from graftwork.data.formats.metadata import notes_of, text_is_bytes
-from graftwork.data.labels import label_text, readable
 from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.remote.addresses import Address
@@ -108,7 +104,8 @@ class Columns:
             found = () if plain is None else (plain,)
         chosen = _input(columns, asked, found, name)
         place = f"column '{chosen}'"
-        split = SPLIT_COLUMN if SPLIT_COLUMN in columns and SPLIT_COLUMN not in (chosen, *found) else None
+        others = (column for column in columns if column not in (chosen, *found))
+        split = next((column for column in others if column.lower() == SPLIT_COLUMN), None)
         return cls(chosen, found, split, _modality(table, chosen, place), place)
 
     def list(
@@ -127,24 +124,24 @@ class Columns:
         if self.modality.inline:
             _check_no_files(inputs, base, self.place)
         if text_is_bytes(next(iter(tables.values()))) and not self.modality.inline:
-            inputs = [_text(cell) for cell in inputs]
+            inputs = [cell_text(cell) for cell in inputs]
         labels: list[RawLabel | None] = []
         splits: list[str] = []
         for split, table in tables.items():
             if self.labels:
-                labels += _labels(table, self.labels)
+                labels += labels_of(table, self.labels)
             if split:
                 splits += [SPLITS[split.lower()]] * len(table)
             elif self.split is not None:
-                splits += _split_words(table, self.split, name)
+                splits += split_words(table, self.split, name)
         known = labels if self.labels else None
         said = [note for table in tables.values() for note in notes_of(table)]
         notes = (*notes, *dict.fromkeys(said))
         if not self.modality.inline:
             cells = {split: Column([table.column(self.input)]) for split, table in tables.items()}
-            places = [_folder_of(names, base, split) for split, names in cells.items()]
+            places = [folder_of(names, base, split) for split, names in cells.items()]
             if any(places):
-                inputs = _placed(inputs, places, [len(table) for table in tables.values()])
+                inputs = placed_names(inputs, places, [len(table) for table in tables.values()])
                 below = ", ".join(f"'{place}'" for place in dict.fromkeys(places) if place)
                 notes = (*notes, f"The file names of {self.place} are looked up in the folder {below}.")
         return Listing(
@@ -161,44 +158,6 @@ class Columns:
             labels_place=f"column{'s' * (len(self.labels) > 1)} {_listed(self.labels)}" if self.labels else "",
             path_guard=path_guard,
         )
-
-
-def _folder_of(names: Sequence[Any], base: Path, split: str) -> str:
-    """The one folder in `base` that holds the first files named, where `base` itself holds none of them; of several the
-    one of the split; else empty."""
-    first = [name for name in itertools.islice(names, 20) if isinstance(name, str) and name]
-    if not first or not base.is_dir() or any((base / name).exists() for name in first):
-        return ""
-    found = [path.name for path in base.iterdir() if path.is_dir() and all((path / name).exists() for name in first)]
-    if len(found) > 1 and split:
-        found = [name for name in found if SPLITS.get(name.lower()) == split.lower()]
-    return found[0] if len(found) == 1 else ""
-
-
-def _placed(names: Sequence[Any], places: Sequence[str], counts: Sequence[int]) -> list[Any]:
-    """The file names of several tables, each below the folder of its table."""
-    folders = itertools.chain.from_iterable(map(itertools.repeat, places, counts))
-    return [
-        f"{place}/{name}" if place and isinstance(name, str) else name
-        for place, name in zip(folders, names, strict=True)
-    ]
-
-
-class Column(Sequence[Any]):
-    """The cells of a column, over one or more tables in turn; each becomes a Python object when it is read."""
-
-    def __init__(self, parts: Sequence[pa.ChunkedArray]) -> None:
-        self._chunks = [chunk for part in parts for chunk in part.chunks]
-        self._starts = [0, *itertools.accumulate(len(chunk) for chunk in self._chunks)]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        part = bisect.bisect_right(self._starts, index) - 1
-        return self._chunks[part][index - self._starts[part]].as_py()
 
 
 def _no_plain_label(columns: Sequence[str], name: str) -> DataError:
@@ -246,9 +205,9 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def _modality(table: pa.Table, column: str, place: str) -> Modality:
-    feature = _feature(table, column).get("_type", "")
+    stated = feature(table, column).get("_type", "")
     for modality in modalities():
-        if feature in modality.features:
+        if stated in modality.features:
             return modality
     kind = table.schema.field(column).type
     if pa.types.is_struct(kind):
@@ -259,7 +218,7 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or text_is_bytes(table)):
         raise DataError(f"The {place} holds {kind}; text or file paths are accepted.", "Name another: --input COLUMN")
     known = by_extension()
-    cells = map(_text, table.column(column).slice(0, 200).to_pylist())
+    cells = map(cell_text, table.column(column).slice(0, 200).to_pylist())
     sample = [value.strip() for value in cells if value and value.strip()]
     paths = [
         path
@@ -279,7 +238,7 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
 
 def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:
     """Raises `DataError` if the cells of a column of texts name files, of which nobody would want the names learned."""
-    words = [_text(cells[number]) for number in range(min(len(cells), 50))]
+    words = [cell_text(cells[number]) for number in range(min(len(cells), 50))]
     names = [word.strip() for word in words if word and word.strip()]
     if names and all(_names_file(name, base) for name in names):
         raise DataError(
@@ -302,63 +261,3 @@ def _path(value: str) -> str:
 
 def _suffix(value: str) -> str:
     return Path(value).suffix.lower()
-
-
-def _feature(table: pa.Table, column: str) -> dict[str, Any]:
-    metadata = (table.schema.metadata or {}).get(b"huggingface")
-    described = json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
-    return described.get(column, {}) if isinstance(described.get(column), dict) else {}
-
-
-def _text(cell: Any) -> str | None:
-    missing = cell is None or (isinstance(cell, float) and math.isnan(cell))
-    return None if missing else readable(cell if isinstance(cell, bytes) else str(cell))
-
-
-def _labels(table: pa.Table, columns: Sequence[str]) -> list[RawLabel | None]:
-    """The label of each row, None if it has none: a cell of one label column, or the cells of several by column
-    name.
-    """
-    if len(columns) == 1:
-        return _label_cells(table, columns[0])
-    cells = [_label_cells(table, column) for column in columns]
-    rows = (dict(zip(columns, row, strict=True)) for row in zip(*cells, strict=True))
-    return [None if None in row.values() else row for row in rows]  # pyright: ignore[reportReturnType]
-
-
-def _label_cells(table: pa.Table, column: str) -> list[RawLabel | None]:
-    names = _feature(table, column).get("names")
-    values = table.column(column)
-    if names:
-        return [None if v is None or v < 0 else names[v] for v in values.to_pylist()]
-    if pa.types.is_list(values.type) and not pa.types.is_nested(values.type.value_type):
-        inner = _feature(table, column).get("feature")
-        known = inner.get("names") if isinstance(inner, dict) else None
-        return [
-            None if cell is None or None in cell else tuple(known[v] if known else str(label_text(v)) for v in cell)
-            for cell in values.to_pylist()
-        ]
-    if pa.types.is_nested(values.type):
-        raise DataError(
-            f"The label column '{column}' holds {values.type}; one label per example is accepted.",
-            "Name another: --label COLUMN",
-        )
-    if not pa.types.is_dictionary(values.type):
-        values = values.dictionary_encode()
-    # One object per distinct label saves memory.
-    found: list[RawLabel | None] = []
-    for chunk in values.chunks:
-        words = [label_text(value) for value in chunk.dictionary.to_pylist()]
-        found += [None if index is None else words[index] for index in chunk.indices.to_pylist()]
-    return found
-
-
-def _split_words(table: pa.Table, column: str, name: str) -> list[str]:
-    words = [str(_text(value)).strip().lower() for value in table.column(column).to_pylist()]
-    unknown = sorted(set(words) - set(SPLITS))
-    if unknown:
-        raise DataError(
-            f"'{name}' has '{unknown[0]}' in its column '{column}'; accepted: {', '.join(SPLITS)}.",
-            "Rename it, or the column.",
-        )
-    return [SPLITS[word] for word in words]

@@ -15,7 +15,7 @@ from graftwork.data.columns import Columns
 from graftwork.data.folders import files_below
 from graftwork.data.formats.metadata import as_text
 from graftwork.data.formats.tables import ending, locate
-from graftwork.data.reading import Raws, as_raw
+from graftwork.data.raws import Raws, as_raw
 from graftwork.data.remote import copies
 from graftwork.data.remote.addresses import Address
 from graftwork.data.sources import Tables, open_source

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
-from graftwork.data.labels import NO_RULES, LabelRules, readable
+from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
-from graftwork.data.path_guard import PathGuard
-from graftwork.data.remote.addresses import Address
+from graftwork.data.raws import Raws
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
@@ -159,54 +157,6 @@ def list_source(source: Any, options: SourceOptions) -> Listing:
     return replace(listing, notes=(*listing.notes, *names.notes()))
 
 
-class Raws(Sequence[Raw]):
-    """The examples of a listing, each made on demand, so that a large table costs no object per row.
-
-    numbers: the place of each in the listing. begin: how many examples came before the listing. path_guard: where paths
-    among the inputs may lead, see `Listing`; checked each time that an input becomes a file.
-    """
-
-    def __init__(
-        self,
-        inputs: Sequence[Any],
-        modality: Modality,
-        base: Path,
-        numbers: Sequence[int] | None = None,
-        begin: int = 0,
-        path_guard: PathGuard | None = None,
-    ) -> None:
-        self._inputs, self._modality, self._base, self._begin, self._path_guard = (
-            inputs,
-            modality,
-            base,
-            begin,
-            path_guard,
-        )
-        self.numbers: Sequence[int] = range(len(inputs)) if numbers is None else numbers
-
-    @classmethod
-    def of(cls, listing: Listing, numbers: Sequence[int] | None = None) -> Raws:
-        """The examples of a listing, or those at the places `numbers` in it."""
-        return cls(listing.inputs, listing.modality, listing.base, numbers, listing.begin, listing.path_guard)
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def at(self, numbers: Sequence[int]) -> Raws:
-        """The examples at these places of the listing."""
-        return Raws(self._inputs, self._modality, self._base, numbers, self._begin, self._path_guard)
-
-    @overload
-    def __getitem__(self, index: int) -> Raw: ...
-    @overload
-    def __getitem__(self, index: slice) -> Raws: ...
-    def __getitem__(self, index: int | slice) -> Raw | Raws:
-        if isinstance(index, slice):
-            return self.at(self.numbers[index])
-        number = self.numbers[index]
-        return as_raw(self._begin + number, self._inputs[number], self._modality, self._base, self._path_guard)
-
-
 def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *, chunk: bool = False) -> Data:
     """Read the facts of every listed example.
 
@@ -274,48 +224,6 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     )
 
 
-def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: PathGuard | None) -> Raw:
-    """Make an example of an input as given: a path, a text, encoded bytes (as `datasets` keeps them), or an object.
-
-    Raises `DataError` for a path that leads outside of the allowed folders.
-    """
-
-    def file(given: str) -> Path:
-        if (address := Address.of(given)) is not None:
-            raise DataError(
-                f"Row {number + 1} names '{address.shown}', an address; a table names files by paths relative to it.",
-                "Fetch them into the folder of the table, and name them there.",
-            )
-        path = base / os.path.expanduser(given)  # noqa: PTH111  pathlib's raises for an unknown user
-        if "\\" in given and not os.path.exists(path):  # noqa: PTH110  pathlib's raises for a very long one
-            path = _from_windows(given, base) or path
-        if path_guard is not None:
-            path_guard.check(path, f"Row {number + 1}", given)
-        return path
-
-    if isinstance(item, Raw):
-        return item
-    if isinstance(item, Path) or (isinstance(item, str) and not modality.inline):
-        return Raw(readable(str(item)), file(str(item)))
-    if isinstance(item, str):
-        return Raw(readable(item) if item.strip() else f"row {number + 1}", value=item)
-    if isinstance(item, bytes) and modality.inline:
-        return Raw(f"row {number + 1}", value=item)
-    if isinstance(item, Mapping) and "bytes" in item:
-        path = item.get("path")
-        name = path or f"row {number + 1}"
-        return Raw(name, file(path) if path and item["bytes"] is None else None, item["bytes"])
-    if item is None:
-        return Raw(f"row {number + 1}")
-    return Raw(f"input {number + 1}", value=item)
-
-
-def _from_windows(given: str, base: Path) -> Path | None:
-    """The file that a path written with backslashes names, if there is one when they are read as slashes."""
-    path = base / given.replace("\\", "/")
-    return path if os.path.exists(path) else None  # noqa: PTH110
-
-
 def read_facts(reader: Reader, raw: Raw) -> Mapping[str, Value] | Bad:
     """The facts of an example, or a `Bad` if it cannot be read."""
     try:
@@ -328,16 +236,6 @@ def read_facts(reader: Reader, raw: Raw) -> Mapping[str, Value] | Bad:
 
 def _bad(reader: Reader, raw: Raw, error: Unreadable) -> Bad:
     return Bad(reader.show(raw), str(error), "empty" if isinstance(error, Empty) else "unreadable")
-
-
-def files_among(inputs: Iterable[Any], modality: Modality) -> list[Any]:
-    """The inputs; a string that names an existing file of an inline modality becomes a path instead of a text."""
-    return [Path(item) if isinstance(item, str) and _names_file(item, modality) else item for item in inputs]
-
-
-def _names_file(item: str, modality: Modality) -> bool:
-    plausible = len(item) < 1024 and "\n" not in item and Path(item).suffix.lower() in modality.extensions
-    return plausible and Path(item).is_file()
 
 
 def allow_bad(bad: Sequence[Bad], total: int, on_bad: str, agreement: Agreement | None = None) -> tuple[str, ...]:

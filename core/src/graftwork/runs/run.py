@@ -21,7 +21,8 @@ from graftwork.data.inputs import Inputs, table_inputs
 from graftwork.data.labels import LabelRules, renamed, similar
 from graftwork.data.options import SourceOptions
 from graftwork.data.pipeline import Pipeline
-from graftwork.data.reading import MOST_BAD, Bad, Data, Raws, allow_bad, files_among, read, read_facts
+from graftwork.data.raws import Raws, files_among
+from graftwork.data.reading import MOST_BAD, Bad, Data, allow_bad, read, read_facts
 from graftwork.data.sources import is_table, open_source
 from graftwork.data.streaming import Stream
 from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, WeightsMismatch
