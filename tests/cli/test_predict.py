@@ -124,3 +124,9 @@ def test_a_table_in_memory_is_its_rows(run, tmp_path) -> None:
         assert list(loaded.stream(table, top=1)) == answers
         assert loaded.predict(table, input="label")[0]["input"] == "x"
     assert loaded.predict(pl.Series(ROWS["text"]), top=1) == answers
+    pq.write_table(pa.table(ROWS), tmp_path / "new.parquet")
+    assert loaded.predict(tmp_path / "new.parquet", top=1) == answers
+    assert list(loaded.stream(tmp_path / "new.parquet", top=1)) == answers
+    with pytest.raises(gw.UsageError, match=r"new.parquet' is a table, and a string is one input\. For its rows: run"):
+        loaded.predict(str(tmp_path / "new.parquet"))
+    assert len(loaded.predict("gone.parquet")) == 1

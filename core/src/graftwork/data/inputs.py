@@ -104,6 +104,11 @@ class _Named:
         return known and os.path.isfile(self.path)  # noqa: PTH113  pathlib's raises for a word as long as a text
 
 
+def names_table(word: str, modality: Modality) -> bool:
+    """Whether a word names a table that is there, and that the modality does not read as one example."""
+    return _Named(word, *locate(word)).is_table(modality)
+
+
 def _located(word: str, modality: Modality) -> _Named:
     """Raises `UsageError` for a word that looks like a file and names none."""
     if _is_fetched(word, modality):

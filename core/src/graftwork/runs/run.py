@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from graftwork.data.inputs import Inputs, table_inputs
+from graftwork.data.inputs import Inputs, names_table, table_inputs
 from graftwork.data.labels import LabelRules, renamed, similar
 from graftwork.data.options import SourceOptions
 from graftwork.data.pipeline import Pipeline
@@ -25,7 +25,7 @@ from graftwork.data.raws import Raws, files_among
 from graftwork.data.reading import MOST_BAD, Bad, Data, allow_bad, read, read_facts
 from graftwork.data.sources import is_table, open_source
 from graftwork.data.streaming import Stream
-from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, WeightsMismatch
+from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, UsageError, WeightsMismatch
 from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.features.extract_dataset import extract_dataset
@@ -216,7 +216,7 @@ class Run:
     ) -> list[dict[str, Any]]:
         """For each input `{input, ...}` with what the task answers: a `label` or `labels` with `probabilities`, or a
         `value`. Inputs are paths, texts, encoded bytes or decoded objects; one string or path is one input, and of a
-        table in memory each row is one.
+        table, in memory or by its `Path`, each row is one.
 
         input: the column of such a table; None takes that of the fit, or the plain one. top: keep only so many
         `probabilities`, the highest.
@@ -230,8 +230,8 @@ class Run:
         modality = registry.modality(self.record["modality"])
         reader: Reader = load_factory(modality.reader)()
         given: Any = [inputs] if isinstance(inputs, str | bytes | Path) else inputs
-        if self._is_table(given):
-            given = [raw for part in self._rows(given, input) for raw in part.inputs]
+        if self._is_table(inputs):
+            given = [raw for part in self._rows(inputs, input) for raw in part.inputs]
         raws = given if isinstance(given, Raws) else Raws(files_among(given, modality), modality, Path())
         facts = [read_facts(reader, raw) for raw in raws]
         errors = {i: f.reason for i, f in enumerate(facts) if isinstance(f, Bad)}
@@ -266,12 +266,22 @@ class Run:
         return answers
 
     def _is_table(self, inputs: Any) -> bool:
-        """Whether inputs are rows: a table in memory, or dicts that have the column of the fit."""
+        """Whether inputs are rows: a table in memory, the path of one, or dicts that have the column of the fit.
+
+        Raises `UsageError` for a string that names a table.
+        """
+        modality = registry.modality(self.record["modality"])
+        if isinstance(inputs, str) and names_table(inputs, modality):
+            raise UsageError(
+                f"'{inputs}' is a table, and a string is one input.", f"For its rows: run.predict(Path({inputs!r}))"
+            )
+        if isinstance(inputs, Path):
+            return names_table(str(inputs), modality)
         first = inputs[0] if isinstance(inputs, list | tuple) and inputs else None
         return is_table(inputs) or (isinstance(first, Mapping) and self.input_column in first)
 
     def _rows(self, table: Any, column: str | None) -> Iterator[Inputs]:
-        """The rows of a table in memory, some at a time. column: as `predict` takes it."""
+        """The rows of a table, some at a time. column: as `predict` takes it."""
         modality = registry.modality(self.record["modality"])
         return table_inputs(open_source(table, streaming=True), modality, column, self.input_column)
 
