@@ -164,7 +164,7 @@ class _Prints:
     def take(self, number: int, raw: Raw) -> None:
         self.digests[number] = np.void(self._reader.digest(raw))
         signature, seen = self.likeness.inspect(raw) if self.likeness else (None, {})
-        self.shares.add(number, {**self._reader.inspect(raw), **seen})
+        self.shares.add(number, {**found, **seen} if (found := self._reader.inspect(raw)) else seen)
         if signature is None:
             return
         with self._lock:

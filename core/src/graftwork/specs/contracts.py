@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -270,14 +269,19 @@ class ObservedInput:
         headlines: tuple[str, ...] | None = None,
     ) -> ObservedInput:
         """Count `(name, facts)` pairs, one per example."""
-        counts: dict[str, Counter[Value]] = {}
+        counts: dict[str, dict[Value, int]] = {}
         first: dict[tuple[str, Value], str] = {}
         total = 0
         for name, facts in examples:
             total += 1
             for fact, value in facts.items():
-                counts.setdefault(fact, Counter())[value] += 1
-                first.setdefault((fact, value), name)
+                if (counter := counts.get(fact)) is None:
+                    counter = counts[fact] = {}
+                if value in counter:
+                    counter[value] += 1
+                else:
+                    counter[value] = 1
+                    first[fact, value] = name
         seen = {
             fact: _frequent_first(Sighting(value, n, first[fact, value]) for value, n in counter.items())
             for fact, counter in counts.items()

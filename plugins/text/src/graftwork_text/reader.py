@@ -36,7 +36,7 @@ _LATIN = re.compile(r"[A-Za-z]")
 _MARKUP = re.compile(
     r"</?[A-Za-z!?][^<>]*>|&#?\w{1,31};|\b[a-z][a-z0-9+.-]{1,15}://[^\s<>]+|\bwww\.[^\s<>]+", re.IGNORECASE
 )
-_SIGNS = ("<", "&", "://", "www.")
+_SIGNS = re.compile("<|\\&|://|www\\.")
 """One of these stands in every text that holds markup."""
 
 LETTERS_LEFT = 0.2
@@ -149,7 +149,7 @@ def readable(text: str) -> str:
 
 def markup(text: str) -> str:
     """How much of a text is tags, comments, character references and addresses: "none", "some" or "mostly"."""
-    if not any(sign in text for sign in _SIGNS):
+    if not _SIGNS.search(text):
         return "none"
     left, found = _MARKUP.subn(" ", text)
     if not found:
