@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -155,3 +156,36 @@ def test_the_tables_are_those_of_the_library() -> None:
     assert {name: getattr(library, name) for name in resolve.WHISPER} == resolve.WHISPER
     extractor = WhisperFeatureExtractor()
     assert {name: getattr(extractor, name) for name in resolve.FEATURES} == resolve.FEATURES
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MAPPED if kind != "wav2vec2"])
+def test_the_frames_of_a_mapped_type_lie_in_the_clip(waves, kind) -> None:
+    spec = registry.backbone(f"local:{waves(kind)}")
+    backbone = load_backbone(spec)
+    assert spec.views == ("pooled", "sequence")
+    clips = [Clip(np.random.default_rng(0).normal(size=(1, n)).astype(np.float32), 16_000) for n in CLIPS]
+    batch = backbone.prepare(clips)
+    with torch.inference_mode():
+        view = backbone.sequence(clips, batch, backbone(batch))
+    for count, mask, spans in zip(CLIPS, view.mask, view.spans, strict=True):
+        assert spans[mask].min() >= 0
+        assert spans[mask].max() <= count / 16_000
+        assert torch.allclose(spans[mask].diff(dim=1), torch.tensor(20 / 16_000, dtype=torch.float64))
+        assert not spans[~mask].any()
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_type_of_sound_that_is_one_stage_names_no_sequence(waves, kind) -> None:
+    assert registry.backbone(f"local:{waves(kind)}").views == ("pooled",)
+
+
+def test_the_frames_of_whisper_lie_in_its_window(whisper) -> None:
+    spec = registry.backbone(f"local:{whisper}")
+    backbone = load_backbone(spec)
+    clips = [Clip(np.zeros((1, 8_000), dtype=np.float32), 16_000)]
+    batch = backbone.prepare(clips)
+    with torch.inference_mode():
+        view = backbone.sequence(clips, batch, backbone(batch))
+    assert view.hidden.shape[1] == 50
+    assert view.spans[0, :2].tolist() == [[0.0, 0.02], [0.02, 0.04]]
+    assert 0.48 <= float(view.spans.max()) <= 0.52

@@ -178,3 +178,29 @@ def test_a_preparation_that_is_not_done_here_is_refused(saved, tmp_path, said, s
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({**PROCESSOR, **said}))
     with pytest.raises(DataError, match=sentence):
         registry.backbone(f"local:{tmp_path}")
+
+
+@pytest.mark.parametrize("kind", MAPPED)
+def test_a_mapped_type_gives_maps_whose_strides_are_true(saved, images, kind) -> None:
+    spec = registry.backbone(f"local:{saved(kind)}")
+    backbone = load_backbone(spec)
+    assert spec.views == ("pooled", "map", "pyramid")
+    pixels = backbone.prepare(images).hidden[:1]
+    changed = pixels.clone()
+    changed[:, :, 16:24, 8:16] += 5
+    with torch.inference_mode():
+        views = [backbone.map(gw.State(one), backbone.stages()[0](gw.State(one))) for one in (pixels, changed)]
+    stride = views[0].stride
+    assert tuple(views[0].hidden.shape[-2:]) == (32 // stride, 32 // stride)
+    moved = (views[1].hidden - views[0].hidden).norm(dim=1)[0]
+    row, column = divmod(int(moved.argmax()), moved.shape[1])
+    assert 16 <= row * stride < 24
+    assert 8 <= column * stride < 16
+    with torch.inference_mode():
+        found = backbone.pyramid(gw.State(pixels), len(spec.stages) - 1)
+    assert [tuple(found[size].hidden.shape[-2:]) for size in (4, 8, 16, 32)] == [(8, 8), (4, 4), (2, 2), (1, 1)]
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_type_that_is_one_stage_names_no_map(saved, kind) -> None:
+    assert registry.backbone(f"local:{saved(kind)}").views == ("pooled",)

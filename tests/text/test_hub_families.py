@@ -180,3 +180,20 @@ def test_gpt2_with_settings_of_another_kind_is_refused(saved, tmp_path) -> None:
         (tmp_path / "config.json").write_text(json.dumps({**config, **odd}))
         with pytest.raises(PluginFault, match=sentence):
             gw.load_backbone(registry.backbone(f"local:{tmp_path}"))
+
+
+@pytest.mark.parametrize("kind", [*MAPPED, *WHOLE])
+def test_the_sequence_of_every_type_names_the_characters_of_its_tokens(saved, kind) -> None:
+    spec = registry.backbone(f"local:{saved(kind)}")
+    backbone = gw.load_backbone(spec)
+    assert spec.views == ("pooled", "sequence")
+    texts = ["where is my parcel please", "my card"]
+    batch = backbone.prepare(texts)
+    with torch.inference_mode():
+        view = backbone.sequence(texts, batch, backbone(batch))
+    for row, text in enumerate(texts):
+        spans = view.spans[row][view.mask[row]].tolist()
+        assert spans == sorted(spans)
+        assert {text[int(start) : int(end)].strip() for start, end in spans} <= set(text.split()) | set(text)
+        read = sum(end - start for start, end in spans)
+        assert read >= len(text.replace(" ", "")) - 1

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.models.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
+    from graftwork.models.views import MapView, SequenceView, map_of_tokens, map_view
     from graftwork.models.weight_files import failure_reason, load_tensors
     from graftwork.pretraining.objectives import Given, Objective
     from graftwork.pretraining.pretrain import Pretrained, pretrain
@@ -116,6 +117,10 @@ _LATER = {
     "load": "graftwork.runs.run",
     "ShapesOnly": "graftwork.models.meta_init",
     "pooled_dims": "graftwork.models.meta_init",
+    "MapView": "graftwork.models.views",
+    "SequenceView": "graftwork.models.views",
+    "map_view": "graftwork.models.views",
+    "map_of_tokens": "graftwork.models.views",
     "Apply": "graftwork.models.stages",
     "Stage": "graftwork.models.stages",
     "State": "graftwork.models.stages",
@@ -182,6 +187,7 @@ __all__ = [
     "Logger",
     "LoggerSpec",
     "Loss",
+    "MapView",
     "Metric",
     "Modality",
     "ModelFolder",
@@ -206,6 +212,7 @@ __all__ = [
     "Resolver",
     "Run",
     "RunError",
+    "SequenceView",
     "Settings",
     "ShapesOnly",
     "Sighting",
@@ -245,6 +252,8 @@ __all__ = [
     "load_backbone",
     "load_pretrained",
     "load_tensors",
+    "map_of_tokens",
+    "map_view",
     "masked_mean",
     "new_model",
     "pooled_dims",

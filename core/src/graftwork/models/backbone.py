@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftwork.errors import GraftworkError, PluginFault
+from graftwork.errors import GraftworkError, PluginFault, UsageError
 from graftwork.models.pretrained import hub_state
 from graftwork.models.stages import Stage, State, fold
+from graftwork.models.views import MapView, SequenceView, pyramid_of
 from graftwork.models.weight_files import failure_reason
 from graftwork.plugins.registry import preparer
 from graftwork.specs import pretraining_card
@@ -89,6 +90,45 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def pool(self, state: State) -> Tensor:
         """One vector per example, `(B, D)` float32, from the state after any stage; padding never counts."""
+
+    # What heads read beside the pooled vector, of encoders whose spec names the view. `batch` is what `prepare` made of
+    # `values`, and `state` what the stages up to any one made of it.
+
+    def sequence(self, values: list[Any], batch: State, state: State) -> SequenceView:
+        """The view `sequence`: a vector for each position, and where it lies in the input.
+
+        Raises `UsageError` for an encoder without it.
+        """
+        raise self._without("sequence")
+
+    def map(self, batch: State, state: State) -> MapView:
+        """The view `map`: a vector for each position of an image.
+
+        Raises `UsageError` for an encoder without it, and for a stage that keeps no positions.
+        """
+        raise self._without("map")
+
+    def pyramid(self, batch: State, tap: int) -> dict[int, MapView]:
+        """The view `pyramid`: a map at each of the strides 4, 8, 16 and 32, of the last stage up to `tap` that has it;
+        see `graftwork.models.views.pyramid_of` for strides that no stage has.
+
+        Raises `UsageError` for an encoder without it.
+        """
+        if "pyramid" not in self.spec.views:
+            raise self._without("pyramid")
+        maps, state = {}, batch
+        for stage in self.stages()[: tap + 1]:
+            state = stage(state)
+            if state.hidden.ndim > 2:
+                view = self.map(batch, state)
+                maps[view.stride] = view
+        return pyramid_of(maps, batch.hidden)
+
+    def _without(self, view: str) -> UsageError:
+        return UsageError(
+            f"'{self.spec.name}' has no view '{view}'; it gives {', '.join(self.spec.views)}.",
+            "Choose another encoder: graftwork backbones",
+        )
 
     def hub_state(self) -> dict[str, Tensor]:
         """The weights by their names in hub layout. Raises `PluginFault` if the plugin does not give the names."""

@@ -46,7 +46,8 @@ class BackboneSpec:
     survey: names `build(spec, weights) -> survey(values)`, which measures what the encoder loses of values that meet
     its contract, by the files beside its weights and without loading them: `{defect: [share of each value, 0..1]}`.
     note: shown to the user with the warnings; empty for none.
-    views: the views of a state that heads can read.
+    views: what heads can read: "pooled", one vector, which every encoder gives; "sequence", "map" and "pyramid", which
+    are methods of `Backbone`.
     parameters and `weights.size_bytes` are 0 if they are not known before the weights are on this machine.
     """
 
@@ -101,6 +102,7 @@ class BackboneSpec:
             "contract": self.contract.as_json(),
             "feature_dim": self.feature_dim,
             "stages": list(self.stages),
+            "views": list(self.views),
             "parameters": self.parameters,
             "size_bytes": self.weights.size_bytes,
             "license": self.license,

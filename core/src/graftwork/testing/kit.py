@@ -26,6 +26,7 @@ def cases(
         networks,
         plugin_checks,
         tasks,
+        views,
     )
 
     report = _report(plugin)

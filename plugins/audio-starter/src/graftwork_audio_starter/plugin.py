@@ -54,5 +54,6 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         pretrained_on="13 hours of speech, synthesised voices and noises, to say what Moonshine tiny says of them",
         config=read_json(Path(__file__).parent / "model" / "config.json"),
         starter=True,
+        views=("pooled", "sequence"),
         recipe=Recipe(learning_rate=3e-4, batch_size=16, epochs=6, source="measured here, tests/bench/curves.py"),
     )

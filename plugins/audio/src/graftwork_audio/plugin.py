@@ -214,6 +214,7 @@ def graftwork_backbones() -> Iterator[BackboneSpec]:
         source="https://huggingface.co/facebook/wav2vec2-base (Baevski et al. 2020, arXiv:2006.11477)",
         pretrained_on="LibriSpeech, 960 hours of read English, without labels",
         recipe=RECIPE,
+        views=("pooled", "sequence"),
     )
 
 

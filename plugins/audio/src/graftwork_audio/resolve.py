@@ -105,6 +105,7 @@ def _spec(
         pretrained_on=model.pretrained_on,
         config=model.config,
         recipe=RECIPE,
+        views=("pooled",) if stages == ("model",) else ("pooled", "sequence"),
     )
 
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
-from graftwork import Backbone, BackboneSpec, Stage, State, masked_mean
+from graftwork import Backbone, BackboneSpec, SequenceView, Stage, State, masked_mean
 from graftwork_audio import wav2vec2
+from graftwork_audio.frames import around
 
 RATE, BANDS = 16_000, 64
 FLOOR = 1e-3
@@ -31,15 +32,11 @@ class Stem(Stage):
     def __init__(self, stem: Any) -> None:
         super().__init__(stem.name)
         self.inner = stem
-        layers = [layer.conv for layer in stem.convolutions]
-        strides = [layer.stride[0] for layer in layers]
-        self.stride = math.prod(strides)
-        reach = zip(layers, (math.prod(strides[:place]) for place in range(len(strides))), strict=True)
-        self.field = 1 + sum((layer.kernel_size[0] - 1) * before for layer, before in reach)
+        self.step, self.seen = stem.step, stem.seen
 
     def forward(self, state: State) -> State:
         made = self.inner(state)
-        waves = state.hidden.float().unfold(1, self.field, self.stride)
+        waves = state.hidden.float().unfold(1, self.seen, self.step)
         return State(torch.cat([made.hidden, bands(waves).to(made.hidden.dtype)], -1), made.mask)
 
 
@@ -70,6 +67,11 @@ class WithSpectrum(Backbone):
         mean = masked_mean(state)
         spread = masked_mean(State((state.hidden - mean[:, None]).square(), state.mask))
         return torch.cat([mean, spread.clamp_min(1e-8).sqrt()], -1)
+
+    def sequence(self, values: list[Any], batch: State, state: State) -> SequenceView:
+        """States and bands of each frame `(B, T, D + BANDS)`; spans are seconds."""
+        stem: Any = self.stages()[0]
+        return around(state, stem.step, stem.seen, RATE)
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> WithSpectrum:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import HubertModel, Wav2Vec2Model, WavLMModel
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, load_pretrained, masked_mean
+from graftwork import Apply, Backbone, BackboneSpec, SequenceView, Stage, State, load_pretrained, masked_mean
+from graftwork_audio.frames import around, geometry
 
 MODELS: dict[str, Any] = {"hubert": HubertModel, "wav2vec2": Wav2Vec2Model, "wavlm": WavLMModel}
 """By model type."""
@@ -33,6 +34,8 @@ class Stem(Stage):
         super().__init__("stem")
         self.convolutions = model.feature_extractor.conv_layers
         self.projection = model.feature_projection
+        convolutions: Any = [layer.conv for layer in self.convolutions]
+        self.step, self.seen = geometry((conv.kernel_size[0], conv.stride[0]) for conv in convolutions)
 
     def forward(self, state: State) -> State:
         hidden = state.hidden[:, None]
@@ -111,9 +114,15 @@ class Wav2Vec2(Backbone):
     def __init__(self, spec: BackboneSpec, model: Any) -> None:
         stages = cut(model, stable=spec.stages[-1] == "norm")
         super().__init__(spec, stages, [model.config.hidden_size] * len(stages), library=model)
+        self._rate = int(spec.contract.facts["sampling_rate"].nearest(0))
 
     def pool(self, state: State) -> Tensor:
         return masked_mean(state)
+
+    def sequence(self, values: list[Any], batch: State, state: State) -> SequenceView:
+        """A vector for each frame `(B, T, D)`; spans are seconds."""
+        stem: Any = self.stages()[0]
+        return around(state, stem.step, stem.seen, self._rate)
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> Wav2Vec2:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import WhisperFeatureExtractor, WhisperModel
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, load_pretrained, masked_mean
+from graftwork import Apply, Backbone, BackboneSpec, SequenceView, Stage, State, load_pretrained, masked_mean
+from graftwork_audio.frames import framed
 
 
 class Stem(Stage):
@@ -76,6 +77,10 @@ class Whisper(Backbone):
 
     def pool(self, state: State) -> Tensor:
         return masked_mean(state)
+
+    def sequence(self, values: list[Any], batch: State, state: State) -> SequenceView:
+        """A vector for each two log-mel frames `(B, T / 2, D)`; spans are seconds."""
+        return framed(state, 2 * self.spec.preparation["hop_length"] / self._rate)
 
 
 def build(spec: BackboneSpec, weights: Path | None) -> Whisper:

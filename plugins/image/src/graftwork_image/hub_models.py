@@ -10,7 +10,19 @@ from typing import Any
 import transformers
 from torch import Tensor, nn
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, load_pretrained, masked_mean, spatial_mean
+from graftwork import (
+    Apply,
+    Backbone,
+    BackboneSpec,
+    MapView,
+    Stage,
+    State,
+    load_pretrained,
+    map_of_tokens,
+    map_view,
+    masked_mean,
+    spatial_mean,
+)
 from graftwork_image.families import MAPPED, WHOLE
 
 
@@ -19,6 +31,9 @@ class ClassToken(Backbone):
 
     def pool(self, state: State) -> Tensor:
         return state.hidden[:, 0].float()
+
+    def map(self, batch: State, state: State) -> MapView:
+        return map_of_tokens(state.hidden, batch.hidden)
 
 
 class Map(Backbone):
@@ -29,12 +44,18 @@ class Map(Backbone):
     def pool(self, state: State) -> Tensor:
         return spatial_mean(state)
 
+    def map(self, batch: State, state: State) -> MapView:
+        return map_view(state.hidden, batch.hidden)
+
 
 class Tokens(Backbone):
     """pool: the mean over tokens."""
 
     def pool(self, state: State) -> Tensor:
         return masked_mean(state)
+
+    def map(self, batch: State, state: State) -> MapView:
+        return map_of_tokens(state.hidden, batch.hidden)
 
 
 class Patches(Stage):

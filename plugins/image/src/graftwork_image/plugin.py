@@ -181,6 +181,7 @@ def _torchvision(
     resize: int,
     crop: int = 224,
     recipe: Recipe = CONVOLUTIONAL,
+    views: tuple[str, ...] = ("pooled", "map", "pyramid"),
 ) -> BackboneSpec:
     return BackboneSpec(
         name=f"image/{name}",
@@ -197,6 +198,7 @@ def _torchvision(
         pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
         config={"model": name.replace("-", "_"), "dims": dims},
         recipe=recipe,
+        views=views,
     )
 
 
@@ -214,7 +216,10 @@ def graftwork_backbones():
     yield _torchvision("vgg16", "vgg16-397923af", 553_433_881, stages, dims, 134_260_544, 256)
     stages = ("stem", "mixed5b", "mixed5c", "mixed5d", "mixed6a", "mixed6b", "mixed6c", "mixed6d", "mixed6e", "mixed7a")
     stages, dims = (*stages, "mixed7b", "mixed7c"), (192, 256, 288, 288, *(768,) * 5, 1280, 2048, 2048)
-    yield _torchvision("inception-v3", "inception_v3_google-0cc3c7bd", 108_949_747, stages, dims, 21_785_568, 342, 299)
+    yield _torchvision(
+        "inception-v3", "inception_v3_google-0cc3c7bd", 108_949_747, stages, dims, 21_785_568, 342, 299,
+        views=("pooled",),  # its convolutions cut edges off, so its maps have no stride
+    )  # fmt: skip
 
 
 @hookimpl

@@ -67,6 +67,7 @@ def _spec(model: ModelFolder, *, factory: str, stages: tuple[str, ...], width: i
         config=model.config,
         recipe=CONVOLUTIONAL if stages[0] == "stem" else TRANSFORMER,
         note=note,
+        views=("pooled",) if stages == ("model",) else ("pooled", "map", "pyramid"),
     )
 
 

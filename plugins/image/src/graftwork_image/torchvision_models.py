@@ -26,7 +26,7 @@ from graftwork import (
     pooled_dims,
 )
 from graftwork_image.plugin import CONVOLUTIONAL, IMAGENET, TRANSFORMER, reads
-from graftwork_image.torchvision_stages import TAKE_APART
+from graftwork_image.torchvision_stages import TAKE_APART, WITH_STRIDES
 
 WITHOUT_SLOW_START = {
     "googlenet": {"init_weights": False, "transform_input": True},
@@ -87,6 +87,7 @@ def resolve(name: str, identifier: str) -> BackboneSpec:
         pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
         config=config,
         recipe=CONVOLUTIONAL if kind.channels_last else TRANSFORMER,
+        views=("pooled", "map", "pyramid") if type(model) in WITH_STRIDES else ("pooled",),
     )
     dims = pooled_dims(kind(spec, stages, [0] * len(stages)), torch.empty(1, 3, crop, crop, device="meta"))
     return replace(spec, feature_dim=dims[-1], config={**config, "dims": dims})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from graftwork import Apply, Backbone, Stage, State, spatial_mean
+from graftwork import Apply, Backbone, MapView, Stage, State, map_of_tokens, map_view, spatial_mean
 
 
 class Convolutional(Backbone):
@@ -20,6 +20,9 @@ class Convolutional(Backbone):
     def pool(self, state: State) -> Tensor:
         return spatial_mean(state)
 
+    def map(self, batch: State, state: State) -> MapView:
+        return map_view(state.hidden, batch.hidden)
+
 
 class Windowed(Backbone):
     """pool: the mean over positions of a map `(B, H, W, C)`."""
@@ -27,12 +30,18 @@ class Windowed(Backbone):
     def pool(self, state: State) -> Tensor:
         return state.hidden.float().flatten(1, 2).mean(1)
 
+    def map(self, batch: State, state: State) -> MapView:
+        return map_view(state.hidden.permute(0, 3, 1, 2), batch.hidden)
+
 
 class Vit(Backbone):
     """pool: the class token, as the classifier reads it."""
 
     def pool(self, state: State) -> Tensor:
         return state.hidden[:, 0].float()
+
+    def map(self, batch: State, state: State) -> MapView:
+        return map_of_tokens(state.hidden, batch.hidden)
 
 
 class Patches(Stage):
@@ -199,3 +208,6 @@ TAKE_APART: dict[type[nn.Module], tuple[type[Backbone], Callable[[Any], Sequence
     models.VisionTransformer: (Vit, _vit),
 }
 """For each class of model: what it is as a backbone, and how it is taken apart."""
+
+WITH_STRIDES = frozenset(TAKE_APART) - {models.AlexNet, models.GoogLeNet, models.Inception3, models.SqueezeNet}
+"""The classes whose maps have strides in whole pixels; convolutions of the others cut edges off."""

@@ -148,6 +148,7 @@ def graftwork_backbones():
         starter=True,
         recipe=recipe(5e-5),
         survey="graftwork_text.vocabulary:build",
+        views=("pooled", "sequence"),
     )
     yield BackboneSpec(
         name="text/bert-base",
@@ -166,6 +167,7 @@ def graftwork_backbones():
         pretrained_on="English Wikipedia and BookCorpus, lower-cased",
         recipe=recipe(2e-5),
         survey="graftwork_text.vocabulary:build",
+        views=("pooled", "sequence"),
     )
 
 

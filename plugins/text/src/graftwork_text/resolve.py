@@ -107,6 +107,7 @@ def _spec(
         source=model.source,
         pretrained_on=model.pretrained_on,
         survey="graftwork_text.vocabulary:build",
+        views=("pooled", "sequence"),
         recipe=recipe(2e-5 if width >= 768 else 5e-5),
         config={
             "model": model.config,

@@ -14,6 +14,7 @@ from graftwork import (
     Backbone,
     BackboneSpec,
     InputMismatch,
+    SequenceView,
     Stage,
     State,
     UsageError,
@@ -76,6 +77,15 @@ class TextEncoder(Backbone):
             ) from error
         mask = torch.tensor([row.attention_mask for row in encoded], dtype=torch.bool)
         return State(torch.tensor([row.ids for row in encoded]), None if bool(mask.all()) else mask)
+
+    def sequence(self, values: list[str], batch: State, state: State) -> SequenceView:
+        """A vector for each token `(B, T, D)`; spans are characters of the text as it was given."""
+        assert self.tokenizer is not None
+        rows = self.tokenizer.encode_batch(values)
+        spans = torch.tensor([row.offsets for row in rows], dtype=torch.float64)
+        special = torch.tensor([row.special_tokens_mask for row in rows], dtype=torch.bool)
+        mask = ~special & (spans[..., 1] > spans[..., 0])
+        return SequenceView(state.hidden.float(), mask, spans * mask[..., None])
 
     def measure(self, values: list[str]) -> list[int]:
         """Tokens that are read."""

@@ -69,6 +69,7 @@ def resolve(name: str, identifier: str) -> BackboneSpec:
         pretrained_on=f"what the tag {told.tag or 'of its weights'} says; {told.num_classes} classes",
         config={"model": identifier},
         recipe=RECIPE,
+        views=("pooled",) if whole else ("pooled", "map", "pyramid"),
         note=f"The layers of timm's {type(model).__name__} {UNMAPPED}" if whole else "",
     )
     dims = pooled_dims(kind(spec, stages, [0] * len(stages)), torch.empty(1, *told.input_size, device="meta"))

