@@ -88,7 +88,9 @@ def test_wrapping_folders_are_passed_through(wrapped, tmp_path) -> None:
 
 def test_files_beside_label_folders_are_named(tmp_path) -> None:
     (classes(tmp_path) / "notes.txt").write_text("x")
-    assert gw.data(tmp_path).notes == ("Left out: files that lie in no label folder (notes.txt).",)
+    assert gw.data(tmp_path).notes == ("Left out: files that are no images by their endings (.txt 1): notes.txt.",)
+    photos(tmp_path, 1)
+    assert gw.data(tmp_path).notes[0] == "Left out: files that lie in no label folder (0.png)."
 
 
 def test_links_to_folders_are_followed_once_each(tmp_path) -> None:
@@ -274,7 +276,7 @@ def test_a_table_that_names_no_files_is_not_the_labels_of_the_folders_beside_it(
     table_of(classes(tmp_path), "names.csv", {"cat": "Katze", "dog": "Hund"}, "label_name")
     data = gw.data(tmp_path)
     assert (data.layout, counts(data)) == ("class-folders", CLASSES)
-    assert data.notes == ("Left out: files that lie in no label folder (names.csv).",)
+    assert data.notes == ("Left out: files that are no images by their endings (.csv 1): names.csv.",)
 
 
 def test_files_that_no_metadata_table_names_are_left_out(tmp_path) -> None:
@@ -330,3 +332,34 @@ def test_several_tables_without_splits_are_to_be_named(tmp_path) -> None:
     assert no.value.hint == f"Name one of its tables: {tmp_path}/a.csv"
     (tmp_path / "b.csv").unlink()
     assert gw.data(tmp_path).layout == "tables"
+
+
+@pytest.mark.parametrize("beside", ["docs/readme.md", "annotations/cat/0.xml", "README.txt", "labels.json"])
+def test_what_holds_no_examples_is_neither_a_label_nor_a_layout(beside, tmp_path) -> None:
+    for number, root in enumerate(
+        (classes(tmp_path / "a"), splits(tmp_path / "b"), classes(tmp_path / "c" / "wrap").parent)
+    ):
+        (root / beside).parent.mkdir(parents=True, exist_ok=True)
+        (root / beside).write_text("x")
+        data = gw.data(root)
+        assert counts(data) == (BY_SPLIT if number == 1 else CLASSES)
+        assert len(data.notes) == 1
+        assert beside in data.notes[0]
+
+
+def test_a_split_without_label_folders_is_left_out_and_named(tmp_path) -> None:
+    classes(tmp_path / "train")
+    photos(tmp_path / "test")
+    data = gw.data(tmp_path)
+    assert counts(data) == {("train", label): n for label, n in CLASSES.items()}
+    assert data.notes == ("Left out: files that lie in no label folder (test/0.png, test/1.png).",)
+
+
+def test_texts_beside_clips_of_the_same_name_are_no_examples_whatever_their_order(tmp_path) -> None:
+    for label in ("go", "stop"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            (tmp_path / label / f"{number}.wav").write_bytes(b"RIFF")
+            (tmp_path / label / f"{number}.txt").write_text("spoken words")
+    with pytest.raises(DataError, match="None of the 6 examples of folder .* can be used; the first: .*0.wav"):
+        gw.data(tmp_path)

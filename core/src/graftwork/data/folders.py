@@ -41,18 +41,32 @@ class Files:
         return len({file.label for file in self.files})
 
 
+def examples_among(files: list[Path], place: str) -> list[Path]:
+    """The files of the modality that reads most of them, by their endings or without any; all files where no installed
+    plugin reads them."""
+    try:
+        modality = modality_of_files(files, place) if files else None
+    except DataError:
+        modality = None
+    if modality is None:
+        return files
+    known = by_extension()
+    return [path for path in files if path.suffix.lower() in modality.extensions or not has_ending(path, known)]
+
+
 def by_label(root: Path, files: list[Path]) -> Files | None:
     """One folder per label."""
     return _below_labels(_unwrapped(root, files), files, {})
 
 
 def by_split(root: Path, files: list[Path]) -> Files | None:
-    """A folder per split, two or more or no other folder beside it, in each one folder per label."""
+    """A folder per split, in each one folder per label; where other folders lie beside them, two splits or more."""
     inner = _unwrapped(root, files)
     names = tops(root, files)
     splits = {top: SPLITS[top.lower()] for top in names if top.lower() in SPLITS}
-    deep = {parts[0] for path in files if len(parts := _below(path, inner)) > 2}
-    if not splits or not deep.issuperset(splits) or (len(splits) == 1 < len(names)):
+    deep = {parts[0] for path in files if len(parts := _below(path, inner)) > 2} & splits.keys()
+    alone = len(splits) == len(names)
+    if not deep or not (alone or (len(splits) > 1 and deep == splits.keys())):
         return None
     return _below_labels(inner, files, splits)
 
@@ -77,17 +91,20 @@ def by_text_file(root: Path, files: list[Path]) -> Files | None:
 
 
 def listed(root: Path, walked: Walk, found: Files, layout: str) -> Listing:
-    """The listing of files, of those that the modality of most of them reads.
+    """The listing of files, which are those of one modality.
 
-    Raises `DataError` where no installed plugin reads them.
+    Raises `DataError` where no installed plugin reads them, or another one reads about as many files of the folder.
     """
-    modality = modality_of_files((file.path for file in found.files), f"folder '{root}'")
-    files, strange = _of_modality(found.files, modality, root)
+    files, place = found.files, f"folder '{root}'"
+    modality = modality_of_files((file.path for file in files), place)
     notes = list(walked.notes)
     if found.beside:
-        place = "that go with no example" if layout == "text-files" else "that lie in no label folder"
-        notes.append(f"Left out: files {place} ({shown(_names(found.beside, root))}).")
-    if strange:
+        where = "that go with no example" if layout == "text-files" else "that lie in no label folder"
+        notes.append(f"Left out: files {where} ({shown(_names(found.beside, root))}).")
+    placed = {*(file.path for file in files), *found.beside}
+    strange = [path for path in walked.files if path not in placed]
+    if strange and layout != "text-files":
+        _check_no_rival(root, modality, [file.path for file in files], strange)
         endings = Counter(path.suffix.lower() for path in strange).most_common(5)
         counted = ", ".join(f"{ending} {count}" for ending, count in endings)
         notes.append(
@@ -95,7 +112,7 @@ def listed(root: Path, walked: Walk, found: Files, layout: str) -> Listing:
         )
     return Listing(
         name=root.resolve().name,
-        place=f"folder '{root}'",
+        place=place,
         modality=modality,
         inputs=[file.path for file in files],
         labels=None if all(file.label is None for file in files) else [file.label for file in files],
@@ -118,30 +135,18 @@ def files_below(path: Path) -> list[Path]:
     return walk(path).files
 
 
-def _of_modality(files: tuple[Found, ...], modality: Modality, root: Path) -> tuple[list[Found], list[Path]]:
-    """The files that a modality reads by their endings or that have none, and the others.
-
-    Raises `DataError` where another modality reads about as many, which do not merely go with files of this one.
-    """
-    known = by_extension()
-    kept, strange = [], []
-    for file in files:
-        own = file.path.suffix.lower() in modality.extensions or not has_ending(file.path, known)
-        (kept if own else strange).append(file)
-    stems = {file.path.with_suffix("") for file in kept}
-    rivals = Counter(
-        known[suffix].noun
-        for file in strange
-        if (suffix := file.path.suffix.lower()) in known and file.path.with_suffix("") not in stems
-    )
-    if rivals and rivals.most_common(1)[0][1] > len(kept) / 2:
+def _check_no_rival(root: Path, modality: Modality, files: list[Path], others: list[Path]) -> None:
+    """Raises `DataError` where another modality reads half as many of the other files, which do not go with these."""
+    known, stems = by_extension(), {path.with_suffix("") for path in files}
+    lone = (path for path in others if path.with_suffix("") not in stems)
+    rivals = Counter(known[path.suffix.lower()].noun for path in lone if path.suffix.lower() in known)
+    if rivals and rivals.most_common(1)[0][1] > len(files) / 2:
         noun, count = rivals.most_common(1)[0]
         raise DataError(
-            f"The folder '{root}' holds {len(kept)} files of {modality.noun} and {count} of {noun}; one of them is "
+            f"The folder '{root}' holds {len(files)} files of {modality.noun} and {count} of {noun}; one of them is "
             "accepted.",
             "Move one of them out of the folder.",
         )
-    return (kept, [file.path for file in strange]) if kept else (list(files), [])
 
 
 def _names(paths: Iterable[Path], root: Path) -> list[str]:

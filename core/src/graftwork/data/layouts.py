@@ -31,20 +31,22 @@ def open_folder(root: Path, options: SourceOptions) -> Tables | Listing:
     layout that is not known or does not fit.
     """
     walked = walk(root)
+    examples = folders.examples_among(walked.files, f"folder '{root}'")
     if options.layout:
-        name, found = options.layout, _fit(options.layout, root, walked, options)
+        name, found = options.layout, _asked(root, walked, examples, options)
     else:
-        name, found = _only_fit(root, walked, options)
+        name, found = _only_fit(root, walked, examples, options)
     if isinstance(found, Tables):
         return found
     options.check_no_columns(root)
     return copies.as_named(folders.listed(root, walked, found, name), root)
 
 
-def _only_fit(root: Path, walked: Walk, options: SourceOptions) -> tuple[str, Tables | Files]:
+def _only_fit(root: Path, walked: Walk, examples: list[Path], options: SourceOptions) -> tuple[str, Tables | Files]:
     """The layout that a folder has, and the folder read by it."""
-    fits = {name: found for name in LAYOUTS if (found := _read_as(name, root, walked, options)) is not None}
-    if all(name.lower() in SPLITS for name in folders.tops(root, walked.files)):
+    read = {name: _read_as(name, root, walked, examples, options) for name in LAYOUTS}
+    fits = {name: found for name, found in read.items() if found is not None}
+    if all(name.lower() in SPLITS for name in folders.tops(root, examples)):
         fits.pop("class-folders", None)  # the labels would be train and test
     # Folders with one label in all are no labels where anything else explains the files.
     fits = {name: found for name, found in fits.items() if isinstance(found, Tables) or found.labels > 1} or fits
@@ -65,14 +67,16 @@ def _only_fit(root: Path, walked: Walk, options: SourceOptions) -> tuple[str, Ta
             "accepted.",
             f"Name one of its tables: {tables[0]}" if tables else f"Move the files: {root}/LABEL/FILE",
         )
-    return "files", Files(tuple(Found(path) for path in walked.files))
+    return "files", Files(tuple(Found(path) for path in examples))
 
 
-def _fit(name: str, root: Path, walked: Walk, options: SourceOptions) -> Tables | Files:
+def _asked(root: Path, walked: Walk, examples: list[Path], options: SourceOptions) -> Tables | Files:
+    """The folder read by the layout that is named."""
+    name = options.layout
     if name not in LAYOUTS:
         known = "; ".join(f"{layout} ({words})" for layout, words in LAYOUTS.items())
         raise UsageError(f"--layout {name} is not known; known are {known}.", "Leave it out, and it is found.")
-    found = _read_as(name, root, walked, options)
+    found = _read_as(name, root, walked, examples, options)
     if found is None:
         raise UsageError(
             f"'{root}' is not laid out as {name}: {LAYOUTS[name]}.", "Leave out --layout, and it is found."
@@ -80,13 +84,15 @@ def _fit(name: str, root: Path, walked: Walk, options: SourceOptions) -> Tables 
     return found
 
 
-def _read_as(name: str, root: Path, walked: Walk, options: SourceOptions) -> Tables | Files | None:
-    """The folder read by a layout; None where it is not laid out so."""
+def _read_as(
+    name: str, root: Path, walked: Walk, examples: list[Path], options: SourceOptions
+) -> Tables | Files | None:
+    """The folder read by a layout; None where it is not laid out so. examples: the files of one modality."""
     match name:
         case "class-folders":
-            return folders.by_label(root, walked.files)
+            return folders.by_label(root, examples)
         case "split-folders":
-            return folders.by_split(root, walked.files)
+            return folders.by_split(root, examples)
         case "metadata":
             return TableFolder.of_metadata(root, walked, options)
         case "tables":

@@ -87,7 +87,7 @@ def by_extension() -> dict[str, Modality]:
 
 def modality_of_files(files: Iterable[str | Path], place: str) -> Modality:
     """The modality that reads most of the files, by their endings. Files that have none are looked into: a sample of
-    them decides for all.
+    them decides for all. A text file beside a file of the same name goes with it, and does not count.
 
     files: names, or paths of files that can be opened.
 
@@ -95,6 +95,8 @@ def modality_of_files(files: Iterable[str | Path], place: str) -> Modality:
     """
     known, files = by_extension(), list(files)
     suffixes = Counter(Path(file).suffix.lower() for file in files)
+    if len({known[suffix].name for suffix in suffixes if suffix in known}) > 1:
+        suffixes = Counter(Path(file).suffix.lower() for file in without_partners(files, known))
     readable: Counter[str] = Counter()
     for suffix, count in suffixes.items():
         if suffix in known:
@@ -117,6 +119,18 @@ def modality_of_files(files: Iterable[str | Path], place: str) -> Modality:
         f"{installed().disabled()}.",
         hint,
     )
+
+
+def without_partners(files: Sequence[str | Path], known: Mapping[str, Modality]) -> list[str | Path]:
+    """The files but for texts that have the name of a file of another modality: captions, transcripts, labels."""
+    paths = [Path(file) for file in files]
+    kinds = [known.get(path.suffix.lower()) for path in paths]
+    stems = {path.with_suffix("") for path, kind in zip(paths, kinds, strict=True) if kind and not kind.inline}
+    return [
+        file
+        for file, path, kind in zip(files, paths, kinds, strict=True)
+        if kind is None or not kind.inline or path.with_suffix("") not in stems
+    ]
 
 
 def has_ending(file: Path, known: Mapping[str, Modality]) -> bool:
