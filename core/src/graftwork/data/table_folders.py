@@ -122,9 +122,13 @@ def _metadata(folder: Path) -> Iterator[Path]:
 
 
 def _names_files(path: Path) -> bool:
-    """Whether most of the first cells of a column end as files of an installed plugin do."""
+    """Whether most of the first cells of a column end as files of an installed plugin do; what is no table has none."""
     known = {kind for kind, modality in by_extension().items() if not modality.inline}
-    for column in _head(path).slice(0, SAMPLE_ROWS).columns:
+    try:
+        head = _head(path).slice(0, SAMPLE_ROWS)
+    except DataError:
+        return False
+    for column in head.columns:
         cells = [str(cell) for cell in column.to_pylist() if cell is not None]
         if sum(Path(cell).suffix.lower() in known for cell in cells) > len(cells) / 2:
             return True
