@@ -259,3 +259,22 @@ def test_checking_a_table_loads_no_torch_and_keeps_no_object_per_row(tmp_path) -
     data = gw.data(source)
     assert data.raws[0] is not data.raws[0]
     assert [raw.value for raw in data.raws[2:4]] == [row[0] for row in clean(50)[2:4]]
+
+
+def test_what_was_left_out_is_a_note_and_no_problem(tmp_path) -> None:
+    (tmp_path / "photos").mkdir()
+    for label in ("cat", "dog"):
+        (tmp_path / "photos" / label).mkdir()
+        for number in range(12):
+            pixels = np.random.default_rng([number, len(label)]).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{label}{number}.png")
+    (tmp_path / "photos" / "Thumbs.db").write_text("x")
+    found = gw.check(tmp_path / "photos")
+    said = found.as_json()
+    assert said["notes"] == ["Left out: hidden and system files (Thumbs.db), 1 in all."]
+    assert said["layout"] == "class-folders"
+    assert said["label_counts"] == {"cat": {"all": 12}, "dog": {"all": 12}}
+    write_check(found, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "Read as class-folders, labels from folder names." in page
+    assert said["notes"][0] in page

@@ -77,6 +77,7 @@ class Checked:
         found: dict[str, Any] = {
             "data": self.data.name,
             "layout": self.data.layout,
+            "notes": list(self.data.notes),
             "observed": self.data.observed.as_json(),
             "labels": self.labels,
             "splits": self.splits,
@@ -121,7 +122,6 @@ def check(
     reads = registry.reads(spec, adapter) if spec else None
     problems = [*_bad(data), *labels, *_unseen(data, asked), *defects.told_by_facts(data, reads)]
     problems += [*prints.shares.problems(data, namer), *_copies(data, asked, prints, namer)]
-    problems += [Problem("note", note, "", 0) for note in data.notes]
     agreement = mismatch = None
     if spec is not None:
         try:

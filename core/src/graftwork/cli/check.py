@@ -95,9 +95,8 @@ def render(found: Any, page: Any) -> None:
     table(["fact", "value", observed.items, "for example"], rows, (observed.items,))
     for note in found.data.notes:
         tell(f"Note: {note}")
-    problems = [problem for problem in found.problems if problem.kind != "note"]
-    if problems:
-        shown = [[words(p.kind), show(p.count), p.message, p.hint] for p in problems]
+    if found.problems:
+        shown = [[words(p.kind), show(p.count), p.message, p.hint] for p in found.problems]
         table(["problem", "count", "what", "what to do"], shown, ("count",))
     else:
         tell("No problems found.")
@@ -112,7 +111,7 @@ def render(found: Any, page: Any) -> None:
             tell(f"  Warning: {warning}")
     if page is not None:
         tell(f"Page: {page}")
-    elif problems:
+    elif found.problems:
         tell("See them: graftwork check DATA --html FILE")
     backbone = f" --backbone {found.backbone}" if found.agreement is not None else ""
     task = f" --task {found.task.spec.name}" if found.task.spec.name != DEFAULT_TASK else ""

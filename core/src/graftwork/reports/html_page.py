@@ -55,6 +55,8 @@ def write_check(checked: Any, path: Path) -> None:
         lead += f" under {plural(len(checked.labels), 'label')}"
     found = plural(len(checked.problems), "kind of problem", "kinds of problems") if checked.problems else "no problems"
     parts = [f'<p class="lead">{html.escape(lead[:1].upper() + lead[1:])}; {found}.</p>']
+    read = f"Read as {data.layout}" + (f", labels from {data.labels_place}" if data.labels_place else "")
+    parts += [f"<p>{html.escape(sentence)}</p>" for sentence in (f"{read}.", *data.notes)]
     if checked.problems:
         parts.append("<h2>Problems</h2>")
         parts += [_problem(checked, problem) for problem in checked.problems]
@@ -62,7 +64,10 @@ def write_check(checked: Any, path: Path) -> None:
         parts.append(f"<h2>Agreement with {html.escape(checked.backbone)}</h2>{_agreement(checked)}")
     parts.append(f"<h2>What the data are</h2>{_facts(observed)}")
     if checked.labels:
-        counts = [(label, show(count)) for label, count in list(checked.labels.items())[:100]]
+        counts = [
+            (label, ", ".join(f"{split} {show(count)}" for split, count in splits.items()))
+            for label, splits in list(checked.label_counts.items())[:100]
+        ]
         parts.append(f"<h2>Labels</h2>{rows(counts)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
