@@ -78,6 +78,11 @@ def test_the_column_of_the_fit_is_read_where_it_is_there(shell, tiny_bert, tmp_p
     rows = [f"i lost my card {n},other,card\nwhere is my parcel {n},other,delivery" for n in range(9)]
     (tmp_path / "t.csv").write_text("\n".join(["comment,note,label", *rows]) + "\n")
     shell("fit", "t.csv", "--input", "comment", "--backbone", f"local:{tiny_bert}", "--out", "run")
+    again = shell.json("evaluate", "run", "t.csv")
+    assert again == shell.json("evaluate", "run", "t.csv", "--input", "comment", "--label", "label") | {
+        "cache": again["cache"]
+    }
+    assert shell.json("evaluate", "run", "t.csv", "--streaming")["metrics"] == again["metrics"]
     (tmp_path / "new.csv").write_text("note,comment\nwhere is my parcel,my card\n")
     assert shell.json("predict", "run", "new.csv")[0]["input"] == "my card"
     assert shell.json("predict", "run", "new.csv", "--input", "note")[0]["input"] == "where is my parcel"

@@ -155,6 +155,7 @@ class Columns:
             notes,
             rows=True,
             input=self.input,
+            label=self.labels,
             labels_place=f"column{'s' * (len(self.labels) > 1)} {_listed(self.labels)}" if self.labels else "",
             path_guard=path_guard,
         )

@@ -51,7 +51,7 @@ class Listing:
     are rows of a table. begin: the number of the first input, if others came before (chunks). path_guard: where paths
     among the inputs may lead; None if the user named them. numbers: the places of those that are
     used; None for all. layout: how the source is laid out, by name. labels_place: where labels stand, in words.
-    input: the column of the inputs; empty for files of a folder.
+    input, label: the columns of the inputs and labels; empty for files of a folder.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Listing:
     layout: str = ""
     labels_place: str = ""
     input: str = ""
+    label: tuple[str, ...] = ()
 
     def named(self, names: LabelNames) -> Listing:
         """The same with each label under its name, without the examples whose label is dropped."""

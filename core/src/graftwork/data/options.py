@@ -19,7 +19,8 @@ class SourceOptions:
     input, label: the columns of a table, found by themselves when plain. labelled: whether labels are required; None
     takes them if they are plain. task: the task of the labels. layout: the name of the folder's layout; empty finds it.
     rules: which labels are mapped or dropped; strict: a label that they name and no example has is refused.
-    allow_outside: paths in a table may lead outside of its folder.
+    allow_outside: paths in a table may lead outside of its folder. usual_input, usual_label: the columns that are taken
+    where none are named, if the table has them.
     """
 
     input: str | None = None
@@ -30,6 +31,8 @@ class SourceOptions:
     rules: LabelRules = NO_RULES
     strict: bool = True
     allow_outside: bool = False
+    usual_input: str = ""
+    usual_label: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -53,6 +56,12 @@ class SourceOptions:
     @property
     def spec(self) -> TaskSpec:
         return registry.task(self.task)
+
+    def columns(self, there: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+        """The input column and the label columns to take of those that a table has; None and none to find them."""
+        usual_label = self.usual_label if set(self.usual_label) <= set(there) else ()
+        usual_input = self.usual_input if self.usual_input in there else None
+        return self.input or usual_input, self.label or usual_label
 
     def names(self) -> LabelNames:
         """The labels of one reading of the source, none yet."""

@@ -47,8 +47,8 @@ class Data:
     raws, labels and splits run in step; labels or splits are None if the source has none.
     observed: the facts of the readable examples. bad: the examples that cannot be used, left out of `raws`.
     notes: sentences about anything else of the source that is not here. rules: how its labels were mapped. layout: how
-    the source is laid out, by name. labels_place: where its labels stand, in words. input: the column of
-    its inputs.
+    the source is laid out, by name. labels_place: where its labels stand, in words. input, label: the
+    columns of its inputs and labels.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Data:
     layout: str = ""
     labels_place: str = ""
     input: str = ""
+    label: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.raws)
@@ -146,9 +147,8 @@ def list_source(source: Any, options: SourceOptions) -> Listing:
             options.check_no_layout(found.name)
         if not isinstance(found, Listing):
             tables = found.whole()
-            listing = list_tables(
-                tables, found.name, found.base, found.path_guard, options.input, options.label, options.labelled
-            )
+            input, label = options.columns(next((table.column_names for table in tables.values()), []))
+            listing = list_tables(tables, found.name, found.base, found.path_guard, input, label, options.labelled)
             listing = copies.with_files(copies.as_named(listing, found.base), source)
             found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
     listing = found.named(names)
@@ -221,6 +221,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
         layout=listing.layout,
         labels_place=listing.labels_place,
         input=listing.input,
+        label=listing.label,
     )
 
 

@@ -112,7 +112,9 @@ def open_stream(source: Any, options: SourceOptions) -> Stream:
         for split in splits:
             for table in cut_tables(tables, split):
                 if not columns:
-                    columns.append(Columns.of(table, found.name, options.input, options.label, options.labelled))
+                    columns.append(
+                        Columns.of(table, found.name, *options.columns(table.column_names), options.labelled)
+                    )
                 listing = columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
                 listing = copies.with_files(copies.as_named(listing, found.base), source)
                 yield replace(listing, layout=layout)

@@ -58,6 +58,7 @@ def record(
             "observed": extracted.observed.as_json(),
             "left_out": [vars(bad) for bad in extracted.left_out],
             "input": data.head.input,
+            "label": list(data.head.label),
             "rules": {"label_map": dict(data.rules.rename), "drop_label": sorted(data.rules.drop)},
         },
         "contract": model.backbone.spec.contract.as_json(),

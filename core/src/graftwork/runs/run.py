@@ -351,12 +351,17 @@ class Run:
         }
 
     def source_options(self, **options: Any) -> SourceOptions:
-        """How labelled data are read for this run: its task, and the labels mapped and dropped as for its fit.
+        """How labelled data are read for this run: its task, the columns of its fit where a table has them, and labels
+        mapped and dropped as in its fit.
 
         options: as `graftwork.data` takes them; a label map or labels to drop take the place of the run's.
         """
         said = self.record["data"].get("rules", {})
-        found = SourceOptions.of(task=self.task.spec.name, **options)
+        found = replace(
+            SourceOptions.of(task=self.task.spec.name, **options),
+            usual_input=self.input_column,
+            usual_label=tuple(self.record["data"].get("label", ())),
+        )
         if found.rules:
             return found
         rules = LabelRules(said.get("label_map", {}), frozenset(said.get("drop_label", ())))
