@@ -239,3 +239,16 @@ def test_names_that_macos_wrote_without_saying_so_are_read_as_they_were(tmp_path
                 archive.write(file, f"photos/{label.replace('dark', 'cafX')}/{file.name}")
     path.write_bytes(path.read_bytes().replace(b"cafX", "fé".encode() + b"x"))
     assert set(gw.data(path).labels or ()) == {"féx", "light"}
+
+
+@pytest.mark.parametrize("write", [as_zip, as_tar])
+def test_a_file_in_an_archive_that_names_a_folder_is_no_link(photos, tmp_path, write: Callable[[Path], Path]) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "secret.bmp").write_bytes((photos / "dark" / "0.bmp").read_bytes())
+    for steps in range(1, 12):
+        (photos / "dark" / f"link{steps}").write_text("../" * steps + str(tmp_path / "private").lstrip("/"))
+    path = write(photos)
+    (tmp_path / "elsewhere").mkdir()
+    data = gw.data(path.rename(tmp_path / "elsewhere" / path.name))
+    assert len(data) == 12
+    assert not [raw for raw in data.raws if "secret" in str(raw.path)]

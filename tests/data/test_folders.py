@@ -109,6 +109,32 @@ def test_links_to_folders_are_followed_once_each(tmp_path) -> None:
     )
 
 
+def test_links_that_git_checked_out_as_files_are_followed(tmp_path) -> None:
+    root = classes(tmp_path / "d")
+    photos(tmp_path / "store" / "cat" / "deep", 4)
+    photos(tmp_path / "store" / "dog", 1)
+    (root / "cat" / "batch2").write_text("../../store/cat")
+    (root / "dog" / "batch2").write_text("../../store/dog")
+    (root / "dog" / "again").write_text("../../store/dog/../cat")
+    data = gw.data(root)
+    assert counts(data) == {"cat": 7, "dog": 3}
+    assert data.notes == (
+        "Followed: links to folders that were checked out as files (cat/batch2, dog/again, dog/batch2).",
+        "Not followed: links to folders that are read already (dog/again).",
+    )
+    assert all(raw.path is not None and raw.path.is_file() for raw in data.raws)
+
+
+@pytest.mark.parametrize("words", ["../../nowhere", "../../store/cat\n", "/tmp", "a text", "../../store/0.png"])
+def test_a_file_that_names_no_folder_is_no_link(words, tmp_path) -> None:
+    photos(tmp_path / "store" / "cat")
+    photos(tmp_path / "store", 1)
+    (classes(tmp_path / "d") / "cat" / "batch2").write_text(words)
+    data = gw.data(tmp_path / "d")
+    assert counts(data) == CLASSES
+    assert [Path(bad.name).name for bad in data.bad] == ["batch2"]
+
+
 def test_a_folder_named_in_another_encoding_has_a_readable_label(tmp_path) -> None:
     for name in (b"caf\xe9", b"th\xe9"):
         photos(tmp_path / os.fsdecode(name))

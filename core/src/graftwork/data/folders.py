@@ -71,8 +71,9 @@ def by_split(root: Path, files: list[Path]) -> Files | None:
     return _below_labels(inner, files, splits)
 
 
-def by_text_file(root: Path, files: list[Path]) -> Files | None:
+def by_text_file(root: Path, walked: Walk) -> Files | None:
     """Files in one folder, or one per split, most with a text file of the same name that holds the label."""
+    files = walked.files
     inner = _unwrapped(root, files)
     texts = {path for path in files if path.suffix.lower() == ".txt"}
     others = [path for path in files if path not in texts]
@@ -82,7 +83,9 @@ def by_text_file(root: Path, files: list[Path]) -> Files | None:
     if not partners or len(partners) < PARTNERS * len(others) or not (len(places) == 1 or len(splits) == len(places)):
         return None
     found = [
-        Found(path, _text(partners[path]) if path in partners else None, splits.get(_below(path.parent, inner)))
+        Found(
+            path, _text(walked.at(partners[path])) if path in partners else None, splits.get(_below(path.parent, inner))
+        )
         for path in others
         if _below(path.parent, inner) in places
     ]
@@ -114,7 +117,7 @@ def listed(root: Path, walked: Walk, found: Files, layout: str) -> Listing:
         name=root.resolve().name,
         place=place,
         modality=modality,
-        inputs=[file.path for file in files],
+        inputs=[walked.at(file.path) for file in files],
         labels=None if all(file.label is None for file in files) else [file.label for file in files],
         splits=None if files[0].split is None else [str(file.split) for file in files],
         base=Path(),
@@ -130,9 +133,10 @@ def tops(root: Path, files: list[Path]) -> list[str]:
     return sorted({parts[0] for path in files if len(parts := _below(path, inner)) > 1})
 
 
-def files_below(path: Path) -> list[Path]:
+def files_below(path: Path, *, trusted: bool = True) -> list[Path]:
     """The files at any depth below a folder, sorted, without hidden ones; `[path]` if it is not a folder."""
-    return walk(path).files
+    walked = walk(path, trusted=trusted)
+    return [walked.at(file) for file in walked.files]
 
 
 def _check_no_rival(root: Path, modality: Modality, files: list[Path], others: list[Path]) -> None:

@@ -131,7 +131,7 @@ def _files(one: _Named) -> Iterator[Any]:
     if not os.path.isdir(one.path):  # noqa: PTH112  as above
         yield Raw(copies.shown(one.path), one.path) if one.copied else one.word
         return
-    files = files_below(one.path)
+    files = files_below(one.path, trusted=not one.copied)
     if not files:
         raise DataError(f"The folder '{one.word}' is empty.", "Name a folder that holds files.")
     yield from (Raw(copies.shown(file), file) for file in files) if one.copied else map(str, files)

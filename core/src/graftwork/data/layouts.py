@@ -30,7 +30,7 @@ def open_folder(root: Path, options: SourceOptions) -> Tables | Listing:
     Raises `DataError` for a folder without examples, `UsageError` for one that can be read in two ways, and for a
     layout that is not known or does not fit.
     """
-    walked = walk(root)
+    walked = walk(root, trusted=not copies.is_copy(root))
     examples = folders.examples_among(walked.files, f"folder '{root}'")
     if options.layout:
         name, found = options.layout, _asked(root, walked, examples, options)
@@ -98,4 +98,4 @@ def _read_as(
         case "tables":
             return TableFolder.of_splits(root, walked, options)
         case _:
-            return folders.by_text_file(root, walked.files)
+            return folders.by_text_file(root, walked)

@@ -49,7 +49,7 @@ def unpacked(path: Path, said: str) -> Path:
     stem = TAR.sub("", path.name) if TAR.search(path.name) else path.stem
     folder = made("unpacked", key_of(path), said, lambda content: _unpack(path, content / (stem or "data"), said))
     folder = folder / (stem or "data")
-    files = walk(folder).files
+    files = walk(folder, trusted=False).files
     return files[0] if len(files) == 1 and files[0].suffix.lower() in SUFFIXES else folder
 
 

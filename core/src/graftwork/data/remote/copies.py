@@ -41,6 +41,11 @@ def unpacked(path: Path) -> Path:
     return archives.unpacked(path, shown(path)) if path.is_file() and archives.is_archive(path) else path
 
 
+def is_copy(path: Path) -> bool:
+    """Whether a path is, or lies in, what was fetched or unpacked."""
+    return kept.copy_at(path) is not None
+
+
 def shown(path: Path) -> str:
     """A path in messages: the address of what it is a copy of."""
     copy = kept.copy_at(path)
