@@ -304,10 +304,10 @@ def test_a_head_with_other_outputs_than_the_task_asks_for_is_refused_in_a_senten
 def test_a_view_that_the_encoder_does_not_give_is_named_before_its_weights_are_loaded(
     bring, messages, tiny, monkeypatch
 ) -> None:
-    bring(reads="sequence")
+    bring(reads="map")
     monkeypatch.setattr(gw.FolderWeights, "obtain", lambda *a: pytest.fail("looked for weights"))
     with pytest.raises(
-        gw.UsageError, match="The task 'squares' reads the view 'sequence' of an encoder; 'local:.*' gives pooled"
+        gw.UsageError, match="The task 'squares' reads the view 'map' of an encoder; 'local:.*' gives pooled, sequence"
     ):
         gw.fit(messages, tiny, task="squares")
 

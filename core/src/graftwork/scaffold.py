@@ -242,6 +242,7 @@ def publish(name: str, model: Path, folder: Path) -> Path:
         "title": name.replace("-", " ").capitalize(), "needs": f', "graftwork-{spec.modality}>=0.1,<0.2"',
         "contract": indent(contract, " " * 8).lstrip(),
         "recipe": indent(recipe, " " * 8).lstrip(), "factory": spec.factory, "stages": repr(spec.stages),
+        "views": repr(spec.views), "survey": spec.survey,
         "feature_dim": str(spec.feature_dim), "parameters": f"{card['parameters']:_}",
         "size": f"{(model / HUB_WEIGHTS).stat().st_size:_}", "license": card["license"],
         "pretrained_on": spec.pretrained_on, "architecture": card["architecture"],
