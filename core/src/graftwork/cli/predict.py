@@ -66,7 +66,7 @@ def predict(
     loaded = runs.load(run)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as document:
         with steady(), answer_file(out) if out else nullcontext() as file:
-            found = _Found(file, document if json and out is None else None, loaded.task, top or LIKELIEST)
+            found = _Found(file, document if json and out is None else None, loaded.task, top)
             for rows, answers in _answers(loaded, given, top, column=input, texts=text, device=device):
                 found.take(rows, answers)
             if not found.good:
@@ -89,7 +89,7 @@ def _answers(
 class _Found:
     """Answers as they come: written to a file, to the JSON document, or kept for the terminal."""
 
-    def __init__(self, file: AnswerFile | None, document: Any, task: Task, top: int) -> None:
+    def __init__(self, file: AnswerFile | None, document: Any, task: Task, top: int | None) -> None:
         self._file, self._document, self._task, self._top = file, document, task, top
         self.count, self.good, self.first_error = 0, 0, ""
         self._shown: list[dict[str, Any]] = []
@@ -102,7 +102,7 @@ class _Found:
             else:
                 self.good += 1
         if self._file is not None:
-            self._file.write(rows, answers, self._task.as_row)
+            self._file.write(rows, answers, lambda one: self._task.as_row(one, self._top or 1))
         elif self._document is not None:
             for place, one in enumerate(answers, self.count):
                 words = indent(jsonlib.dumps(one, ensure_ascii=False, indent=2), "  ")
@@ -130,7 +130,7 @@ class _Found:
             return
         from graftwork.tasks.task import most_probable
 
-        render([most_probable(one, self._top) for one in self._shown], self._task)
+        render([most_probable(one, self._top or LIKELIEST) for one in self._shown], self._task)
         if self._left:
             say(f"And {self._left} more; to have all, write: --out answers.csv")
         say("Next: graftwork evaluate RUN DATA")

@@ -99,11 +99,11 @@ class Classify(Task):
         rest = ", ".join(f"{label} {p:.3f}" for label, p in ranked[1:])
         return answer["label"], f"{ranked[0][1]:.3f}", rest
 
-    def as_row(self, answer: Answer) -> dict[str, Any]:
-        """`label` and its `probability`, then `label_2` and `probability_2`, as many as there are."""
+    def as_row(self, answer: Answer, top: int = 1) -> dict[str, Any]:
+        """`label` and its `probability`, then `label_2` and `probability_2`, up to `top`."""
         ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
         row = {"label": answer["label"], "probability": ranked[0][1]}
-        for rank, (label, probability) in enumerate(ranked[1:], 2):
+        for rank, (label, probability) in enumerate(ranked[1:top], 2):
             row |= {f"label_{rank}": label, f"probability_{rank}": probability}
         return row
 

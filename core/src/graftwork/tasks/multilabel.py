@@ -143,7 +143,7 @@ class Multilabel(Task):
         ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
         return ", ".join(answer["labels"]) or "none", ", ".join(f"{label} {p:.3f}" for label, p in ranked)
 
-    def as_row(self, answer: Answer) -> dict[str, Any]:
+    def as_row(self, answer: Answer, top: int = 1) -> dict[str, Any]:
         """`labels` as data have them in one cell, and the `probabilities` as JSON."""
         return {**super().as_row(answer), "labels": SEPARATOR.join(answer["labels"])}
 

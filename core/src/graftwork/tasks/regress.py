@@ -130,7 +130,7 @@ class Regress(Task):
             return (", ".join(f"{name} {value:.6g}" for name, value in answer["values"].items()),)
         return (f"{answer['value']:.6g}",)
 
-    def as_row(self, answer: Answer) -> dict[str, Any]:
+    def as_row(self, answer: Answer, top: int = 1) -> dict[str, Any]:
         """`value`, or a column for each of several values."""
         return dict(answer["values"]) if "values" in answer else {"value": answer["value"]}
 

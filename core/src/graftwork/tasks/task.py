@@ -208,8 +208,9 @@ class Task(ABC):
         """An answer in these columns."""
         return (", ".join(f"{name} {value}" for name, value in answer.items() if name != "input"),)
 
-    def as_row(self, answer: Answer) -> dict[str, Any]:
-        """An answer as cells of a table by column, each text, a number or None."""
+    def as_row(self, answer: Answer, top: int = 1) -> dict[str, Any]:
+        """An answer as cells of a table by column, each text, a number or None. top: how many labels have columns,
+        where an answer ranks them."""
         flat = (str, int, float, type(None))
         return {
             name: value if isinstance(value, flat) else json.dumps(value, ensure_ascii=False)
