@@ -32,6 +32,18 @@ from graftwork.freeze.policies import FreezePolicy, Plan, StagePlan
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.plugins.registry import preparer
 from graftwork.specs.agreement import Agreement, Step, agree
+from graftwork.specs.annotations import (
+    Annotated,
+    AnnotatedExamples,
+    AnnotationReader,
+    AnnotationSpec,
+    Box,
+    Boxes,
+    Mask,
+    Region,
+    Span,
+    Spans,
+)
 from graftwork.specs.backbone import BackboneSpec, Recipe, Resolver
 from graftwork.specs.contracts import (
     Anything,
@@ -81,6 +93,7 @@ if TYPE_CHECKING:
     from graftwork.runs.run import Run, load
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
+    from graftwork.tasks.scorer import Scorer
     from graftwork.tasks.task import Metric, Targets, Task
     from graftwork.training.loggers.logger import Logger
 
@@ -99,6 +112,7 @@ _LATER = {
     "Sigmoid": "graftwork.tasks.losses",
     "Softmax": "graftwork.tasks.losses",
     "Squares": "graftwork.tasks.losses",
+    "Scorer": "graftwork.tasks.scorer",
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
     "Task": "graftwork.tasks.task",
@@ -147,11 +161,16 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Scorer",
     "ANY_HUB_WEIGHTS",
     "API_VERSION",
     "HUB_WEIGHTS",
     "Adapter",
     "Agreement",
+    "Annotated",
+    "AnnotatedExamples",
+    "AnnotationReader",
+    "AnnotationSpec",
     "Anything",
     "Apply",
     "ArchitectureSpec",
@@ -159,6 +178,8 @@ __all__ = [
     "AtMost",
     "Backbone",
     "BackboneSpec",
+    "Box",
+    "Boxes",
     "Checked",
     "ConfigError",
     "ContractMismatch",
@@ -188,6 +209,7 @@ __all__ = [
     "LoggerSpec",
     "Loss",
     "MapView",
+    "Mask",
     "Metric",
     "Modality",
     "ModelFolder",
@@ -207,6 +229,7 @@ __all__ = [
     "RawLabel",
     "Reader",
     "Recipe",
+    "Region",
     "RemoteFile",
     "Requirement",
     "Resolver",
@@ -220,6 +243,8 @@ __all__ = [
     "Softmax",
     "Source",
     "SourceSpec",
+    "Span",
+    "Spans",
     "Squares",
     "Stage",
     "StagePlan",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pluggy
 
+from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
@@ -85,3 +86,8 @@ def graftwork_loggers() -> Iterable[LoggerSpec]:  # pyright: ignore[reportReturn
 @hookspec
 def graftwork_sources() -> Iterable[SourceSpec]:  # pyright: ignore[reportReturnType]
     """Schemes of addresses (`s3://`) that data can be fetched from."""
+
+
+@hookspec
+def graftwork_annotations() -> Iterable[AnnotationSpec]:  # pyright: ignore[reportReturnType]
+    """Formats of label files that annotation tools write."""

@@ -20,6 +20,7 @@ from graftwork.errors import PluginConflict
 from graftwork.plugins import builtin, config, hooks
 from graftwork.plugins.config import Config
 from graftwork.plugins.report import PluginReport, watched
+from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.demo import Demo
@@ -45,6 +46,7 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "objectives": (ObjectiveSpec, lambda spec: [spec.name]),
     "loggers": (LoggerSpec, lambda spec: [spec.name]),
     "sources": (SourceSpec, lambda spec: [spec.scheme]),
+    "annotations": (AnnotationSpec, lambda spec: [spec.name]),
 }
 
 

@@ -10,6 +10,7 @@ from graftwork.errors import UnknownName, UsageError, WeightsUnavailable
 from graftwork.plugins.loading import installed
 from graftwork.plugins.resolving import resolve
 from graftwork.specs.agreement import Agreement, Step, agree
+from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import InputContract, ObservedInput, show
 from graftwork.specs.convert import Adapter, Converter
@@ -113,6 +114,11 @@ def source(scheme: str) -> SourceSpec:
         f"No installed plugin reads addresses of {scheme}://; installed ones read {known}{installed().disabled()}.",
         "Fetch the data yourself, and name the folder or file.",
     )
+
+
+def annotations() -> list[AnnotationSpec]:
+    """The formats of label files, sorted by name."""
+    return sorted(installed().registered["annotations"].values(), key=lambda spec: spec.name)
 
 
 def adapter(name: str) -> Adapter:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-RawLabel = str | Sequence[str] | Mapping[str, str]
-"""A label as stored in the data: a cell's text, the items of a list cell, or the texts of several columns by name."""
+from graftwork.specs.annotations import Annotation
+
+RawLabel = str | Sequence[str] | Mapping[str, str] | Annotation
+"""A label as stored in the data: a cell's text, the items of a list cell, the texts of several columns by name, or an
+annotation that lies in the input."""
 
 DEFAULT_TASK = "classify"
 """The task where none is named."""
@@ -22,6 +25,8 @@ class TaskSpec:
     blank_is_label: whether a blank cell is a label (nothing is there) instead of a missing one.
     names: whether labels are names, which are one label however they are written (`1` and `1.0`), and can be mapped.
     separator: what separates several names in one cell; empty for one name a cell.
+    annotation: the kind of its labels where they lie in the input or describe it as a whole: "spans", "boxes", "mask"
+    or "transcript"; empty for cells. modality: the only one that it is for; empty for all.
     """
 
     name: str
@@ -32,6 +37,8 @@ class TaskSpec:
     blank_is_label: bool = False
     names: bool = True
     separator: str = ""
+    annotation: str = ""
+    modality: str = ""
 
 
 @dataclass(frozen=True)
