@@ -161,7 +161,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "Scorer",
     "ANY_HUB_WEIGHTS",
     "API_VERSION",
     "HUB_WEIGHTS",
@@ -235,6 +234,7 @@ __all__ = [
     "Resolver",
     "Run",
     "RunError",
+    "Scorer",
     "SequenceView",
     "Settings",
     "ShapesOnly",
