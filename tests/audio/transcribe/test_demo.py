@@ -82,3 +82,10 @@ def test_a_digit_is_said_a_little_otherwise_each_time() -> None:
     first, second = (spoken("five", VOICES[0], rng) for _ in range(2))
     assert len(first) != len(second) or not np.allclose(first, second)
     assert 0.2 < len(first) / RATE < 0.7
+
+
+def test_a_digit_begins_and_ends_without_a_click() -> None:
+    rng = np.random.default_rng(1)
+    for word in DIGITS:
+        samples = np.abs(spoken(word, VOICES[0], rng))
+        assert samples[[0, -1]].max() < 0.01 * samples.max()

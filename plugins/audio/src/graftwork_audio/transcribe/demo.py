@@ -104,7 +104,7 @@ def spoken(word: str, voice: Voice, rng: np.random.Generator) -> Samples:
     settings = np.array([(*sound.formants, sound.voice, sound.hiss, sound.around) for sound, _ in parts])
     track = _smooth(np.repeat(settings, counts, axis=0), 7)
     track[:, :3] *= voice.size * rng.normal(1, 0.02)
-    loud = _smooth(np.pad(np.ones((len(track) - 4, 1)), ((2, 2), (0, 0))), 5)[:, 0]
+    loud = _smooth(np.pad(np.ones((len(track) - 6, 1)), ((3, 3), (0, 0))), 5)[:, 0]
     fall = np.linspace(1.08, 0.9, len(track)) * rng.normal(1, 0.04)
     return _voiced(track[:, :3], track[:, 3] * loud, voice.pitch * fall) + _hiss(
         track[:, 5] * voice.size, track[:, 4] * loud, rng
