@@ -5,6 +5,7 @@ from pathlib import Path
 
 from graftwork import (
     API_VERSION,
+    AnnotationSpec,
     ArchitectureSpec,
     AtLeast,
     BackboneSpec,
@@ -176,6 +177,17 @@ def graftwork_resolvers():
     yield Resolver(factory="graftwork_text.resolve:bert", model_types=tuple(FAMILIES))
     yield Resolver(factory="graftwork_text.resolve:gpt2", model_types=("gpt2",))
     yield Resolver(factory="graftwork_text.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_annotations():
+    yield AnnotationSpec(
+        "conll",
+        factory="graftwork_text.annotations.conll:ConllReader",
+        kinds=("spans",),
+        modality="text",
+        words="columns of words and BIO tags, one word a line",
+    )
 
 
 @hookimpl
