@@ -5,6 +5,7 @@ from pathlib import Path
 
 from graftwork import (
     API_VERSION,
+    AnnotationSpec,
     ArchitectureSpec,
     AtLeast,
     BackboneSpec,
@@ -188,6 +189,17 @@ def graftwork_tasks():
         heads=("sequence-linear",),
         annotation="spans",
         modality="text",
+    )
+
+
+@hookimpl
+def graftwork_annotations():
+    yield AnnotationSpec(
+        "conll",
+        factory="graftwork_text.annotations.conll:ConllReader",
+        kinds=("spans",),
+        modality="text",
+        words="columns of words and BIO tags, one word a line",
     )
 
 
