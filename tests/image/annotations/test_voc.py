@@ -96,8 +96,11 @@ def test_a_folder_per_split_is_read(tmp_path, images, write) -> None:
 def test_an_image_of_another_name_is_found_by_the_name_in_the_file(tmp_path, images, write) -> None:
     images("JPEGImages/photo.png")
     write("Annotations/a.xml", xml(CAT, "photo.png"))
-    examples = READER.read(tmp_path, "boxes").examples
-    assert [example.label for example in examples if example.input == tmp_path / "JPEGImages/photo.png"][0] == CAT
+    (example,) = READER.read(tmp_path, "boxes").examples
+    assert (example.input, example.label) == (tmp_path / "JPEGImages/photo.png", CAT)
+    write("Annotations/b.xml", xml(CAT, "photo.png"))
+    with pytest.raises(DataError, match="b.xml' is 'photo.png'; another label file has that image already"):
+        READER.read(tmp_path, "boxes")
 
 
 def test_a_missing_image_is_listed_where_it_should_lie(tmp_path, images, write) -> None:

@@ -54,7 +54,7 @@ def read_table(file: Path) -> dict[str, str]:
             level = colour(*numbers)
         elif len(numbers) == 1 and names:
             level = str(numbers[0])
-        elif not numbers and names or len(parts) == 1:
+        elif (not numbers and names) or len(parts) == 1:
             level, names = str(place), parts
         else:
             raise fault(file, f"Line {line}", text.strip(), "a name with red, green and blue, or a level, is accepted")

@@ -13,7 +13,7 @@ LONGEST = 40
 
 
 def fault(file: Path, where: str, given: object, accepted: str, hint: str = CORRECT) -> DataError:
-    """where: the line or the field, as a noun. given: what stands there; None where nothing does. accepted: a clause."""
+    """where: the line or field, as a noun. given: what stands there; None where nothing does. accepted: a clause."""
     said = repr(given) if isinstance(given, str) else str(given)
     shown = "missing" if given is None else said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
     return DataError(f"{where} of '{file}' is {shown}; {accepted}.", hint)

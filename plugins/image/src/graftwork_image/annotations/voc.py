@@ -91,8 +91,8 @@ class _Folder:
     def _examples(self, lists: str, files: dict[str, Path], label) -> AnnotatedExamples:
         splits = self._splits(lists)
         images = by_stem(images_in(self.images), self.images)
-        stems: Sequence[str] = list(splits) if splits else sorted({*images, *files})
-        found = []
+        stems: Sequence[str] = list(splits or files)
+        found: dict[Path, Annotated] = {}
         for stem in stems:
             file = files.get(stem)
             value, filename = label(file, stem) if file is not None else (None, None)
@@ -100,11 +100,15 @@ class _Folder:
             if image is None:
                 name = filename or f"{stem}.jpg"
                 image = named(name, [self.images], file or self.folder / "ImageSets" / lists, "filename")
-            found.append(Annotated(image, value, splits.get(stem, self.split)))
+            if image in found:
+                raise fault(file or self.files, "filename", image.name, "another label file has that image already")
+            found[image] = Annotated(image, value, splits.get(stem, self.split))
         if left := len(files.keys() - set(stems)):
             said = "1 label file is" if left == 1 else f"{left} label files are"
             self.notes.append(f"{said} left out, since no list in 'ImageSets/{lists}' has them.")
-        return AnnotatedExamples(tuple(found), tuple(self.notes))
+        if not splits:
+            found.update({image: Annotated(image, None, self.split) for image in images.values() if image not in found})
+        return AnnotatedExamples(tuple(found.values()), tuple(self.notes))
 
     def _splits(self, lists: str) -> dict[str, str]:
         """The split of each name in the lists, in their order; empty where there are none."""
