@@ -233,6 +233,13 @@ def graftwork_resolvers():
 @hookimpl
 def graftwork_annotations():
     yield AnnotationSpec(
+        "coco",
+        factory="graftwork_image.annotations.coco:CocoReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="a COCO JSON file, or a folder with one beside its images or per split",
+    )
+    yield AnnotationSpec(
         "voc",
         factory="graftwork_image.annotations.voc:VocReader",
         kinds=("boxes", "mask"),
