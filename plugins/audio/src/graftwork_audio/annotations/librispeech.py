@@ -48,7 +48,8 @@ def _first(folder: Path, depth: int) -> Path | None:
     """The first file of texts in a folder or below its first ones."""
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)
-    if found := next((entry for entry in ordered if entry.name.endswith(".trans.txt") and entry.is_file()), None):
-        return Path(found.path)
+    texts = next((entry for entry in ordered if entry.name.endswith(".trans.txt") and entry.is_file()), None)
+    if texts is not None:
+        return Path(texts.path)
     below = [entry.path for entry in ordered if entry.is_dir() and not entry.name.startswith(".")][:FOLDERS]
     return next((found for path in below if depth and (found := _first(Path(path), depth - 1))), None)
