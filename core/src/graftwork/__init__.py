@@ -82,9 +82,11 @@ if TYPE_CHECKING:
     from graftwork.checks.checking import Checked, check
     from graftwork.data.reading import Data, data
     from graftwork.data.streaming import Stream, stream
+    from graftwork.features.pieces import Piece, WholeExample
     from graftwork.models.backbone import Backbone, load_backbone
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
+    from graftwork.models.reading import View
     from graftwork.models.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
     from graftwork.models.views import MapView, SequenceView, map_of_tokens, map_view
     from graftwork.models.weight_files import failure_reason, load_tensors
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
     from graftwork.runs.run import Run, load
+    from graftwork.tasks.dense import DenseTask, Seen
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
     from graftwork.tasks.scorer import Scorer
@@ -113,6 +116,11 @@ _LATER = {
     "Sigmoid": "graftwork.tasks.losses",
     "Softmax": "graftwork.tasks.losses",
     "Squares": "graftwork.tasks.losses",
+    "Piece": "graftwork.features.pieces",
+    "WholeExample": "graftwork.features.pieces",
+    "View": "graftwork.models.reading",
+    "DenseTask": "graftwork.tasks.dense",
+    "Seen": "graftwork.tasks.dense",
     "Scorer": "graftwork.tasks.scorer",
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
@@ -188,6 +196,7 @@ __all__ = [
     "DataError",
     "Defect",
     "Demo",
+    "DenseTask",
     "Diverged",
     "Empty",
     "Exactly",
@@ -220,6 +229,7 @@ __all__ = [
     "OneOf",
     "OutOfMemory",
     "PackagedWeights",
+    "Piece",
     "Plan",
     "PluginConflict",
     "PluginFault",
@@ -237,6 +247,7 @@ __all__ = [
     "Run",
     "RunError",
     "Scorer",
+    "Seen",
     "SequenceView",
     "Settings",
     "ShapesOnly",
@@ -262,9 +273,11 @@ __all__ = [
     "UrlWeights",
     "UsageError",
     "Value",
+    "View",
     "Weights",
     "WeightsMismatch",
     "WeightsUnavailable",
+    "WholeExample",
     "Window",
     "Within",
     "agree",

@@ -105,7 +105,7 @@ class AnnotationSpec:
     """A format of label files, or a way in which a folder holds them.
 
     name: as --layout takes it ("coco"). factory: names a `graftwork.AnnotationReader` subclass. kinds: what it can give
-    labels as: "spans", "boxes", "mask", "transcript" or "name" (a name for each example, as those of folders are).
+    labels as: "spans", "boxes", "mask", "transcript" or "name" (one name per example).
     modality: of its inputs. words: what such a file or folder is, in a sentence ("a COCO file, with its images beside
     it").
     """

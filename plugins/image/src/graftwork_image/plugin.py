@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graftwork import (
     API_VERSION,
+    AnnotationSpec,
     ArchitectureSpec,
     AtLeast,
     AtMost,
@@ -227,6 +228,31 @@ def graftwork_resolvers():
     yield Resolver("torchvision", factory="graftwork_image.torchvision_models:resolve")
     yield Resolver(factory="graftwork_image.resolve:mapped", model_types=tuple(MAPPED))
     yield Resolver(factory="graftwork_image.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_annotations():
+    yield AnnotationSpec(
+        "coco",
+        factory="graftwork_image.annotations.coco:CocoReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="a COCO JSON file, or a folder with one beside its images or per split",
+    )
+    yield AnnotationSpec(
+        "voc",
+        factory="graftwork_image.annotations.voc:VocReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="a Pascal VOC folder: Annotations/ with an XML file per image, or such files beside the images",
+    )
+    yield AnnotationSpec(
+        "mask-images",
+        factory="graftwork_image.annotations.mask_images:MaskImagesReader",
+        kinds=("mask",),
+        modality="image",
+        words="a folder with images/ and masks/, whose files have the same names",
+    )
 
 
 @hookimpl

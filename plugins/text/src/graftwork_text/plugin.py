@@ -23,6 +23,7 @@ from graftwork import (
     Recipe,
     Requirement,
     Resolver,
+    TaskSpec,
     Value,
     hookimpl,
 )
@@ -177,6 +178,18 @@ def graftwork_resolvers():
     yield Resolver(factory="graftwork_text.resolve:bert", model_types=tuple(FAMILIES))
     yield Resolver(factory="graftwork_text.resolve:gpt2", model_types=("gpt2",))
     yield Resolver(factory="graftwork_text.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_tasks():
+    yield TaskSpec(
+        "tag",
+        factory="graftwork_text.tag.task:Tag",
+        labels="spans of the text, each with a name",
+        heads=("sequence-linear",),
+        annotation="spans",
+        modality="text",
+    )
 
 
 @hookimpl
