@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +22,6 @@ from graftwork import (
     Span,
     Spans,
     UsageError,
-    hookimpl,
 )
 from graftwork.data.options import SourceOptions
 from graftwork.data.reading import list_source
@@ -47,61 +43,6 @@ class Labelled(gw.AnnotationReader):
 class Failing(Labelled):
     def read(self, place: Path, kind: str) -> AnnotatedExamples:
         raise KeyError("boxes")
-
-
-Given = Callable[..., None]
-
-
-def task(name: str, kind: str, modality: str = "", names: bool = True) -> gw.TaskSpec:
-    return gw.TaskSpec(
-        name,
-        "graftwork.tasks.classify:Classify",
-        kind or "values",
-        ("linear",),
-        annotation=kind,
-        modality=modality,
-        names=names,
-    )
-
-
-TASKS = (
-    task("tag", "spans", "text"),
-    task("detect", "boxes", "image"),
-    task("segment", "mask", "image"),
-    task("transcribe", "transcript", "audio", names=False),
-    task("sounds", "spans", "audio"),
-)
-
-
-@pytest.fixture
-def formats(plugins, monkeypatch) -> Callable[..., None]:
-    """Bring formats: `formats(spec, ...)`, beside tasks of every kind and the modalities of text, images and sound."""
-    import graftwork_audio.plugin
-    import graftwork_image.plugin
-    import graftwork_text.plugin
-
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
-
-    def bring(*specs: gw.AnnotationSpec) -> None:
-        @hookimpl
-        def graftwork_annotations() -> Iterator[gw.AnnotationSpec]:
-            yield from specs
-
-        @hookimpl
-        def graftwork_tasks() -> Iterator[gw.TaskSpec]:
-            yield from TASKS
-
-        ours = SimpleNamespace(
-            api_version=1, __name__="ours", graftwork_annotations=graftwork_annotations, graftwork_tasks=graftwork_tasks
-        )
-        modules = (graftwork_text.plugin, graftwork_image.plugin, graftwork_audio.plugin)
-        plain = [
-            SimpleNamespace(api_version=1, __name__=module.__name__, graftwork_modalities=module.graftwork_modalities)
-            for module in modules
-        ]
-        plugins(*plain, ours)
-
-    return bring
 
 
 def demo(
@@ -492,7 +433,6 @@ def test_transcripts_are_trimmed_and_never_folded(formats, tmp_path) -> None:
             "its box 'x' from -3, 0 to 4, 10 lies outside of the image of 40 x 30 pixels",
         ),
         (Boxes((Box("x", 9, 0, 4, 10),)), "its box 'x' from 9, 0 to 4, 10 is turned: a maximum is below its minimum"),
-        (Boxes((Box("x", 4, 0, 4, 10),)), "its box 'x' from 4, 0 to 4, 10 is empty"),
         (Boxes((Box(" ", 4, 0, 5, 10),)), "its box '' from 4, 0 to 5, 10 has no name"),
         (Boxes((Box("x", float("nan"), 0, 4, 10),)), "its box 'x' from nan, 0 to 4, 10 has no finite place"),
         (Boxes(size=(80, 60)), "its boxes were drawn on 80 x 60 pixels, and the image is of 40 x 30 pixels"),
@@ -516,6 +456,15 @@ def test_a_label_that_cannot_be_true_of_its_image_is_named(formats, tmp_path, la
     labelled(tmp_path, Annotated(photo(tmp_path / "a.png"), label), Annotated(photo(tmp_path / "b.png"), fine))
     (bad,) = gw.data(tmp_path, task=kind).bad
     assert (bad.kind, bad.reason) == ("label", f"'{tmp_path / 'a.png'}' has a label that cannot be true: {said}.")
+
+
+def test_a_box_that_holds_no_pixel_is_left_out_with_a_note_and_its_image_is_not(formats, tmp_path) -> None:
+    formats(demo())
+    path = photo(tmp_path / "a.png")
+    labelled(tmp_path, Annotated(path, Boxes((*ONE.boxes, Box("cat", 4, 2, 4, 5)))), Annotated(path, ONE))
+    data = gw.data(tmp_path, task="detect")
+    assert list(data.labels or ()) == [ONE, ONE]
+    assert data.notes == (f"Left out: boxes that hold no pixel, in 1 of the files; the first: {path}.",)
 
 
 @pytest.mark.parametrize("box", [Box("x", -1, -1, 41, 31), Box("x", 0.5, 0, 40.5, 30)])

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graftwork import Annotated, DataError, Span, Spans
-from graftwork_text.annotations.bio import spans_of, tags_of
+from graftwork import Annotated, DataError, Span, Spans, spans_of_tags, tags_of_spans
 from graftwork_text.annotations.conll import ConllReader, written
 
 WORDS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=6).filter(
@@ -51,7 +50,7 @@ def tagged(draw: st.DrawFn) -> tuple[str, Spans]:
     ],
 )
 def test_tags_of_every_scheme_are_spans(tags, spans) -> None:
-    text, found = spans_of(["a", "b", "c", "d"], tags.split())
+    text, found = spans_of_tags(["a", "b", "c", "d"], tags.split())
     assert text == "a b c d"
     assert found == tuple(Span(*span) for span in spans)
 
@@ -59,7 +58,7 @@ def test_tags_of_every_scheme_are_spans(tags, spans) -> None:
 @given(tagged())
 def test_spans_of_whole_words_are_the_same_by_their_tags(example) -> None:
     text, label = example
-    assert spans_of(*tags_of(text, label.spans)) == (text, label.spans)
+    assert spans_of_tags(*tags_of_spans(text, label.spans)) == (text, label.spans)
 
 
 # CoNLL.

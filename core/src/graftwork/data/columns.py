@@ -9,8 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.annotation_cells import LABEL_NAMES as ANNOTATION_NAMES
+from graftwork.data.annotation_cells import WORD_NAMES, LabelColumn, holds_tags, holds_words, joined_words
 from graftwork.data.cells import Column, cell_text, feature, folder_of, labels_of, placed_names, split_words
 from graftwork.data.formats.metadata import notes_of, text_is_bytes
+from graftwork.data.label_files import KINDS
 from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.remote.addresses import Address
@@ -18,11 +21,14 @@ from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
-from graftwork.specs.task import RawLabel
+from graftwork.specs.task import RawLabel, TaskSpec
 
+FILE_NAMES = (
+    "file", "file_name", "filename", "filepath", "file_path", "path", "image", "img", "audio", "clip", "input",
+)  # fmt: skip
 INPUT_NAMES = (
     "text", "sentence", "message", "utterance", "review", "content", "body", "question", "query", "tweet",
-    "file", "file_name", "filename", "filepath", "file_path", "path", "image", "img", "audio", "clip", "input",
+    *FILE_NAMES,
 )  # fmt: skip
 LABEL_NAMES = (
     "label", "labels", "class", "category", "intent", "target", "topic", "sentiment", "emotion", "species", "y",
@@ -38,6 +44,7 @@ def list_tables(
     input_column: str | None,
     label_columns: Sequence[str],
     labelled: bool | None,
+    task: TaskSpec | None = None,
 ) -> Listing:
     """Choose the columns of one or more tables with the same columns (keyed by split, "" for none) and list their rows.
 
@@ -51,7 +58,7 @@ def list_tables(
     tables = {split: tables[split] for split in known}
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
-    columns = Columns.of(next(iter(tables.values())), name, input_column, label_columns, labelled)
+    columns = Columns.of(next(iter(tables.values())), name, input_column, label_columns, labelled, task)
     return columns.list(tables, name, base, path_guard, tuple(notes))
 
 
@@ -75,7 +82,8 @@ class Columns:
     """The columns in use, by name, for all tables of a source.
 
     place: the input column in words. labels: none, the column with the labels, or several columns whose cells together
-    are the label.
+    are the label. kind: of labels that lie in the input, see `TaskSpec.annotation`; empty for others. words: whether
+    the cells of the input column are lists of words.
     """
 
     input: str
@@ -83,30 +91,54 @@ class Columns:
     split: str | None
     modality: Modality
     place: str
+    kind: str = ""
+    words: bool = False
 
     @classmethod
-    def of(cls, table: pa.Table, name: str, asked: str | None, labels: Sequence[str], labelled: bool | None) -> Columns:
+    def of(
+        cls,
+        table: pa.Table,
+        name: str,
+        asked: str | None,
+        labels: Sequence[str],
+        labelled: bool | None,
+        task: TaskSpec | None = None,
+    ) -> Columns:
         """Choose the columns of a table.
 
         asked, labels: the input and label columns that the user named. labelled: whether a label is required; None
-        takes one that is plain.
+        takes one that is plain. task: of the labels, which may lie in the input; None where only inputs are read.
 
         Raises `DataError` if a column is not plain, `UsageError` if a named one does not exist.
         """
         columns = table.column_names
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise DataError(f"'{name}' has the column '{twice[0]}' more than once.", "Rename or remove one of them.")
+        kind = task.annotation if task is not None else ""
         found = tuple(_present(label, columns, name, "--label") for label in labels)
+        if kind and len(found) > 1:
+            raise UsageError(
+                f"The labels are the columns {_listed(found)} of '{name}'; one column of {KINDS[kind]} is accepted.",
+                "Name one: --label COLUMN",
+            )
         if not found and labelled is not False:
-            plain = _plain_label(columns, asked)
+            plain = _plain_label(columns, asked, ANNOTATION_NAMES.get(kind, LABEL_NAMES))
             if plain is None and labelled:
                 raise _no_plain_label(columns, name)
             found = () if plain is None else (plain,)
-        chosen = _input(columns, asked, found, name)
+        tagged = kind == "spans" and any(holds_tags(table, column) for column in found)
+        chosen = _input(columns, asked, found, name, _input_names(table, kind, tagged))
         place = f"column '{chosen}'"
         others = (column for column in columns if column not in (chosen, *found))
         split = next((column for column in others if column.lower() == SPLIT_COLUMN), None)
-        return cls(chosen, found, split, _modality(table, chosen, place), place)
+        words = (kind == "spans" or task is None) and holds_words(table, chosen)
+        if tagged and not words:
+            raise DataError(
+                f"The column {_listed(found)} of '{name}' holds tags, and '{chosen}' no lists of words.",
+                "Name the column of words: --input COLUMN",
+            )
+        modality = _of_texts(f"the words in {place}") if words else _modality(table, chosen, place)
+        return cls(chosen, found, split, modality, place, kind, words)
 
     def list(
         self,
@@ -121,6 +153,8 @@ class Columns:
         base, path_guard: see `Listing`.
         """
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
+        if self.words:
+            inputs = [text for table in tables.values() for text in joined_words(table, self.input)]
         if self.modality.inline:
             _check_no_files(inputs, base, self.place)
         if text_is_bytes(next(iter(tables.values()))) and not self.modality.inline:
@@ -128,7 +162,9 @@ class Columns:
         labels: list[RawLabel | None] = []
         splits: list[str] = []
         for split, table in tables.items():
-            if self.labels:
+            if self.labels and self.kind:
+                labels += self._annotations(base, path_guard).labels(table, len(labels))
+            elif self.labels:
                 labels += labels_of(table, self.labels)
             if split:
                 splits += [SPLITS[split.lower()]] * len(table)
@@ -160,6 +196,25 @@ class Columns:
             path_guard=path_guard,
         )
 
+    def _annotations(self, base: Path, path_guard: PathGuard | None) -> LabelColumn:
+        words = self.input if self.words else ""
+        return LabelColumn(self.labels[0], self.kind, base, path_guard, words, not self.modality.inline)
+
+
+def _input_names(table: pa.Table, kind: str, tagged: bool) -> Sequence[str]:
+    """The usual names of the input column, for labels of a kind. tagged: whether they are tags of words."""
+    if tagged:
+        return [name for name in WORD_NAMES if name in table.column_names and holds_words(table, name)] or INPUT_NAMES
+    return FILE_NAMES if kind in ("transcript", "boxes", "mask") else INPUT_NAMES
+
+
+def _of_texts(what: str) -> Modality:
+    """The modality that reads texts. Raises `DataError` if none does."""
+    inline = next((m for m in modalities() if m.inline), None)
+    if inline is None:
+        raise DataError(f"No installed plugin reads {what}{installed().disabled()}.", reader_hint("text"))
+    return inline
+
 
 def _no_plain_label(columns: Sequence[str], name: str) -> DataError:
     return DataError(
@@ -168,9 +223,9 @@ def _no_plain_label(columns: Sequence[str], name: str) -> DataError:
     )
 
 
-def _plain_label(columns: Sequence[str], input_column: str | None) -> str | None:
-    lowered = {column.lower(): column for column in columns}
-    found = next((lowered[n] for n in LABEL_NAMES if n in lowered), None)
+def _plain_label(columns: Sequence[str], input_column: str | None, names: Sequence[str] = LABEL_NAMES) -> str | None:
+    lowered = {column.lower(): column for column in columns if column != input_column}
+    found = next((lowered[n] for n in names if n in lowered), None)
     others = [c for c in columns if c.lower() != SPLIT_COLUMN]
     if found is None and len(others) == 2:
         taken = input_column or next((lowered[n] for n in INPUT_NAMES if n in lowered), None)
@@ -178,12 +233,14 @@ def _plain_label(columns: Sequence[str], input_column: str | None) -> str | None
     return found
 
 
-def _input(columns: Sequence[str], asked: str | None, labels: Sequence[str], name: str) -> str:
+def _input(
+    columns: Sequence[str], asked: str | None, labels: Sequence[str], name: str, names: Sequence[str] = INPUT_NAMES
+) -> str:
     if asked is not None:
         return _present(asked, columns, name, "--input")
     rest = [c for c in columns if c not in labels and c.lower() != SPLIT_COLUMN]
     lowered = {column.lower(): column for column in rest}
-    named = [lowered[n] for n in INPUT_NAMES if n in lowered]
+    named = [lowered[n] for n in names if n in lowered]
     if len(named) == 1 or (not named and len(rest) == 1):
         return (named or rest)[0]
     raise DataError(
@@ -228,13 +285,7 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
     ]
     if len(paths) > len(sample) / 2:
         return modality_of_files(paths, place)
-    inline = next((m for m in modalities() if m.inline), None)
-    if inline is None:
-        raise DataError(
-            f"No installed plugin reads the text in {place}{installed().disabled()}.",
-            reader_hint("text"),
-        )
-    return inline
+    return _of_texts(f"the text in {place}")
 
 
 def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:
