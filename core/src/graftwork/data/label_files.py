@@ -37,7 +37,7 @@ class Formats:
 
     def __init__(self, place: Path, options: SourceOptions) -> None:
         self.place, self.options = place, options
-        self._specs = {spec.name: spec for spec in registry.annotations()}
+        self._specs = {spec.name: spec for spec in registry.annotation_formats()}
         self._readers: dict[str, AnnotationReader] = {}
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
@@ -67,6 +68,7 @@ class ViewCache:
         }
         self.space = self.cache.store.space(about)
         self._digests: dict[Item, bytes] = {}
+        self._places: dict[Item, np.void] = {}
         self._pieces: dict[Item, list[Piece]] = {}
 
     def precompute(self, train: Sequence[int], others: Sequence[int]) -> str:
@@ -79,7 +81,8 @@ class ViewCache:
             if why := self._too_large(list(to_compute.values())):
                 return why
             compute_missing(self.space, to_compute, self._groups, self._compute, lambda item: False)
-        self.kept.bytes = sum(int(p["bytes"]) for p in self.space.find([self._digests[item] for item in items]))
+            self._missing(items)
+        self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
         self.kept.error = self.space.note.get("error", self.kept.error)
         return ""
 
@@ -111,7 +114,8 @@ class ViewCache:
 
     def _missing(self, items: Sequence[Item]) -> list[Item]:
         found = self.space.find([self._digests[item] for item in items])
-        return [item for item, place in zip(items, found, strict=True) if place["shard"] < 0]
+        self._places.update(zip(items, found, strict=True))
+        return [item for item in items if self._places[item]["shard"] < 0]
 
     def _groups(self, items: Sequence[Item]) -> list[list[Item]]:
         examples = self.source.examples
@@ -161,11 +165,11 @@ class ViewCache:
         return made
 
     def _read(self, item: Item) -> tuple[list[Piece], list[Mapping[str, Tensor]]]:
-        if item not in self._digests:
-            self._identify([item])
-        digest = self._digests[item]
-        stored = self.space.read(digest, self.space.find([digest])[0])
-        if stored is None:  # evicted by another process, or damaged
+        known = item in self._places
+        stored = self.space.read(self._digests[item], self._places[item]) if known else None
+        if stored is None:  # of no split that is kept, evicted by another process, or damaged
+            if item not in self._digests:
+                self._identify([item])
             items, batch = self._prepared([item])
             stored = list(self._rows(items, batch)[0].segments)
         if item not in self._pieces:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import Stage, State
@@ -102,7 +103,10 @@ def view_of(backbone: Backbone, reading: Reading, what: Wanted, values: Sequence
             return SequenceView(reading.state.hidden.float(), *reading.sequence)
         device = reading.state.hidden.device
         view = backbone.sequence(list(values), _stand_in(reading, reading.state), reading.state)
-        return SequenceView(view.hidden, view.mask.to(device), view.spans)
+        # Some rows of a batch are padded to the longest of all its rows.
+        more = view.hidden.shape[1] - view.mask.shape[1]
+        mask, spans = functional.pad(view.mask, (0, more)), functional.pad(view.spans, (0, 0, 0, more))
+        return SequenceView(view.hidden, mask.to(device), spans)
     if what.reads == "map":
         if not reading.maps:
             assert reading.state is not None, "the state of a map"

@@ -66,9 +66,10 @@ class FitRequest:
 class FitPlan:
     """What a request means for the data.
 
-    agreement: of the data, or of a stream's first chunk. head: that of the task which is trained. task, targets, splits: what all labels are to the task, and
-    the split of each example; None for a stream, whose labels are known at its end. tap: a stage's number; every:
-    whether all up to it are tried. exactly: whether the head is solved, without steps. long: "truncate" or "windows".
+    agreement: of the data, or of a stream's first chunk. task, targets, splits: what all labels are to the task, and
+    the split of each example; None for a stream, whose labels are known at its end. head: that of the task which is
+    trained. tap: a stage's number; every: whether all up to it are tried. exactly: whether the head is solved, without
+    steps. long: "truncate" or "windows".
     change: augments a training example; views: in how many versions, where they are kept.
     """
 

@@ -63,6 +63,10 @@ class DenseTuning(FineTuning):
         return [0] * len(self.numbers)
 
     @property
+    def _others(self) -> list[int]:
+        return [*self.job.data.splits["validation"], *self.job.data.splits["test"]]
+
+    @property
     def kept(self) -> ViewCache | None:
         return self.views
 

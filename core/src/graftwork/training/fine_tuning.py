@@ -165,6 +165,11 @@ class FineTuning(Trainable):
         )
 
     @property
+    def _others(self) -> list[int]:
+        """The examples that are read unchanged."""
+        return list(self.job.data.splits["validation"])
+
+    @property
     def kept(self) -> ActivationCache | ViewCache | None:
         """Where what is frozen is kept; None where nothing is."""
         return self.activations
@@ -231,7 +236,7 @@ class FineTuning(Trainable):
     def _precomputed(self, cache: ActivationCache | ViewCache) -> bool:
         """Whether what is frozen was computed and could be kept, in every process."""
         try:
-            why = cache.precompute(self.numbers, self.job.data.splits["validation"])
+            why = cache.precompute(self.numbers, self._others)
         except StoreError as error:
             self.cache.store.release_all()
             why = f"{error.message} What is frozen runs in every epoch"

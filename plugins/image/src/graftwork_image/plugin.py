@@ -247,6 +247,13 @@ def graftwork_annotations():
         words="a Pascal VOC folder: Annotations/ with an XML file per image, or such files beside the images",
     )
     yield AnnotationSpec(
+        "yolo",
+        factory="graftwork_image.annotations.yolo:YoloReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="a YOLO folder: images/ and labels/ with a text per image, or a text beside each image",
+    )
+    yield AnnotationSpec(
         "mask-images",
         factory="graftwork_image.annotations.mask_images:MaskImagesReader",
         kinds=("mask",),

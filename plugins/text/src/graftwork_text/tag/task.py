@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ class Tag(DenseTask):
                     "they start are accepted.",
                     "Mend or remove it; see: graftwork check DATA --task tag",
                 )
-        for one, other in zip(found, found[1:], strict=False):
+        for one, other in itertools.pairwise(found):
             if other.start < one.end:
                 raise DataError(
                     f"The spans {one.start:g} to {one.end:g} ('{one.label}') and {other.start:g} to {other.end:g} "
