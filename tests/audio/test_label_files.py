@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from graftwork import Annotated, DataError, Span, Spans
 from graftwork_audio.annotations.audacity import AudacityReader
 from graftwork_audio.annotations.common_voice import CommonVoiceReader
+from graftwork_audio.annotations.label_studio import LabelStudioSoundReader
 from graftwork_audio.annotations.librispeech import LibriSpeechReader
 from graftwork_audio.annotations.ljspeech import LJSpeechReader
 
@@ -217,3 +219,51 @@ def test_a_line_that_is_no_label_is_named(tmp_path) -> None:
         f"Line 2 of '{path}' is 'foo'; start, end and label are accepted, with tabs between and times in seconds. "
         "Export the labels from Audacity again."
     )
+
+
+# Label Studio.
+
+
+def answered(address: str, *results: dict[str, object]) -> dict[str, object]:
+    annotations = [{"result": results}] if results else []
+    return {"id": 1, "annotations": annotations, "data": {"audio": address, "source": "field"}}
+
+
+def region(start: float, end: float, label: str) -> dict[str, object]:
+    return {"type": "labels", "value": {"start": start, "end": end, "channel": 0, "labels": [label]}}
+
+
+def test_label_studio_gives_regions_and_texts_of_sounds(tmp_path) -> None:
+    a, b = sound(tmp_path / "audio" / "a.wav"), sound(tmp_path / "b c.wav")
+    tasks = [
+        answered("/data/upload/1/0a1b2c3d-a.wav", region(0.5, 1.0, "bird"), region(2, 3, "dog")),
+        answered("/data/local-files/?d=birds/b%20c.wav", {"type": "textarea", "value": {"text": ["Hello", "there"]}}),
+        answered("https://server/c.wav"),
+    ]
+    path = text(tmp_path / "export.json", json.dumps(tasks))
+    spans = Spans((Span(0.5, 1.0, "bird"), Span(2, 3, "dog")), "seconds")
+    for place in (path, tmp_path):
+        assert LabelStudioSoundReader().fits(place)
+        assert LabelStudioSoundReader().read(place, "spans").examples == (
+            Annotated(a, spans),
+            Annotated(b, Spans((), "seconds")),
+            Annotated(tmp_path / "c.wav", None),
+        )
+        found = LabelStudioSoundReader().read(place, "transcript").examples
+        assert [one.label for one in found] == [None, "Hello there", None]
+
+
+def test_an_export_without_what_is_asked_for_is_refused(tmp_path) -> None:
+    path = text(tmp_path / "export.json", json.dumps([answered("a.wav", region(0, 1, "bird"))]))
+    with pytest.raises(DataError, match="'.*export.json' holds no text of a sound. Export a project that has some."):
+        LabelStudioSoundReader().read(path, "transcript")
+    text(path, json.dumps([answered("a.wav", region(0, 1, "bird")), answered("what")]))
+    with pytest.raises(DataError, match="Task 2 of '.*export.json' names no sound. Export its data with it, as JSON."):
+        LabelStudioSoundReader().read(path, "spans")
+
+
+def test_other_json_is_no_export_of_sounds(tmp_path) -> None:
+    words = {"type": "labels", "value": {"start": 0, "end": 1, "text": "A", "labels": ["x"]}}
+    for tasks in ([answered("a text", words)], [answered("a.wav")], {"annotations": []}, [3, "annotations"]):
+        assert not LabelStudioSoundReader().fits(text(tmp_path / "a.json", json.dumps(tasks)))
+    assert not LabelStudioSoundReader().fits(text(tmp_path / "a.json", '[{"annotations"'))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import graftwork as gw
-from graftwork.features.view_cache import stacked
 
 POLICIES = (
     "head", "all", "last:1", "last:1+bitfit", "lpft", "gradual:1", "layerwise:0.5", "bitfit", "norm", "lora:r=2",

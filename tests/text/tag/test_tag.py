@@ -88,7 +88,9 @@ def test_evaluate_gives_the_figures_of_the_fit(data, backbone) -> None:
 def test_a_long_text_is_read_in_windows_that_are_joined(learned) -> None:
     text = " ".join(["please help my parcel back"] * 40)
     (answer,) = learned.predict([text])
-    assert [one["start"] for one in answer["entities"]] == [place for place in range(len(text)) if text.startswith("parcel", place)]
+    assert [one["start"] for one in answer["entities"]] == [
+        place for place in range(len(text)) if text.startswith("parcel", place)
+    ]
 
 
 def test_spans_are_those_of_the_text_as_it_was_given(learned) -> None:
@@ -146,8 +148,13 @@ def test_an_encoder_without_the_view_is_refused_with_those_that_have_it(data, pl
             )  # fmt: skip
 
     graftwork_backbones = gw.hookimpl(graftwork_backbones)
-    plugins(SimpleNamespace(api_version=1, graftwork_backbones=graftwork_backbones, __name__="two"), graftwork_text.plugin)
-    with pytest.raises(gw.UsageError, match="reads the view 'sequence' of an encoder; 'text/one' gives pooled; of those installed .*text/two") as refused:
+    plugins(
+        SimpleNamespace(api_version=1, graftwork_backbones=graftwork_backbones, __name__="two"), graftwork_text.plugin
+    )
+    with pytest.raises(
+        gw.UsageError,
+        match="reads the view 'sequence' of an encoder; 'text/one' gives pooled; of those installed .*text/two",
+    ) as refused:
         gw.fit(data, "text/one", task="tag")
     assert "backbones" in refused.value.hint
 

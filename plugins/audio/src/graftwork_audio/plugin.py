@@ -255,6 +255,12 @@ def graftwork_annotations() -> Iterator[AnnotationSpec]:
         ("name", "spans"),
         "sounds, and beside each an Audacity label track (.txt)",
     )
+    yield label_files(
+        "label-studio-sounds",
+        "label_studio:LabelStudioSoundReader",
+        ("spans", "transcript"),
+        "a JSON export of Label Studio, with labels or texts of sounds",
+    )
 
 
 @hookimpl
