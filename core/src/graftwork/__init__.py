@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
     from graftwork.runs.run import Run, load
+    from graftwork.tasks.answer_folder import AnswerFolder
     from graftwork.tasks.dense import DenseTask, Seen
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
@@ -122,6 +123,7 @@ _LATER = {
     "View": "graftwork.models.reading",
     "DenseTask": "graftwork.tasks.dense",
     "Seen": "graftwork.tasks.dense",
+    "AnswerFolder": "graftwork.tasks.answer_folder",
     "Scorer": "graftwork.tasks.scorer",
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
@@ -181,6 +183,7 @@ __all__ = [
     "AnnotatedExamples",
     "AnnotationReader",
     "AnnotationSpec",
+    "AnswerFolder",
     "Anything",
     "Apply",
     "ArchitectureSpec",

@@ -9,12 +9,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from graftwork.errors import UsageError
 from graftwork.features.pieces import Piece, WholeExample
 from graftwork.plugins.code_digest import made_by
+from graftwork.specs.readers import Raw
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.answer_folder import AnswerFolder
 from graftwork.tasks.scorer import Scorer
 from graftwork.tasks.task import Answer, Targets, Task
 
@@ -102,6 +106,20 @@ class DenseTask(Task):
         from graftwork.tasks.heads import build_dense_head
 
         return build_dense_head(name, channels, self.outputs(known))
+
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Answer | None, label: RawLabel | None, known: Targets) -> str:
+        """An example as HTML: what is true and what was found in it, as far as they are given; empty where it cannot be
+        drawn. Raises `Unreadable`."""
+        return ""
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        """What writes answers into an empty folder.
+
+        Raises `UsageError` for a task whose answers are rows of a table alone.
+        """
+        raise UsageError(f"Answers of the task '{self.spec.name}' are rows of a table.", "Write: --out answers.csv")
 
     def as_label(self, answer: Answer) -> RawLabel:
         raise NotImplementedError(f"answers of '{self.spec.name}' are compared by its scorer")
