@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,10 @@ from graftwork import (
     Spans,
     UsageError,
 )
+from graftwork.data.inputs import named_inputs
 from graftwork.data.options import SourceOptions
 from graftwork.data.reading import list_source
+from graftwork.plugins import registry
 
 
 class Labelled(gw.AnnotationReader):
@@ -64,6 +67,7 @@ def photo(path: Path, size: tuple[int, int] = (40, 30), turn: int = 1) -> Path:
 
 
 def labelled(root: Path, *examples: Annotated, notes: tuple[str, ...] = ()) -> Path:
+    root.mkdir(exist_ok=True)
     (root / Labelled.word).write_text("x")
     Labelled.found = AnnotatedExamples(examples, notes)
     return root
@@ -531,3 +535,92 @@ def test_a_span_may_end_a_trace_behind_its_clip(formats, tmp_path) -> None:
     labelled(tmp_path, Annotated(path, good), Annotated(path, bad))
     (found,) = gw.data(tmp_path, task="sounds").bad
     assert "its span 'x' from 1 to 2.5 s lies outside of the clip of 2 s" in found.reason
+
+
+# Elsewhere.
+
+
+def test_an_archive_of_a_format_is_read_and_named_by_itself(formats, tmp_path, monkeypatch) -> None:
+    import shutil
+
+    class Inside(Labelled):
+        def read(self, place: Path, kind: str) -> AnnotatedExamples:
+            label = Boxes() if kind == "boxes" else "low"
+            parts = {"boxes": None, "name": (0.0, 0.5)}
+            names = sorted(path for path in place.iterdir() if path.suffix in (".jpg", ".wav"))
+            return AnnotatedExamples(tuple(Annotated(path, label, seconds=parts[kind]) for path in names))
+
+    monkeypatch.setattr(sys.modules[__name__], "Inside", Inside, raising=False)
+    formats(demo(reader="Inside"), demo(("name",), "audio", "other", reader="Inside"))
+    photo(labelled(tmp_path / "photos") / "a.jpg")
+    shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path / "photos")
+    data = gw.data(tmp_path / "photos.zip", task="detect")
+    assert [raw.name for raw in data.raws] == ["a.jpg"]
+    assert data.observed.place == f"folder '{tmp_path / 'photos.zip'}'"
+    tone(labelled(tmp_path / "sounds") / "a.wav")
+    shutil.make_archive(str(tmp_path / "sounds"), "zip", tmp_path / "sounds")
+    assert [raw.name for raw in gw.data(tmp_path / "sounds.zip").raws] == ["a.wav from 0.00 to 0.50 s"]
+
+
+def test_a_stream_reads_label_files_too(formats, tmp_path) -> None:
+    formats(demo(("spans",), "text"))
+    labelled(tmp_path, *(Annotated(f"text {i}", Spans()) for i in range(5000)))
+    chunks = list(gw.stream(tmp_path / Labelled.word, task="tag").chunks())
+    assert [len(chunk) for chunk in chunks] == [4096, 904]
+    assert chunks[1].raws[0].value == "text 4096"
+
+
+@pytest.mark.parametrize("name", ["labels.demo", "rows.jsonl", ""])
+def test_what_is_labelled_is_what_is_predicted_for(formats, tmp_path, monkeypatch, name) -> None:
+    monkeypatch.setattr(Labelled, "word", name or "labels.demo")
+    formats(demo(("spans",), "text"))
+    labelled(tmp_path, Annotated("a b", Spans()), Annotated("c d", None))
+    (found,) = named_inputs([str(tmp_path / name), "a text of its own"], registry.modality("text"))
+    assert [getattr(one, "value", one) for one in found.inputs] == ["a b", "c d", "a text of its own"]
+
+
+def test_files_beside_labels_are_predicted_for_and_the_labels_are_not(formats, tmp_path) -> None:
+    formats(demo())
+    path = photo(labelled(tmp_path) / "a.jpg")
+    labelled(tmp_path, Annotated(path, ONE))
+    (found,) = named_inputs([str(tmp_path)], registry.modality("image"))
+    assert [one.path for one in found.inputs] == [path]
+    (found,) = named_inputs([str(path)], registry.modality("image"))
+    assert found.inputs == [str(path)]
+
+
+def test_a_broken_format_keeps_nobody_from_others_and_is_said_where_nothing_else_is_read(formats, tmp_path) -> None:
+    formats(demo(reader="missing", name="broken"), demo())
+    path = photo(tmp_path / "a.jpg")
+    with pytest.raises(PluginFault, match="':missing' cannot be imported|missing' cannot be imported"):
+        gw.data(tmp_path, task="detect")
+    labelled(tmp_path, Annotated(path, ONE))
+    assert gw.data(tmp_path, task="detect").layout == "demo"
+    with pytest.raises(PluginFault, match="missing' cannot be imported"):
+        gw.data(tmp_path, task="detect", layout="broken")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (demo(reader="ONE"), "The factory of the format 'demo', .*:ONE, is no graftwork.AnnotationReader."),
+        (demo(("nothing",)), "The format 'demo' gives 'nothing', which is no kind of labels; spans, boxes, .* are."),
+        (demo(name="metadata"), "The format 'metadata' is called as a layout of folders."),
+        (demo(reader="Anything"), "The format 'demo' fits '.*', a file without content or of noise."),
+    ],
+)
+def test_the_kit_refuses_a_format_that_breaks_its_promise(formats, monkeypatch, spec, said) -> None:
+    from graftwork.plugins.loading import installed
+    from graftwork.testing.cases import Nonconformance
+    from graftwork.testing.kit import cases
+
+    class Anything(Labelled):
+        def fits(self, place: Path) -> bool:
+            return True
+
+    monkeypatch.setattr(sys.modules[__name__], "Anything", Anything, raising=False)
+    formats(spec)
+    (report,) = (report for report in installed().reports if report.provides.get("annotations"))
+    (case,) = (case for case in cases(report.name) if case.kind == "annotations")
+    with pytest.raises(Nonconformance, match=said):
+        case()

@@ -6,6 +6,7 @@ not read; a label whose START is its END is a point.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,10 +91,13 @@ def _tracks(place: Path) -> dict[Path, Path]:
 def _some_tracks(folder: Path) -> list[Path]:
     """Tracks in a folder and right below it, some of them."""
     found: list[Path] = []
-    for place in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
-        names = {path.name for path in place.iterdir()}
-        stems = {Path(name).stem for name in names if Path(name).suffix.lower() in EXTENSIONS}
-        found += [place / name for name in sorted(names) if name.lower().endswith(".txt") and name[:-4] in stems]
+    with os.scandir(folder) as entries:
+        below = sorted(entry.path for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    for place in [str(folder), *below]:
+        names = os.listdir(place)  # noqa: PTH208  a path for each of many files would take long
+        if texts := sorted(name for name in names if name.lower().endswith(".txt")):
+            stems = {Path(name).stem for name in names if Path(name).suffix.lower() in EXTENSIONS}
+            found += [Path(place, name) for name in texts if name[:-4] in stems]
         if len(found) >= LOOKED_INTO:
             break
     return found[:LOOKED_INTO]
