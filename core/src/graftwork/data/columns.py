@@ -9,9 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.annotation_cells import LABEL_NAMES as ANNOTATION_NAMES
-from graftwork.data.annotation_cells import WORD_NAMES, LabelColumn, holds_tags, holds_words, joined_words
+from graftwork.data.annotation_cells import LabelColumn, holds_tags, holds_words, joined_words
 from graftwork.data.cells import Column, cell_text, feature, folder_of, labels_of, placed_names, split_words
+from graftwork.data.column_names import (
+    SPLIT_COLUMN,
+    input_column,
+    input_names,
+    listed,
+    no_plain_label,
+    plain_label,
+    present,
+)
 from graftwork.data.formats.metadata import notes_of, text_is_bytes
 from graftwork.data.label_files import KINDS
 from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
@@ -23,25 +31,13 @@ from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
 from graftwork.specs.task import RawLabel, TaskSpec
 
-FILE_NAMES = (
-    "file", "file_name", "filename", "filepath", "file_path", "path", "image", "img", "audio", "clip", "input",
-)  # fmt: skip
-INPUT_NAMES = (
-    "text", "sentence", "message", "utterance", "review", "content", "body", "question", "query", "tweet",
-    *FILE_NAMES,
-)  # fmt: skip
-LABEL_NAMES = (
-    "label", "labels", "class", "category", "intent", "target", "topic", "sentiment", "emotion", "species", "y",
-)  # fmt: skip
-SPLIT_COLUMN = "split"
-
 
 def list_tables(
     tables: Mapping[str, pa.Table],
     name: str,
     base: Path,
     path_guard: PathGuard | None,
-    input_column: str | None,
+    asked: str | None,
     label_columns: Sequence[str],
     labelled: bool | None,
     task: TaskSpec | None = None,
@@ -58,7 +54,7 @@ def list_tables(
     tables = {split: tables[split] for split in known}
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
-    columns = Columns.of(next(iter(tables.values())), name, input_column, label_columns, labelled, task)
+    columns = Columns.of(next(iter(tables.values())), name, asked, label_columns, labelled, task)
     return columns.list(tables, name, base, path_guard, tuple(notes))
 
 
@@ -68,7 +64,7 @@ def known_splits(splits: Iterable[str], name: str) -> list[str]:
     known = [split for split in splits if split == "" or split.lower() in SPLITS]
     if splits and not known:
         raise DataError(
-            f"'{name}' brings the splits {_listed(splits)}; accepted: {', '.join(SPLITS)}.", "Rename its splits."
+            f"'{name}' brings the splits {listed(splits)}; accepted: {', '.join(SPLITS)}.", "Rename its splits."
         )
     return known
 
@@ -115,26 +111,26 @@ class Columns:
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise DataError(f"'{name}' has the column '{twice[0]}' more than once.", "Rename or remove one of them.")
         kind = task.annotation if task is not None else ""
-        found = tuple(_present(label, columns, name, "--label") for label in labels)
+        found = tuple(present(label, columns, name, "--label") for label in labels)
         if kind and len(found) > 1:
             raise UsageError(
-                f"The labels are the columns {_listed(found)} of '{name}'; one column of {KINDS[kind]} is accepted.",
+                f"The labels are the columns {listed(found)} of '{name}'; one column of {KINDS[kind]} is accepted.",
                 "Name one: --label COLUMN",
             )
         if not found and labelled is not False:
-            plain = _plain_label(columns, asked, ANNOTATION_NAMES.get(kind, LABEL_NAMES))
+            plain = plain_label(columns, asked, kind)
             if plain is None and labelled:
-                raise _no_plain_label(columns, name)
+                raise no_plain_label(columns, name)
             found = () if plain is None else (plain,)
         tagged = kind == "spans" and any(holds_tags(table, column) for column in found)
-        chosen = _input(columns, asked, found, name, _input_names(table, kind, tagged))
+        chosen = input_column(columns, asked, found, name, input_names(table, kind, tagged))
         place = f"column '{chosen}'"
         others = (column for column in columns if column not in (chosen, *found))
         split = next((column for column in others if column.lower() == SPLIT_COLUMN), None)
         words = (kind == "spans" or task is None) and holds_words(table, chosen)
         if tagged and not words:
             raise DataError(
-                f"The column {_listed(found)} of '{name}' holds tags, and '{chosen}' no lists of words.",
+                f"The column {listed(found)} of '{name}' holds tags, and '{chosen}' no lists of words.",
                 "Name the column of words: --input COLUMN",
             )
         modality = _of_texts(f"the words in {place}") if words else _modality(table, chosen, place)
@@ -192,7 +188,7 @@ class Columns:
             rows=True,
             input=self.input,
             label=self.labels,
-            labels_place=f"column{'s' * (len(self.labels) > 1)} {_listed(self.labels)}" if self.labels else "",
+            labels_place=f"column{'s' * (len(self.labels) > 1)} {listed(self.labels)}" if self.labels else "",
             path_guard=path_guard,
         )
 
@@ -201,65 +197,12 @@ class Columns:
         return LabelColumn(self.labels[0], self.kind, base, path_guard, words, not self.modality.inline)
 
 
-def _input_names(table: pa.Table, kind: str, tagged: bool) -> Sequence[str]:
-    """The usual names of the input column, for labels of a kind. tagged: whether they are tags of words."""
-    if tagged:
-        return [name for name in WORD_NAMES if name in table.column_names and holds_words(table, name)] or INPUT_NAMES
-    return FILE_NAMES if kind in ("transcript", "boxes", "mask") else INPUT_NAMES
-
-
 def _of_texts(what: str) -> Modality:
     """The modality that reads texts. Raises `DataError` if none does."""
     inline = next((m for m in modalities() if m.inline), None)
     if inline is None:
         raise DataError(f"No installed plugin reads {what}{installed().disabled()}.", reader_hint("text"))
     return inline
-
-
-def _no_plain_label(columns: Sequence[str], name: str) -> DataError:
-    return DataError(
-        f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
-        "Name it: --label COLUMN",
-    )
-
-
-def _plain_label(columns: Sequence[str], input_column: str | None, names: Sequence[str] = LABEL_NAMES) -> str | None:
-    lowered = {column.lower(): column for column in columns if column != input_column}
-    found = next((lowered[n] for n in names if n in lowered), None)
-    others = [c for c in columns if c.lower() != SPLIT_COLUMN]
-    if found is None and len(others) == 2:
-        taken = input_column or next((lowered[n] for n in INPUT_NAMES if n in lowered), None)
-        found = next((c for c in others if taken is not None and c != taken), None)
-    return found
-
-
-def _input(
-    columns: Sequence[str], asked: str | None, labels: Sequence[str], name: str, names: Sequence[str] = INPUT_NAMES
-) -> str:
-    if asked is not None:
-        return _present(asked, columns, name, "--input")
-    rest = [c for c in columns if c not in labels and c.lower() != SPLIT_COLUMN]
-    lowered = {column.lower(): column for column in rest}
-    named = [lowered[n] for n in names if n in lowered]
-    if len(named) == 1 or (not named and len(rest) == 1):
-        return (named or rest)[0]
-    raise DataError(
-        f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the input.",
-        "Name it: --input COLUMN",
-    )
-
-
-def _present(asked: str, columns: Sequence[str], name: str, option: str) -> str:
-    if asked not in columns:
-        raise UsageError(
-            f"'{name}' has no column '{asked}'; its columns are {_listed(columns)}.",
-            f"Name one of them: {option} COLUMN",
-        )
-    return asked
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(f"'{column}'" for column in columns)
 
 
 def _modality(table: pa.Table, column: str, place: str) -> Modality:
