@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -401,6 +402,16 @@ def test_names_within_annotations_are_folded_renamed_and_dropped(formats, tmp_pa
     mask = Mask(names={"0": "back", "1": "cat"}, ignored=frozenset({"255"}), regions=(Region("cat", runs=(1,)),))
     labelled(tmp_path, Annotated(tmp_path / "a.jpg", mask))
     assert names(tmp_path, "segment", drop_label="cat") == [Mask(names={"0": "back"}, ignored=frozenset({"1", "255"}))]
+
+
+def test_levels_of_a_mask_without_names_are_renamed_and_dropped(formats, tmp_path) -> None:
+    formats(demo(("mask",)))
+    mask = Mask(photo(tmp_path / "m.png"))
+    labelled(tmp_path, Annotated(photo(tmp_path / "a.png"), mask))
+    rename = {"0": "inside", "255": "membrane"}
+    assert names(tmp_path, "segment", label_map=rename) == [replace(mask, names=rename)]
+    assert names(tmp_path, "segment", drop_label="128") == [replace(mask, ignored=frozenset({"128"}))]
+    assert names(tmp_path, "segment") == [mask]
 
 
 def test_names_of_spans_are_dropped_and_one_that_is_nowhere_is_refused(formats, tmp_path) -> None:

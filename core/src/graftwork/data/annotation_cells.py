@@ -217,7 +217,7 @@ def _singular(cell: Any) -> Any:
     """A struct of lists with its keys in the singular ("categories", "labels")."""
     if not isinstance(cell, Mapping):
         return cell
-    words = {"categories": "category", "labels": "label", "bboxes": "bbox", "classes": "class"}
+    words = {"categories": "category", "labels": "label", "bboxes": "bbox"}
     return {words.get(key, key): values for key, values in cell.items()}
 
 
