@@ -46,6 +46,7 @@ from graftwork.specs.annotations import (
     Spans,
 )
 from graftwork.specs.backbone import BackboneSpec, Recipe, Resolver
+from graftwork.specs.bio import BIO_TAG, spans_of_tags, tags_of_spans
 from graftwork.specs.contracts import (
     Anything,
     AtLeast,
@@ -174,6 +175,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "ANY_HUB_WEIGHTS",
     "API_VERSION",
+    "BIO_TAG",
     "HUB_WEIGHTS",
     "Adapter",
     "Agreement",
@@ -307,6 +309,8 @@ __all__ = [
     "refusal",
     "save_new",
     "show",
+    "spans_of_tags",
     "spatial_mean",
     "stream",
+    "tags_of_spans",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from graftwork import (
     Adapter,
+    AnnotationSpec,
     ArchitectureSpec,
     AtLeast,
     AtMost,
@@ -223,6 +224,43 @@ def graftwork_resolvers() -> Iterator[Resolver]:
     yield Resolver(factory="graftwork_audio.resolve:wav2vec2", model_types=MAPPED)
     yield Resolver(factory="graftwork_audio.resolve:whisper", model_types=("whisper",))
     yield Resolver(factory="graftwork_audio.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_annotations() -> Iterator[AnnotationSpec]:
+    def label_files(name: str, reader: str, kinds: tuple[str, ...], words: str) -> AnnotationSpec:
+        return AnnotationSpec(name, f"graftwork_audio.annotations.{reader}", kinds, "audio", words)
+
+    yield label_files(
+        "librispeech",
+        "librispeech:LibriSpeechReader",
+        ("transcript",),
+        "clips with their texts in *.trans.txt beside them",
+    )
+    yield label_files(
+        "ljspeech",
+        "ljspeech:LJSpeechReader",
+        ("transcript",),
+        "a metadata.csv of names and texts with | between, and wavs",
+    )
+    yield label_files(
+        "common-voice",
+        "common_voice:CommonVoiceReader",
+        ("transcript",),
+        "tables (.tsv) of paths and sentences, and clips",
+    )
+    yield label_files(
+        "audacity",
+        "audacity:AudacityReader",
+        ("name", "spans"),
+        "sounds, and beside each an Audacity label track (.txt)",
+    )
+    yield label_files(
+        "label-studio-sounds",
+        "label_studio:LabelStudioSoundReader",
+        ("spans", "transcript"),
+        "a JSON export of Label Studio, with labels or texts of sounds",
+    )
 
 
 @hookimpl
