@@ -18,6 +18,7 @@ from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number, text_of
 from graftwork_image.annotations.places import SPLITS, by_stem, images_in, is_image, listed, split_folders, walked
 from graftwork_image.geometry import Placement, Size
+from graftwork_image.polygons import around
 from graftwork_image.reader import orientation
 
 NAMED_BY = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml", "classes.txt", "obj.names", "classes.names")
@@ -148,8 +149,7 @@ def _label(file: Path, image: Path, names: dict[int, str], kind: str) -> Boxes |
 
 def _sides(values: list[float]) -> tuple[float, float, float, float]:
     if len(values) > 4:
-        xs, ys = values[::2], values[1::2]
-        return min(xs), min(ys), max(xs), max(ys)
+        return around(values)
     x, y, width, height = values
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
