@@ -95,15 +95,16 @@ def test_ellipses_are_outlines(write) -> None:
 def test_what_nobody_annotated_is_unlabelled_and_what_holds_nothing_empty(write) -> None:
     cancelled = {"was_cancelled": True, "result": [box()]}
     file = write("a.json", export(
-        task(), task(annotations=[]), task(annotations=[cancelled]), task(annotations=[cancelled, {"result": [box()]}]),
-        {"data": {"image": "a.png"}, "completions": [{"result": [box()]}]},
+        task(image="a.png"), task(image="b.png", annotations=[]), task(image="c.png", annotations=[cancelled]),
+        task(image="d.png", annotations=[cancelled, {"result": [box()]}]),
+        {"data": {"image": "e.png"}, "completions": [{"result": [box()]}]},
     ))  # fmt: skip
     assert [example.label for example in READER.read(file, "boxes").examples] == [Boxes(), None, None, CAT, CAT]
 
 
 def test_what_is_left_out_is_noted(write) -> None:
     twice = {"annotations": [{"result": [box()]}, {"result": []}]}
-    file = write("a.json", export(task(**twice), task(result("keypointlabels"), {"type": "choices"})))
+    file = write("a.json", export(task(image="b.png", **twice), task(result("keypointlabels"), {"type": "choices"})))
     assert READER.read(file, "boxes").notes == (
         "Results left out: 1 keypointlabels, 1 choices.",
         "Images with several annotations, of which the first is read: 1.",

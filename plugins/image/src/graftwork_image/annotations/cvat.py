@@ -10,7 +10,7 @@ import numpy as np
 
 from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number
-from graftwork_image.annotations.places import listed, named, split_of
+from graftwork_image.annotations.places import left_out, listed, named, once, split_of
 from graftwork_image.annotations.xml_tree import Element, parse, root_of
 from graftwork_image.geometry import Size
 from graftwork_image.polygons import around, ellipse
@@ -42,7 +42,8 @@ class CvatReader(AnnotationReader):
         left: Counter[str] = Counter()
         root = parse(file)
         examples = tuple(_example(image, file, kind, left) for image in root.all("image"))
-        notes = []
+        once(examples, file)
+        notes = left_out(examples)
         if left:
             notes.append(f"Shapes left out: {', '.join(f'{count} {tag}' for tag, count in left.items())}.")
         if tracks := sum(1 for _ in root.all("track")):

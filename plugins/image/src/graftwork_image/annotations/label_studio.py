@@ -16,7 +16,7 @@ from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes
 from graftwork_image.annotations.brush import painted
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number
 from graftwork_image.annotations.json_file import load, numbers_in, objects, size_in
-from graftwork_image.annotations.places import is_image, listed, named
+from graftwork_image.annotations.places import is_image, left_out, listed, named, once
 from graftwork_image.geometry import Size
 from graftwork_image.polygons import around, ellipse
 from graftwork_image.runs import runs_of
@@ -56,7 +56,8 @@ class LabelStudioImagesReader(AnnotationReader):
             for place, task in enumerate(tasks)
         )
         several = left.pop("", 0)
-        notes = []
+        once(examples, file)
+        notes = left_out(examples)
         if left:
             notes.append(f"Results left out: {', '.join(f'{count} {shape}' for shape, count in left.items())}.")
         if several:
