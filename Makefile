@@ -15,7 +15,8 @@ setup: .venv/.done
 	@command -v $(UV) >/dev/null || { python3 -m venv .uv && .uv/bin/pip install -q uv; }
 	@test -x $(PY) || $(UV) venv -q --python '>=3.11' .venv
 	@$(UV) pip install -q --python $(PY) -c constraints.txt $(addprefix -e ./,$(PACKAGES)) \
-	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter polars openpyxl 'moto[s3]' flask flask-cors
+	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter polars openpyxl 'moto[s3]' flask flask-cors \
+	  jiwer seqeval
 	@touch $@
 
 demo: setup

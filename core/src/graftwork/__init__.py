@@ -39,6 +39,7 @@ from graftwork.specs.annotations import (
     AnnotationSpec,
     Box,
     Boxes,
+    Extent,
     Mask,
     Region,
     Span,
@@ -81,9 +82,11 @@ if TYPE_CHECKING:
     from graftwork.checks.checking import Checked, check
     from graftwork.data.reading import Data, data
     from graftwork.data.streaming import Stream, stream
+    from graftwork.features.pieces import Piece, WholeExample
     from graftwork.models.backbone import Backbone, load_backbone
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
+    from graftwork.models.reading import View
     from graftwork.models.stages import Apply, Stage, State, fold, masked_mean, spatial_mean
     from graftwork.models.views import MapView, SequenceView, map_of_tokens, map_view
     from graftwork.models.weight_files import failure_reason, load_tensors
@@ -91,6 +94,8 @@ if TYPE_CHECKING:
     from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
     from graftwork.runs.run import Run, load
+    from graftwork.tasks.answer_folder import AnswerFolder
+    from graftwork.tasks.dense import DenseTask, Seen
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
     from graftwork.tasks.scorer import Scorer
@@ -112,6 +117,12 @@ _LATER = {
     "Sigmoid": "graftwork.tasks.losses",
     "Softmax": "graftwork.tasks.losses",
     "Squares": "graftwork.tasks.losses",
+    "Piece": "graftwork.features.pieces",
+    "WholeExample": "graftwork.features.pieces",
+    "View": "graftwork.models.reading",
+    "DenseTask": "graftwork.tasks.dense",
+    "Seen": "graftwork.tasks.dense",
+    "AnswerFolder": "graftwork.tasks.answer_folder",
     "Scorer": "graftwork.tasks.scorer",
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
@@ -170,6 +181,7 @@ __all__ = [
     "AnnotatedExamples",
     "AnnotationReader",
     "AnnotationSpec",
+    "AnswerFolder",
     "Anything",
     "Apply",
     "ArchitectureSpec",
@@ -187,9 +199,11 @@ __all__ = [
     "DataError",
     "Defect",
     "Demo",
+    "DenseTask",
     "Diverged",
     "Empty",
     "Exactly",
+    "Extent",
     "Fact",
     "FileFormat",
     "FolderWeights",
@@ -218,6 +232,7 @@ __all__ = [
     "OneOf",
     "OutOfMemory",
     "PackagedWeights",
+    "Piece",
     "Plan",
     "PluginConflict",
     "PluginFault",
@@ -235,6 +250,7 @@ __all__ = [
     "Run",
     "RunError",
     "Scorer",
+    "Seen",
     "SequenceView",
     "Settings",
     "ShapesOnly",
@@ -260,9 +276,11 @@ __all__ = [
     "UrlWeights",
     "UsageError",
     "Value",
+    "View",
     "Weights",
     "WeightsMismatch",
     "WeightsUnavailable",
+    "WholeExample",
     "Window",
     "Within",
     "agree",

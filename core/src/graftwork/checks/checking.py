@@ -191,6 +191,10 @@ def _bad(data: Data) -> Iterable[Problem]:
     phrases = {
         "unreadable": ("cannot be read", "They are left out of a fit (up to 5 %); mend or remove them."),
         "empty": ("are empty", "They are left out of a fit (up to 5 %); fill or remove them."),
+        "label": (
+            "have a label that cannot be true",
+            "They are left out of a fit (up to 5 %); mend their labels, or remove them.",
+        ),
         "unlabelled": ("have no label", "They are left out of a fit (up to 5 %); label or remove them."),
     }
     for kind, (words, hint) in phrases.items():

@@ -30,6 +30,7 @@ from graftwork.cli.options import (
 from graftwork.cli.progress import watching
 from graftwork.cli.results import labels_table, metrics_table, say_conversions, say_source
 from graftwork.cli.terminal import answer, say, steady, table, tell, upper
+from graftwork.errors import UsageError
 from graftwork.plugins.builtin import POLICIES
 from graftwork.runtime import processes
 from graftwork.specs.hub_folder import unfinished_folder
@@ -53,6 +54,11 @@ def fit(
         str | None, typer.Option(help="The encoder, by name; left out, the modality's starter.")
     ] = None,
     task: TaskName = DEFAULT_TASK,
+    head: Annotated[str, typer.Option(help="One of the task's heads by name; left out, its first.")] = "",
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option("--task-option", metavar="NAME=VALUE", help="An option of the task's own (size=640); repeatable."),
+    ] = None,
     target_transform: Annotated[
         str, typer.Option(help="Of values that are regressed: none, or log for those above 0.")
     ] = "none",
@@ -118,12 +124,12 @@ def fit(
     )  # fmt: skip
     found = read_data(data, options, streaming)
     say_source(found, load_task(task))
-    head = found.head.observed
+    observed = found.head.observed
     if backbone is None:
         backbone = registry.starter(found.modality.name, adapter or "").name
-        say(f"{upper(head.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME")
+        say(f"{upper(observed.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME")
     max_left_out = found.max_left_out if on_bad == "skip" else 0.0
-    registry.agree_on(registry.backbone(backbone), head, adapter or "", may_leave_out=max_left_out)
+    registry.agree_on(registry.backbone(backbone), observed, adapter or "", may_leave_out=max_left_out)
     out = out or _new_run(found.name, backbone, resume)
 
     from graftwork.runs import fitting
@@ -133,10 +139,19 @@ def fit(
             found, backbone, task=task, target_transform=target_transform,
             freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
             precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
-            cache=not no_cache, compile=compile, **settings,
+            cache=not no_cache, compile=compile, head=head, options=_pairs(task_option), **settings,
         )  # fmt: skip
     if processes.is_main_process():
         answer(run.as_json(), lambda record: render(record, run.task, found.head.notes), json)
+
+
+def _pairs(given: Sequence[str] | None) -> dict[str, str]:
+    """Names and values as NAME=VALUE gives them. Raises `UsageError` for anything else."""
+    pairs = [word.partition("=") for word in given or ()]
+    for word, (name, equals, _) in zip(given or (), pairs, strict=True):
+        if not name or not equals:
+            raise UsageError(f"--task-option {word} names no value.", "Write: --task-option NAME=VALUE")
+    return {name: value for name, _, value in pairs}
 
 
 def _new_run(name: str, backbone: str, resume: bool) -> Path:

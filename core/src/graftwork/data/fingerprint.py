@@ -9,6 +9,7 @@ from graftwork.data.reading import Data
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs import pretraining_card
 from graftwork.specs.factories import load_factory
+from graftwork.specs.readers import Raw
 
 
 def contents(data: Data, numbers: Sequence[int] | None = None) -> Iterator[bytes]:
@@ -17,7 +18,11 @@ def contents(data: Data, numbers: Sequence[int] | None = None) -> Iterator[bytes
     """
     reader = load_factory(data.modality.reader)()
     raws = data.raws if numbers is None else (data.raws[number] for number in numbers)
-    return prefetch_map(lambda raw: pretraining_card.digest(raw.content() if raw.path else reader.digest(raw)), raws)
+
+    def content(raw: Raw) -> bytes:
+        return raw.content() if raw.path and raw.part is None else reader.digest(raw)
+
+    return prefetch_map(lambda raw: pretraining_card.digest(content(raw)), raws)
 
 
 def fingerprint(data: Data) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from graftwork.errors import DataError, UsageError
+from graftwork.specs.annotations import Annotation, Box, Boxes, Mask, Region, Span, Spans
 from graftwork.specs.task import RawLabel, TaskSpec
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -72,7 +73,7 @@ def similar(label: str) -> str:
 @dataclass(frozen=True)
 class LabelRules:
     """What a user says of labels. rename: new names by old ones; drop: labels whose examples are left out, or in sets
-    of labels, labels that are left out of them."""
+    of labels and in annotations, labels that are left out of them."""
 
     rename: Mapping[str, str] = field(default_factory=dict)
     drop: frozenset[str] = frozenset()
@@ -98,6 +99,9 @@ def renamed(labels: Iterable[RawLabel], spec: TaskSpec, known: Iterable[str]) ->
     return [label if name is None or isinstance(name, Dropped) else name for label, name in found]
 
 
+_Labelled = TypeVar("_Labelled", Span, Box, Region)
+
+
 class LabelNames:
     """The labels of one source, each under one name: that of `known` that is the same, else its first writing.
 
@@ -113,7 +117,9 @@ class LabelNames:
         self._writings: dict[str, dict[str, None]] = {}
         self._told: dict[str, int] = {}
         self._seen: dict[Any, RawLabel | Dropped | None] = {}
-        if rules and not spec.names:
+        self._inner: dict[str, str | None] = {}
+        self._are_names = spec.names and spec.annotation != "transcript"
+        if rules and not self._are_names:
             raise UsageError(
                 f"The labels of the task '{spec.name}' are {spec.labels}, which have no names to map or drop.",
                 "Leave out --label-map and --drop-label.",
@@ -123,6 +129,8 @@ class LabelNames:
         """The label by its name; None for a missing one, `DROPPED` for one that the rules leave out."""
         if raw is None:
             return None
+        if isinstance(raw, Spans | Boxes | Mask):
+            return self._annotation(raw)
         if isinstance(raw, Mapping):
             return self._cells(raw)
         key = raw if isinstance(raw, str) else tuple(raw)
@@ -140,17 +148,44 @@ class LabelNames:
             text = trimmed(raw)
             if not text and not spec.blank_is_label:
                 return None
-            if not spec.names:
+            if not self._are_names:
                 return text
             if not spec.separator:
                 name = self._name(raw)
                 return DROPPED if name is None else name
             names = [self._name(part) for part in raw.split(spec.separator) if trimmed(part)]
             return spec.separator.join(name for name in names if name is not None)
-        if not spec.names:
+        if not self._are_names:
             return tuple(trimmed(part) for part in raw)
         found = (self._name(part) for part in raw if trimmed(part))
         return tuple(name for name in found if name is not None)
+
+    def _annotation(self, raw: Annotation) -> Annotation:
+        """The annotation with its labels under their names. What the rules drop is taken out; levels of a mask image
+        become ignored, since something else cannot be said of their pixels."""
+        if isinstance(raw, Spans):
+            return replace(raw, spans=self._within(raw.spans))
+        if isinstance(raw, Boxes):
+            return replace(raw, boxes=self._within(raw.boxes))
+        names = {level: self._name_within(label) for level, label in raw.names.items()}
+        dropped = {level for level, name in names.items() if name is None}
+        return replace(
+            raw,
+            names={level: name for level, name in names.items() if name is not None},
+            ignored=raw.ignored | dropped,
+            regions=self._within(raw.regions),
+        )
+
+    def _within(self, items: tuple[_Labelled, ...]) -> tuple[_Labelled, ...]:
+        named = ((item, self._name_within(item.label)) for item in items)
+        return tuple(
+            item if item.label == name else replace(item, label=name) for item, name in named if name is not None
+        )
+
+    def _name_within(self, written: str) -> str | None:
+        if written not in self._inner:
+            self._inner[written] = self._name(written)
+        return self._inner[written]
 
     def _name(self, written: str) -> str | None:
         """The name of a label as written; None if the rules drop it."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from graftwork.data import folders
+from graftwork.data import folders, label_files
 from graftwork.data.folders import Files, Found
 from graftwork.data.listing import SPLITS, Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.remote import copies
-from graftwork.data.sources import Tables
+from graftwork.data.sources import Tables, find_source, open_path
 from graftwork.data.table_folders import TableFolder, tables_in
 from graftwork.data.walk import Walk, walk
 from graftwork.errors import DataError, UsageError
+from graftwork.specs.annotations import AnnotationSpec
 
 LAYOUTS = {
     "class-folders": "one folder per label",
@@ -24,42 +26,96 @@ LAYOUTS = {
 """The layouts by name, in words."""
 
 
-def open_folder(root: Path, options: SourceOptions) -> Tables | Listing:
-    """The tables of a folder, or its files with their labels.
+def open_data(source: Any, options: SourceOptions, *, streaming: bool = False) -> Tables | Listing:
+    """The tables that `source` names or is, or its files or texts with their labels. streaming: as `open_source` has
+    it.
 
-    Raises `DataError` for a folder without examples, `UsageError` for one that can be read in two ways, and for a
-    layout that is not known or does not fit.
+    Raises as `open_source` does, `UsageError` for what can be read in two ways, and for a layout that is not known or
+    does not fit, `DataError` for a folder without examples, and for labels of a kind that the task does not take.
     """
+    found = find_source(source, streaming=streaming, allow_outside=options.allow_outside)
+    if isinstance(found, Tables):
+        options.check_no_layout(found.name)
+        return found
+    formats = label_files.Formats(found, options)
+    if options.layout and options.layout not in LAYOUTS:
+        return formats.asked(LAYOUTS)
+    spec = None if options.layout else formats.only_fit()
+    if spec is not None and options.spec.annotation:
+        return formats.listed(spec)
+    try:
+        found = open_path(found, allow_outside=options.allow_outside, formats=formats.known)
+        if isinstance(found, Tables):
+            options.check_no_layout(found.name)
+            if spec is None and (why := formats.of_other_kinds()) is not None:
+                raise why
+            return found if spec is None else formats.listed(spec)
+        return _open_folder(found, options, formats, spec)
+    except DataError as error:
+        if not options.layout and (why := formats.of_other_kinds()) is not None:
+            raise why from error
+        raise
+
+
+def _open_folder(
+    root: Path, options: SourceOptions, formats: label_files.Formats, spec: AnnotationSpec | None
+) -> Tables | Listing:
+    """The tables of a folder, or its files with their labels. spec: the format of label files that gives names."""
     walked = walk(root, trusted=not copies.is_copy(root))
     examples = folders.examples_among(walked.files, f"folder '{root}'")
     if options.layout:
         name, found = options.layout, _asked(root, walked, examples, options)
     else:
-        name, found = _only_fit(root, walked, examples, options)
+        name, found = _only_fit(root, walked, examples, options, formats, spec)
+    if isinstance(found, AnnotationSpec):
+        return formats.listed(found)
     if isinstance(found, Tables):
         return found
     options.check_no_columns(root)
     return copies.as_named(folders.listed(root, walked, found, name), root)
 
 
-def _only_fit(root: Path, walked: Walk, examples: list[Path], options: SourceOptions) -> tuple[str, Tables | Files]:
-    """The layout that a folder has, and the folder read by it."""
+def _only_fit(
+    root: Path,
+    walked: Walk,
+    examples: list[Path],
+    options: SourceOptions,
+    formats: label_files.Formats,
+    spec: AnnotationSpec | None,
+) -> tuple[str, Tables | Files | AnnotationSpec]:
+    """The layout that a folder has, and the folder read by it; or the format of its label files."""
     read = {name: _read_as(name, root, walked, examples, options) for name in LAYOUTS}
-    fits = {name: found for name, found in read.items() if found is not None}
+    fits: dict[str, Tables | Files | AnnotationSpec] = {name: it for name, it in read.items() if it is not None}
+    if spec is not None:
+        fits.pop("text-files", None)  # the format says what stands in them
+        fits[spec.name] = spec
+    if options.spec.annotation and options.labelled is not False:
+        # Names of folders lie in no input. Only texts stand in text files.
+        fits = {name: it for name, it in fits.items() if isinstance(it, Tables) or name == "text-files"}
+        if options.spec.annotation != "transcript":
+            fits.pop("text-files", None)
     if all(name.lower() in SPLITS for name in folders.tops(root, examples)):
         fits.pop("class-folders", None)  # the labels would be train and test
     # Folders with one label in all are no labels where anything else explains the files.
-    fits = {name: found for name, found in fits.items() if isinstance(found, Tables) or found.labels > 1} or fits
+    fits = {name: it for name, it in fits.items() if not isinstance(it, Files) or it.labels > 1} or fits
     if len(fits) > 1:
         one, other = list(fits)[:2]
+        words = LAYOUTS | ({spec.name: spec.words} if spec else {})
         raise UsageError(
-            f"'{root}' can be read in two ways: as {one} ({LAYOUTS[one]}) and as {other} ({LAYOUTS[other]}).",
+            f"'{root}' can be read in two ways: as {one} ({words[one]}) and as {other} ({words[other]}).",
             f"Say which: --layout {one} or --layout {other}",
         )
     for name, found in fits.items():
+        # Two folders may be those of the inputs and of the labels that lie in them.
+        if isinstance(found, Files) and found.labels <= 2 and options.labelled is not False:
+            formats.check_no_rival(name, LAYOUTS[name], certain=found.labels <= 1)
         return name, found
     if not walked.files:
         raise DataError(f"The folder '{root}' is empty.", "Put the examples in it: one folder per label.")
+    if (why := formats.of_other_kinds()) is not None:
+        raise why
+    if options.labelled and options.spec.annotation:
+        raise formats.none()
     if options.labelled:
         tables = tables_in(root)
         raise DataError(
@@ -71,11 +127,8 @@ def _only_fit(root: Path, walked: Walk, examples: list[Path], options: SourceOpt
 
 
 def _asked(root: Path, walked: Walk, examples: list[Path], options: SourceOptions) -> Tables | Files:
-    """The folder read by the layout that is named."""
+    """The folder read by the layout that is named, one of `LAYOUTS`."""
     name = options.layout
-    if name not in LAYOUTS:
-        known = "; ".join(f"{layout} ({words})" for layout, words in LAYOUTS.items())
-        raise UsageError(f"--layout {name} is not known; known are {known}.", "Leave it out, and it is found.")
     found = _read_as(name, root, walked, examples, options)
     if found is None:
         raise UsageError(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from graftwork.data.labels import Dropped, LabelNames
 from graftwork.data.path_guard import PathGuard
@@ -43,9 +43,17 @@ LOOKED_INTO = 100
 """How many files without an ending are looked into, at most."""
 
 
+class Part(NamedTuple):
+    """A part of a clip that is an example by itself, from and to in seconds."""
+
+    path: Path
+    seconds: tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Listing:
-    """Inputs as listed (paths, texts, or bytes with a path), with their labels and splits if the source has them.
+    """Inputs as listed (paths, parts of clips, texts, or bytes with a path), with their labels and splits if the source
+    has them.
 
     base: the folder that relative paths start from. notes: warnings about what is not listed. rows: whether the inputs
     are rows of a table. begin: the number of the first input, if others came before (chunks). path_guard: where paths

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from graftwork.errors import Unreadable
+from graftwork.errors import Unreadable, UsageError
 from graftwork.plugins.code_digest import made_by
 from graftwork.plugins.registry import adapter, converter
 from graftwork.plugins.registry import modality as find_modality
@@ -29,11 +29,16 @@ class _Conversion(NamedTuple):
 
 
 class Pipeline:
-    """Reads one example and applies the agreed conversions that it needs."""
+    """Reads one example and applies the agreed conversions that it needs.
 
-    def __init__(self, contract: InputContract, agreement: Agreement, modality: Modality) -> None:
+    whole: every position of an example counts, so the reader may skip nothing of it.
+    """
+
+    def __init__(
+        self, contract: InputContract, agreement: Agreement, modality: Modality, *, whole: bool = False
+    ) -> None:
         self.reader: Reader = load_factory(modality.reader)()
-        if not agreement.adapter:
+        if not agreement.adapter and not whole:
             self.reader.prepare_decode(contract.preparation)
         self._reads = modality.reader
         self._measured = measured(modality.defects)
@@ -116,15 +121,7 @@ class Pipeline:
         """
         facts, value = self.reader.read(raw)
         windows = [Window(value, 1.0)]
-        for fact, requirement in self._facts:
-            seen = facts[fact]
-            if requirement.allows(seen):
-                continue
-            if (fact, seen) in self._left_out:
-                raise Unreadable(replace(self._left_out[fact, seen], example=self.reader.show(raw)).sentence)
-            if (fact, seen) not in self._steps:
-                raise Unreadable(f"'{self.reader.show(raw)}' changed while it was used: its {fact} is now {seen}.")
-            convert, to, splits, _ = self._steps[fact, seen]
+        for convert, seen, to, splits in self._needed(raw, facts):
             made = [(convert(window.value, seen, to), window.weight) for window in windows]
             if splits:
                 windows = [Window(part.value, part.weight * weight) for parts, weight in made for part in parts]
@@ -134,3 +131,30 @@ class Pipeline:
             return windows
         adapted = [(self._after(Raw(raw.name, value=self._adapter(w.value))), w.weight) for w in windows]
         return [Window(part.value, part.weight * weight) for parts, weight in adapted for part in parts]
+
+    def whole(self, raw: Raw) -> tuple[Mapping[str, Value], Any]:
+        """The facts of an example as given, and its value in one, however long: without the conversions that split.
+
+        Raises `Unreadable` as a call does, and `UsageError` behind an adapter, through which no position is known.
+        """
+        if self._adapter is not None:
+            raise UsageError(
+                "Answers that lie in the input cannot be led back through an adapter.", "Leave out --adapter."
+            )
+        facts, value = self.reader.read(raw)
+        for convert, seen, to, splits in self._needed(raw, facts):
+            value = value if splits else convert(value, seen, to)
+        return facts, value
+
+    def _needed(self, raw: Raw, facts: Mapping[str, Value]) -> Iterator[tuple[Callable[..., Any], Value, Value, bool]]:
+        """The conversions that an example needs: the function, the value seen, that wanted, whether it splits."""
+        for fact, requirement in self._facts:
+            seen = facts[fact]
+            if requirement.allows(seen):
+                continue
+            if (fact, seen) in self._left_out:
+                raise Unreadable(replace(self._left_out[fact, seen], example=self.reader.show(raw)).sentence)
+            if (fact, seen) not in self._steps:
+                raise Unreadable(f"'{self.reader.show(raw)}' changed while it was used: its {fact} is now {seen}.")
+            convert, to, splits, _ = self._steps[fact, seen]
+            yield convert, seen, to, splits

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 from graftwork.data.labels import readable
-from graftwork.data.listing import Listing
+from graftwork.data.listing import Listing, Part
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.remote.addresses import Address
 from graftwork.errors import DataError
@@ -70,7 +71,7 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
     Raises `DataError` for a path that leads outside of the allowed folders.
     """
 
-    def file(given: str) -> Path:
+    def file(given: str, noun: str = "Row") -> Path:
         if (address := Address.of(given)) is not None:
             raise DataError(
                 f"Row {number + 1} names '{address.shown}', an address; a table names files by paths relative to it.",
@@ -80,12 +81,18 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
         if "\\" in given and not os.path.exists(path):  # noqa: PTH110  pathlib's raises for a very long one
             path = _from_windows(given, base) or path
         if path_guard is not None:
-            path_guard.check(path, f"Row {number + 1}", given)
+            path_guard.check(path, f"{noun} {number + 1}", given)
         return path
 
     if isinstance(item, Raw):
         return item
-    if isinstance(item, Path) or (isinstance(item, str) and not modality.inline):
+    if isinstance(item, Part):
+        whole = as_raw(number, item.path, modality, base, path_guard)
+        start, end = item.seconds
+        return replace(whole, name=f"{whole.name} from {start:.2f} to {end:.2f} s", part=item.seconds)
+    if isinstance(item, Path):
+        return Raw(readable(str(item)), file(str(item), "Example"))
+    if isinstance(item, str) and not modality.inline:
         return Raw(readable(str(item)), file(str(item)))
     if isinstance(item, str):
         return Raw(readable(item) if item.strip() else f"row {number + 1}", value=item)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from graftwork.data import label_faults
 from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
@@ -33,7 +34,8 @@ FROM_WINDOWS = "Paths with backslashes, as Windows writes them, are read with sl
 
 @dataclass(frozen=True)
 class Bad:
-    """An example that cannot be used: the reason as a sentence, and its kind, "unreadable", "empty" or "unlabelled"."""
+    """An example that cannot be used: the reason as a sentence, and its kind, "unreadable", "empty", "unlabelled", or
+    "label" where its label cannot be true of it."""
 
     name: str
     reason: str
@@ -134,17 +136,13 @@ def read(source: Any, options: SourceOptions) -> Data:
 
 def list_source(source: Any, options: SourceOptions) -> Listing:
     """List what `source` holds, without reading any example."""
-    from graftwork.data import layouts, sources
+    from graftwork.data import layouts
     from graftwork.data.columns import list_tables
     from graftwork.data.remote import copies
 
     names = options.names()
     with copies.in_words():
-        found = sources.open_source(source, allow_outside=options.allow_outside)
-        if isinstance(found, Path):
-            found = layouts.open_folder(found, options)
-        else:
-            options.check_no_layout(found.name)
+        found = layouts.open_data(source, options)
         if not isinstance(found, Listing):
             tables = found.whole()
             input, label = options.columns(next((table.column_names for table in tables.values()), []))
@@ -183,6 +181,8 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
             return found
         if labels is not None and labels[number] is None:
             return Bad(reader.show(raw), f"'{reader.show(raw)}' has no label.", "unlabelled")
+        if labels is not None and (why := label_faults.fault(labels[number], raw, reader, found)):
+            return Bad(reader.show(raw), f"'{reader.show(raw)}' has a label that cannot be true: {why}.", "label")
         if also is not None:
             try:
                 also(number, raw)
@@ -193,7 +193,8 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     def usable() -> Iterator[tuple[str, Mapping[str, Value]]]:
         chunks = (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
         # Threads help to wait for files; with values in memory they would only compete for the interpreter.
-        run = map if listing.modality.inline and listing.rows else prefetch_map
+        in_memory = listing.rows or not isinstance(next(iter(listing.inputs), None), Path)
+        run = map if listing.modality.inline and in_memory else prefetch_map
         found = (item for chunk in run(lambda chosen: [one(n) for n in chosen], chunks) for item in chunk)
         for number, item in zip(numbers, found if chunk else track(found, "Reading", len(numbers)), strict=True):
             if isinstance(item, Bad):

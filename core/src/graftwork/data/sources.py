@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,12 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
 
     Raises `DataError` if nothing is there, or it is neither a table nor a folder.
     """
+    found = find_source(source, streaming=streaming, allow_outside=allow_outside)
+    return open_path(found, allow_outside=allow_outside) if isinstance(found, Path) else found
+
+
+def find_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
+    """As `open_source` does, but a file is not looked into yet."""
     if hasattr(source, "with_format"):
         return DataSet(source, "the data set")
     if not isinstance(source, str | os.PathLike):
@@ -146,11 +152,14 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             )
         loaded, kept = _loaded(words[4:], hub=True, streaming=streaming), _kept()
         return DataSet(loaded, words, kept[0], None if allow_outside else PathGuard(words, *kept))
-    from graftwork.data.remote import archives, copies, shards  # shards are tables of this module
+    from graftwork.data.remote import copies, shards  # shards are tables of this module
 
     if (found := shards.streamed(words) if streaming else None) or (found := shards.named(words)):
         return found
     path, part = locate(words)
+    if part and path.is_file():
+        _check_no_stand_in(path)
+        return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))
     if not part:
         path = copies.fetched(words)
         if found := shards.at(path):
@@ -161,15 +170,27 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
             f"'{words}' does not exist; a folder, a table, an archive, an address or hub:NAME is accepted.",
             "See: graftwork fit --help",
         )
+    return path
+
+
+def open_path(path: Path, *, allow_outside: bool = False, formats: Sequence[str] = ()) -> Tables | Path:
+    """The table that a file is, or that a folder holds as `datasets` saves it; another folder as it is. formats: of
+    label files that are read besides, by name.
+
+    Raises `DataError` for a file that is no table.
+    """
+    from graftwork.data.remote import archives, copies
+
     if path.is_file():
         _check_no_stand_in(path)
         if not ending(path):
+            labels = f", label files are {', '.join(formats)}" if formats else ""
             raise DataError(
                 f"'{copies.shown(path)}' ends in '{path.suffix}'; tables end in {', '.join(SUFFIXES)}, text also in "
-                f"{', '.join(COMPRESSED)}, archives in {', '.join(archives.ENDINGS)}.",
+                f"{', '.join(COMPRESSED)}, archives in {', '.join(archives.ENDINGS)}{labels}.",
                 "Give a table, or a folder with one folder per label.",
             )
-        return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))
+        return File(path, "", None if allow_outside else PathGuard(path.stem, path.parent))
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         return _saved(path, None if allow_outside else PathGuard(path.name, path))
     return path

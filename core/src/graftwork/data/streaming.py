@@ -16,7 +16,7 @@ from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.reading import Data, observe
 from graftwork.data.remote import copies
-from graftwork.data.sources import Tables, open_source
+from graftwork.data.sources import Tables
 from graftwork.runtime.parallel import prefetch
 from graftwork.specs.modality import Modality
 from graftwork.specs.task import DEFAULT_TASK
@@ -91,11 +91,7 @@ def stream(
 def open_stream(source: Any, options: SourceOptions) -> Stream:
     """The stream of a source. Raises as `stream` does."""
     with copies.in_words():
-        found = open_source(source, streaming=True, allow_outside=options.allow_outside)
-        if isinstance(found, Path):
-            found = layouts.open_folder(found, options)
-        else:
-            options.check_no_layout(found.name)
+        found = layouts.open_data(source, options, streaming=True)
     if isinstance(found, Listing):
         listing = found
         return Stream(listing.name, lambda: _named(_cut(listing), options), options.rules)

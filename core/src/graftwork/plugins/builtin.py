@@ -69,6 +69,8 @@ def graftwork_tasks():
 @hookimpl
 def graftwork_heads():
     yield HeadSpec("linear", factory="graftwork.tasks.heads:LinearHead", convex=True)
+    for view in ("sequence", "map"):
+        yield HeadSpec(f"{view}-linear", factory="graftwork.tasks.heads:PositionHead", convex=True, reads=view)
 
 
 @hookimpl

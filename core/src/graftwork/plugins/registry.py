@@ -116,7 +116,7 @@ def source(scheme: str) -> SourceSpec:
     )
 
 
-def annotations() -> list[AnnotationSpec]:
+def annotation_formats() -> list[AnnotationSpec]:
     """The formats of label files, sorted by name."""
     return sorted(installed().registered["annotations"].values(), key=lambda spec: spec.name)
 

@@ -23,6 +23,11 @@ td.n { text-align: right; width: 6rem } p.hint { color: #5a6675; margin: .1rem 0
 figure { margin: 0; width: 160px } figure img { max-width: 160px; max-height: 160px; display: block }
 figcaption { font-size: .75rem; color: #5a6675; overflow-wrap: anywhere }
 blockquote { margin: 0; padding: .1rem .6rem; border-left: 3px solid #b8c2ce; flex-basis: 100% }
+dl.texts { margin: .3rem 0; display: grid; grid-template-columns: 4rem 1fr; gap: .2rem .6rem }
+dl.texts dt { color: #5a6675 } dl.texts dd { margin: 0; overflow-wrap: anywhere }
+mark { padding: .05rem .2rem; border-radius: .2rem } mark small { color: #495057; font-size: .7rem }
+.pair { display: flex; gap: .6rem } .pair figure { width: auto; flex: 1 }
+.pair img { max-width: 100%; max-height: none }
 .ok { color: #19692c } .bad { color: #a3261b }
 """
 

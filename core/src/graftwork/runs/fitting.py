@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,18 @@ from graftwork.runs.backbone_cache import BackboneCache, Loaded
 from graftwork.runs.planning import FitPlan, FitRequest, resolve, resume_request
 from graftwork.runs.record import pretraining_overlap, record
 from graftwork.runs.run import Run
-from graftwork.runs.steps import Fit, augment, encode, evaluate, extract, load, read, solve, train_by_steps
+from graftwork.runs.steps import (
+    Fit,
+    augment,
+    encode,
+    evaluate,
+    extract,
+    load,
+    read,
+    solve,
+    train_by_steps,
+    train_dense,
+)
 from graftwork.runtime import processes
 from graftwork.specs.settings import Settings
 from graftwork.specs.task import DEFAULT_TASK
@@ -51,6 +62,8 @@ def fit(
     cache: bool = True,
     compile: bool = False,
     backbone_cache: BackboneCache | None = None,
+    head: str = "",
+    options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
@@ -70,7 +83,8 @@ def fit(
     resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
     step. cache: find what frozen stages made of examples before in the feature store, and keep it there.
     compile: run frozen stages through torch.compile, which takes a minute first. backbone_cache: keeps the encoder for
-    other fits of this process, where no stage trains.
+    other fits of this process, where no stage trains. head: one of the task's heads by name; its first for none.
+    options: those of the task's own, by name (`{"size": 640}`).
     settings: how to train by gradient steps, see `graftwork.Settings`.
 
     Raises `InputMismatch` before any weights are looked for, `WeightsUnavailable`, `DataError`, `UnknownName`,
@@ -78,7 +92,7 @@ def fit(
     """
     request = FitRequest(
         backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, device, long, adapter, out,
-        resume, c, cache, compile, Settings.of(settings),
+        resume, c, cache, compile, Settings.of(settings), head, options or {},
     )  # fmt: skip
     data = data if isinstance(data, Data | Stream) else read_data(data, task=task)
     return _fit(request, data, watch, backbone_cache)
@@ -101,17 +115,22 @@ def _fit(
             plan, data, model, Cache(store, model.digest) if store else None, _checkpoints(plan, data, model), watch
         )
         with clock("extract"):
-            encoded = augment(fit, encode(fit, extract(fit) if plan.wants_features else read(fit)))
+            pooled = plan.wants_features and not plan.dense
+            encoded = augment(fit, encode(fit, extract(fit) if pooled else read(fit)))
         with clock("train"):
-            outcome = solve(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
-            known, metrics = evaluate(fit, encoded.known, outcome)
+            if plan.dense:
+                outcome = train_dense(fit, encoded)
+                known, metrics = encoded.known, dict(outcome.trained.metrics)
+            else:
+                outcome = solve(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
+                known, metrics = evaluate(fit, encoded.known, outcome)
         overlap, flattered = pretraining_overlap(plan, data)
     warnings += [*encoded.warnings, *outcome.warnings, *flattered]
     made = record(
         plan, data, model, encoded=encoded, outcome=outcome, known=known, metrics=metrics, overlap=overlap,
          warnings=warnings, seconds=clock.seconds(),
     )  # fmt: skip
-    run = Run(made, outcome.trained.head, model.backbone)
+    run = Run(made, outcome.trained.head, model.backbone, drawn=outcome.drawn)
     if request.out is not None and processes.is_main_process():
         run.save(request.out, logs=fit.checkpoints.logs() if fit.checkpoints else ())
         if fit.checkpoints:

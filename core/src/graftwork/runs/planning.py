@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
+from graftwork.specs.task import HeadSpec
+from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.task import Targets, Task, check_applicable, load_task
 from graftwork.training.logs import check_loggers
 from graftwork.training.optimizers import check_optimizer
@@ -55,6 +58,8 @@ class FitRequest:
     cache: bool
     compile: bool
     settings: Settings
+    head: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,9 @@ class FitPlan:
     """What a request means for the data.
 
     agreement: of the data, or of a stream's first chunk. task, targets, splits: what all labels are to the task, and
-    the split of each example; None for a stream, whose labels are known at its end. tap: a stage's number; every:
-    whether all up to it are tried. exactly: whether the head is solved, without steps. long: "truncate" or "windows".
+    the split of each example; None for a stream, whose labels are known at its end. head: that of the task which is
+    trained. tap: a stage's number; every: whether all up to it are tried. exactly: whether the head is solved, without
+    steps. long: "truncate" or "windows".
     change: augments a training example; views: in how many versions, where they are kept.
     """
 
@@ -81,6 +87,12 @@ class FitPlan:
     device: torch.device
     change: Augmentation | None
     views: CachedAugmentations | None
+    head: HeadSpec
+
+    @property
+    def dense(self) -> bool:
+        """Whether answers lie in the input."""
+        return isinstance(self.task, DenseTask)
 
     @property
     def wants_features(self) -> bool:
@@ -105,13 +117,9 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
         check_free(request.out)
     if not streamed or request.on_bad != "skip":
         allow_bad(head.bad, len(head) + len(head.bad), request.on_bad, agreement)
-    task = load_task(request.task, request.target_transform)
-    if task.spec.reads not in spec.views:
-        raise UsageError(
-            f"The task '{request.task}' reads the view '{task.spec.reads}' of an encoder; '{spec.name}' gives "
-            f"{', '.join(spec.views)}.",
-            "Choose another encoder: graftwork backbones",
-        )
+    task = load_task(request.task, request.target_transform, request.options)
+    head_spec = chosen_head(task, request.head)
+    _check_view(task, head_spec, spec)
     labels = labelled(head.labels)
     targets = None if streamed else task.encode(labels)
     check_fraction(request.val)
@@ -120,9 +128,11 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     policy = policies.parse(request.freeze)
     splits = None if targets is None else split(targets.strata, head.splits, request.val, request.seed)
     training = len(head) if splits is None else splits.count("train")
-    epochs = decide(request.settings, spec.recipe, training).epochs
-    exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task)
+    epochs = decide(request.settings, task.recipe(spec.recipe), training).epochs
+    exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task, head_spec)
     _check_asked(request, exactly, policy.head_first, streamed)
+    if isinstance(task, DenseTask):
+        _check_dense(request, streamed)
     _check_applicable(request, task)
     long = request.long or data.modality.long
     check_long(long)
@@ -137,8 +147,66 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
 
         training_precision(request.precision, device)
     return FitPlan(
-        request, spec, agreement, task, targets, splits, policy, tap, every, exactly, long, device, change, views
+        request,
+        spec,
+        agreement,
+        task,
+        targets,
+        splits,
+        policy,
+        tap,
+        every,
+        exactly,
+        long,
+        device,
+        change,
+        views,
+        head_spec,
     )
+
+
+def chosen_head(task: Task, name: str) -> HeadSpec:
+    """The head of a task by its name; its first for none. Raises `UsageError` for one that does not fit."""
+    if name and name not in task.spec.heads:
+        raise UsageError(
+            f"The task '{task.spec.name}' has no head '{name}'; it has {', '.join(task.spec.heads)}.",
+            f"Write: --head {task.spec.heads[0]}",
+        )
+    return registry.head(name or task.spec.heads[0])
+
+
+def _check_view(task: Task, head: HeadSpec, spec: BackboneSpec) -> None:
+    """Raises `UsageError` for a task of another modality, and for an encoder without the view that the head reads."""
+    if task.spec.modality not in ("", spec.modality):
+        raise UsageError(
+            f"The task '{task.spec.name}' is for {task.spec.modality}; '{spec.name}' reads {spec.modality}.",
+            f"Choose another encoder: graftwork backbones --modality {task.spec.modality}",
+        )
+    if head.reads in spec.views:
+        return
+    able = [one.name for one in registry.backbones(spec.modality) if head.reads in one.views]
+    which = f"; of those installed {', '.join(able)} give it" if able else ""
+    raise UsageError(
+        f"The task '{task.spec.name}' reads the view '{head.reads}' of an encoder; '{spec.name}' gives "
+        f"{', '.join(spec.views)}{which}.",
+        "Choose another encoder: graftwork backbones",
+    )
+
+
+def _check_dense(request: FitRequest, streamed: bool) -> None:
+    """Raises `UsageError` for what is for one vector per example."""
+    for option, given in (
+        ("--tap all", request.tap == "all"),
+        ("--streaming", streamed),
+        ("--compile", request.compile),
+        ("--long", request.long is not None),
+        ("--adapter", bool(request.adapter)),
+    ):
+        if given:
+            raise UsageError(
+                f"{option} is for tasks with one answer per example; those of '{request.task}' lie in the input.",
+                "Leave it out.",
+            )
 
 
 def _check_applicable(request: FitRequest, task: Task) -> None:
@@ -236,7 +304,7 @@ def _views(
 def resume_request(plan: FitPlan, **known: Any) -> dict[str, Any]:
     """What must be the same for a fit by steps to go on; `known` is what is known once weights and data are."""
     request, spec = plan.request, plan.spec
-    names = ("task", "target_transform", "freeze", "val", "seed", "precision", "adapter", "on_bad")
+    names = ("task", "head", "options", "target_transform", "freeze", "val", "seed", "precision", "adapter", "on_bad")
     return {
         "backbone": spec.name, "tap": spec.stages[plan.tap], "long": plan.long, "processes": processes.count(),
         **{name: getattr(request, name) for name in names}, **request.settings.fixed(), **known,

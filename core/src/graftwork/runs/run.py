@@ -28,15 +28,19 @@ from graftwork.data.streaming import Stream
 from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, UsageError, WeightsMismatch
 from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
-from graftwork.features.extract_dataset import extract_dataset
+from graftwork.features.extract_dataset import extract_dataset, scan
 from graftwork.features.extraction import Cache, Extractor
+from graftwork.features.pieces import WholeExamples
 from graftwork.features.store import opened
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.models.backbone import Backbone, load_backbone
+from graftwork.models.machine import available_memory
+from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
 from graftwork.reports.card import write_card, write_report
+from graftwork.runs.dense import DenseAnswers, readable
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput
@@ -44,6 +48,7 @@ from graftwork.specs.defects import told_by_facts
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head, build_head
 from graftwork.tasks.task import Answer, Targets, Task, load_task, most_probable
 from graftwork.training.trainer import outputs_of
@@ -56,7 +61,8 @@ STREAM = 4096
 class Run:
     """What was asked, agreed, done and measured (`record`), and the model that came of it.
 
-    A loaded run brings its backbone to memory with the first prediction.
+    A loaded run brings its backbone to memory with the first prediction. drawn: validation examples with their answers
+    as HTML, for the report of a fit.
     """
 
     def __init__(
@@ -65,9 +71,11 @@ class Run:
         head: Head,
         backbone: Backbone | None = None,
         path: Path | None = None,
+        drawn: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.record = record
-        self.task = load_task(record["task"], record["target_transform"])
+        self.drawn = drawn
+        self.task = load_task(record["task"], record["target_transform"], record.get("options"))
         self.targets = Targets.from_json(record["targets"])
         self.path = path
         self._head = head
@@ -114,7 +122,7 @@ class Run:
                 copy(log, temporary / log.name)
             (temporary / "run.json").write_text(json.dumps(self.record, indent=2, ensure_ascii=False), encoding="utf-8")
             write_card(self.record, temporary / "README.md")
-            write_report(self.record, temporary / "report.html")
+            write_report(self.record, temporary / "report.html", self.drawn)
             temporary.chmod(0o755)
             if path.exists():
                 path.rmdir()
@@ -247,15 +255,23 @@ class Run:
             seen = [(raws[i].name, f) for i, f in enumerate(facts) if not isinstance(f, Bad)]
             observed = modality.observed("the input", seen, reader.items)
             agreement = self._agree(observed, may_leave_out=1.0)
-            pipeline = Pipeline(self.backbone().spec.contract, agreement, modality)
-            examples = Examples(self.backbone(), pipeline, raws.at(good), long=self.record["long"]["mode"])
-            with self._extractor(precision, device, cache) as (extractor, _):
-                found = extractor(examples)
-            kept = [good[i] for i in found.kept]
-            found_answers = dict(zip(kept, self._answers(found.values), strict=True))
-            errors.update((good[i], bad.reason) for i, bad in found.bad)
-            for number, shares in zip(kept, found.shares, strict=True):
-                notes[number] += examples.notes(shares)
+            pipeline = Pipeline(self.backbone().spec.contract, agreement, modality, whole=self._dense)
+            if self._dense:
+                whole = WholeExamples(self.backbone(), pipeline, raws.at(good), keep=available_memory() // 4)
+                affected, reasons = readable(whole)
+                found_answers = {good[i]: one for i, one in self._answerer(precision, device)(whole, list(affected))}
+                errors.update((good[i], reason) for i, reason in reasons.items())
+                for i, shares in affected.items():
+                    notes[good[i]] += whole.notes(shares)
+            else:
+                examples = Examples(self.backbone(), pipeline, raws.at(good), long=self.record["long"]["mode"])
+                with self._extractor(precision, device, cache) as (extractor, _):
+                    found = extractor(examples)
+                kept = [good[i] for i in found.kept]
+                found_answers = dict(zip(kept, self._answers(found.values), strict=True))
+                errors.update((good[i], bad.reason) for i, bad in found.bad)
+                for number, shares in zip(kept, found.shares, strict=True):
+                    notes[number] += examples.notes(shares)
         answers = []
         for index, raw in enumerate(raws):
             if index in errors:
@@ -323,6 +339,8 @@ class Run:
                 data.bad, len(data) + len(data.bad), on_bad, self._agree(data.observed, may_leave_out=max_left_out)
             )
             self._check_known(renamed(data.labels or (), self.task.spec, self.labels))
+        if self._dense:
+            return self._evaluate_dense(data, on_bad, device, max_left_out)
         with self._extractor(self.record["precision"]["used"], device, cache) as (extractor, notes):
             chunk_max_left_out = 1.0 if max_left_out else 0.0
             found = extract_dataset(
@@ -348,6 +366,41 @@ class Run:
             "defects": found.lost(data.modality, registry.reads(self.spec, self.record.get("adapter", ""))),
             "agreement": agreement.as_json(),
             "cache": {"hits": found.hits, "misses": found.misses},
+        }
+
+    @property
+    def _dense(self) -> bool:
+        return isinstance(self.task, DenseTask)
+
+    def _answerer(self, precision: str, device: str) -> DenseAnswers:
+        assert isinstance(self.task, DenseTask)
+        check_precision(precision)
+        return DenseAnswers(
+            self.record, self.task, self.targets, self.backbone(), self._head, precision=precision, device=device
+        )
+
+    def _evaluate_dense(self, data: Data | Stream, on_bad: str, device: str, max_left_out: float) -> dict[str, Any]:
+        if not isinstance(data, Data):
+            raise UsageError("Answers that lie in the input are compared in memory.", "Leave out --streaming.")
+        agreement = self._agree(data.observed, may_leave_out=max_left_out)
+        pipeline = Pipeline(self.backbone().spec.contract, agreement, data.modality, whole=True)
+        examples = WholeExamples(self.backbone(), pipeline, data.raws, keep=available_memory() // 4)
+        found = scan(data, examples)
+        warnings = [*found.warnings(on_bad), *agreement.warnings]
+        labels = renamed((found.labels[number] for number in found.kept), self.task.spec, self.labels)
+        self.task.encode(labels, self.targets)
+        tested = bool(found.splits) and "test" in (found.splits or ())
+        judged = self._answerer(self.record["precision"]["used"], device).judge(
+            examples, dict(zip(found.kept, labels, strict=True))
+        )
+        return {
+            "metrics": judged.metrics,
+            "on": "test split" if tested else "all",
+            "n": len(labels),
+            "warnings": warnings,
+            "defects": found.lost(data.modality, registry.reads(self.spec, "")),
+            "agreement": agreement.as_json(),
+            "cache": {"hits": 0, "misses": 0},
         }
 
     def source_options(self, **options: Any) -> SourceOptions:
@@ -427,10 +480,19 @@ def check_free(path: str | Path) -> Path:
 def _task(path: Path, record: Mapping[str, Any]) -> Task:
     """Raises `RunError` where nothing installed brings the task of the run."""
     try:
-        return load_task(record["task"], record["target_transform"])
+        return load_task(record["task"], record["target_transform"], record.get("options"))
     except UnknownName as error:
         made = f"'{path}' answers the task '{record['task']}', which no installed plugin brings"
         raise RunError(f"{made}{installed().disabled()}.", "Install the plugin that the run was made with.") from error
+
+
+def _head(task: Task, record: Mapping[str, Any], known: Targets) -> Head:
+    """A new head of the shape of a run's."""
+    width = record["feature_dim"]
+    if not isinstance(task, DenseTask):
+        return build_head(record["head"], width, task.outputs(known))
+    width = {int(stride): count for stride, count in width.items()} if isinstance(width, dict) else width
+    return task.new_head(record["head"], width, known)
 
 
 def load(path: str | Path) -> Run:
@@ -452,7 +514,7 @@ def load(path: str | Path) -> Run:
             )
         weights = load_file(path / "head.safetensors")
         task, known = _task(path, record), Targets.from_json(record["targets"])
-        head = build_head(record["head"], record["feature_dim"], task.outputs(known))
+        head = _head(task, record, known)
         head.load_state_dict(weights)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

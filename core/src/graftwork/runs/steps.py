@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from graftwork.features.dataset import FeatureDataset, RowBuffer
 from graftwork.features.examples import Examples
 from graftwork.features.extract_dataset import Extracted, extract_dataset, scan
 from graftwork.features.extraction import Cache, Extractor, Features
+from graftwork.features.pieces import WholeExamples
 from graftwork.models.machine import available_memory
 from graftwork.plugins import registry
 from graftwork.runs.backbone_cache import BackboneCache, Loaded, load_frozen
@@ -27,11 +28,13 @@ from graftwork.runs.planning import FitPlan
 from graftwork.runs.record import certified
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
+from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.task import Targets
 from graftwork.training.checkpoints import Unfinished
 from graftwork.training.trainer import ExactEngine, Job, Trained, outputs_of
 
 if TYPE_CHECKING:
+    from graftwork.training.fine_tuning import LoopEngine
     from graftwork.training.progress import Progress
 
 
@@ -72,7 +75,8 @@ class Encoded:
 class Outcome:
     """A trained head, and the features that it is judged on. certificate: of the stages; tap: the stage that the
     features are of; taps: what each stage that was tried gave; precision, cosine: see
-    `graftwork.features.extraction.Features`."""
+    `graftwork.features.extraction.Features`. width: of the view that the head reads, where it is not one vector;
+    drawn: see `Run`."""
 
     trained: Trained
     certificate: dict[str, Any]
@@ -82,6 +86,8 @@ class Outcome:
     cosine: float | None
     taps: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    width: int | dict[int, int] | None = None
+    drawn: Sequence[tuple[str, str]] = ()
 
 
 def load(plan: FitPlan, backbone_cache: BackboneCache | None) -> Loaded:
@@ -93,9 +99,9 @@ def read(fit: Fit) -> Extracted:
     """Every example read once, and kept in memory as far as there is room; nothing computed."""
     plan, data = fit.plan, fit.data
     assert isinstance(data, Data), "a stream is not trained on by steps"
-    pipeline = Pipeline(plan.spec.contract, plan.agreement, data.modality)
-    keep = available_memory() // 4
-    return scan(data, Examples(fit.model.backbone, pipeline, data.raws, long=plan.long, keep=keep))
+    pipeline = Pipeline(plan.spec.contract, plan.agreement, data.modality, whole=plan.dense)
+    keep, kind = available_memory() // 4, WholeExamples if plan.dense else Examples
+    return scan(data, kind(fit.model.backbone, pipeline, data.raws, long=plan.long, keep=keep))
 
 
 def extract(fit: Fit) -> Extracted:
@@ -154,7 +160,7 @@ def _job(fit: Fit, encoded: Encoded, tap: int, dataset: FeatureDataset) -> Job:
     plan = fit.plan
     return Job(
         fit.model.backbone, tap, plan.task, encoded.known, plan.policy, dataset, encoded.extracted.examples,
-        plan.request.seed, fit.cache,
+        plan.request.seed, fit.cache, plan.head.name,
     )  # fmt: skip
 
 
@@ -163,7 +169,7 @@ def _job(fit: Fit, encoded: Encoded, tap: int, dataset: FeatureDataset) -> Job:
 
 def augment(fit: Fit, encoded: Encoded) -> Encoded:
     """With features of augmented versions of the examples to train on, where a solved head is to see them."""
-    if fit.plan.views is None or not fit.plan.exactly:
+    if fit.plan.views is None or not fit.plan.exactly or fit.plan.dense:
         return encoded
     dataset, passes = _augmented(fit, encoded.extracted, fit.plan.tap, encoded.dataset)
     extracted, notes = encoded.extracted, [note for found in passes for note in found.notes]
@@ -225,22 +231,52 @@ def _solved_after(fit: Fit, encoded: Encoded, engine: ExactEngine, tap: int) -> 
 # Where stages train.
 
 
-def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
-    """Train, and extract the features that the trained encoder gives of what it is judged on."""
-    from graftwork.training.fine_tuning import LoopEngine
+def _loop_engine(fit: Fit) -> LoopEngine:
+    from graftwork.training.fine_tuning import Exact, LoopEngine
 
-    plan, checkpoints = fit.plan, fit.checkpoints
-    engine = LoopEngine(
-        plan.request.settings,
+    plan, request = fit.plan, fit.plan.request
+    return LoopEngine(
+        request.settings,
         wants_features=plan.wants_features,
         device=plan.device,
-        precision=plan.request.precision,
+        precision=request.precision,
         change=plan.change,
-        unfinished=checkpoints,
-        resume=plan.request.resume,
+        unfinished=fit.checkpoints,
+        resume=request.resume,
         views=plan.views,
         watch=fit.watch,
+        exact=Exact(request.c, request.refit is not False) if plan.dense and plan.exactly else None,
     )
+
+
+def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
+    """Train a head on a view of the encoder, or solve it; the engine judges it too."""
+    from graftwork.runs.dense import drawn
+    from graftwork.training.dense_model import width_of
+    from graftwork.training.dense_tuning import source_of
+
+    plan, checkpoints, examples = fit.plan, fit.checkpoints, encoded.extracted.examples
+    assert isinstance(examples, WholeExamples)
+    labels = {number: encoded.extracted.labels[number] for number in encoded.extracted.kept}
+    job = replace(_job(fit, encoded, plan.tap, encoded.dataset), labels=labels)
+    first = source_of(job)
+    job = replace(job, width=width_of(first, encoded.dataset.splits["train"], plan.device))
+    with checkpoints.under_way() if checkpoints else nullcontext():
+        trained = _loop_engine(fit).train(job)
+        certificate = certified(trained, fit.model, plan.request.freeze)
+    notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
+    precision = trained.details["precision"]
+    assert isinstance(plan.task, DenseTask)
+    shown = drawn(plan.task, encoded.known, examples, trained, labels)
+    return Outcome(
+        trained, certificate, plan.tap, encoded.dataset, precision, None, warnings=notes, width=job.width, drawn=shown
+    )
+
+
+def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
+    """Train, and extract the features that the trained encoder gives of what it is judged on."""
+    plan, checkpoints = fit.plan, fit.checkpoints
+    engine = _loop_engine(fit)
     with checkpoints.under_way() if checkpoints else nullcontext():
         trained = engine.train(_job(fit, encoded, plan.tap, encoded.dataset))
         certificate = certified(trained, fit.model, plan.request.freeze)

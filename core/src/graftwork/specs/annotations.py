@@ -87,11 +87,25 @@ Annotation = Spans | Boxes | Mask
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How far labels may reach in an input; None where that is not known.
+
+    size: the width and height of an image in pixels, turned upright. stored: the same as the file has them, which an
+    EXIF tag may turn. length: of a text in characters, of a clip in seconds. text: the text itself.
+    """
+
+    size: tuple[int, int] | None = None
+    stored: tuple[int, int] | None = None
+    length: float | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
 class AnnotationSpec:
     """A format of label files, or a way in which a folder holds them.
 
     name: as --layout takes it ("coco"). factory: names a `graftwork.AnnotationReader` subclass. kinds: what it can give
-    labels as: "spans", "boxes", "mask", "transcript" or "name" (one name per example, as `classify` takes it).
+    labels as: "spans", "boxes", "mask", "transcript" or "name" (one name per example).
     modality: of its inputs. words: what such a file or folder is, in a sentence ("a COCO file, with its images beside
     it").
     """

@@ -12,16 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from graftwork.specs.annotations import Extent
 from graftwork.specs.contracts import Value
 
 
 @dataclass(frozen=True)
 class Raw:
-    """One example as given: a file (`path`), or a value in memory (`value`: text, bytes, an object)."""
+    """One example as given: a file (`path`), or a value in memory (`value`: text, bytes, an object).
+
+    part: the seconds from and to of the clip that the example is; None for all of it. Only readers with `reads_parts`
+    are given one.
+    """
 
     name: str
     path: Path | None = None
     value: Any = None
+    part: tuple[float, float] | None = None
 
     def content(self) -> bytes:
         """The encoded bytes, from memory or from the file."""
@@ -42,10 +48,11 @@ class Window:
 class Reader(ABC):
     """Reads the examples of one modality. Every method raises `Unreadable` for an example that it cannot read.
 
-    items: the plural noun for examples.
+    items: the plural noun for examples. reads_parts: whether it reads no more than `Raw.part` of an example.
     """
 
     items: ClassVar[str] = "files"
+    reads_parts: ClassVar[bool] = False
 
     @abstractmethod
     def facts(self, raw: Raw) -> Mapping[str, Value]:
@@ -76,6 +83,10 @@ class Reader(ABC):
         """
         return {}
 
+    def extent(self, raw: Raw, facts: Mapping[str, Value]) -> Extent:
+        """How far labels may reach in an example with these facts; by default nothing is known of it."""
+        return Extent()
+
     def size(self, raw: Raw) -> int:
         """How much there is to compute, in any unit; examples of similar size share a batch."""
         return 1
@@ -90,7 +101,7 @@ class Reader(ABC):
 
     def digest(self, raw: Raw) -> bytes:
         """Digest of the content, equal for examples that hold the same; by default of the encoded bytes."""
-        return _digest(raw.content())
+        return _digest(raw.content(), part=raw.part)
 
     def identity_digest(self, raw: Raw) -> bytes:
         """Digest of the raw bytes: equal only for byte-identical examples. Cache key. For an object in memory it is
@@ -99,7 +110,7 @@ class Reader(ABC):
         if isinstance(raw.value, str):
             return _digest(raw.value.encode("utf-8", "surrogatepass"), person=b"text")
         if raw.value is None or isinstance(raw.value, bytes):
-            return _digest(raw.content())
+            return _digest(raw.content(), part=raw.part)
         return self.digest(raw)
 
     def picture(self, raw: Raw) -> bytes | None:
@@ -130,7 +141,10 @@ class Likeness(ABC):
         """The similarity of the signatures `(M, S)` and `(M, S)`, row by row: `(M,)`, 0..1."""
 
 
-def _digest(content: bytes, person: bytes = b"") -> bytes:
+def _digest(content: bytes, person: bytes = b"", part: tuple[float, float] | None = None) -> bytes:
     from hashlib import blake2b  # loads OpenSSL, which listing does not need
 
-    return blake2b(content, digest_size=16, person=person).digest()
+    found = blake2b(content, digest_size=16, person=person)
+    if part is not None:
+        found.update(repr(tuple(map(float, part))).encode())
+    return found.digest()

@@ -20,8 +20,7 @@ class TaskSpec:
     """A kind of task, described.
 
     factory: names a `graftwork.Task` subclass. labels: what its labels are, in words ("one label per example").
-    heads: the names of heads that fit; the first is the default. reads: the view of an encoder that its head takes
-    ("pooled").
+    heads: the names of heads that fit; the first is the default, and --head names another.
     blank_is_label: whether a blank cell is a label (nothing is there) instead of a missing one.
     names: whether labels are names, which are one label however they are written (`1` and `1.0`), and can be mapped.
     separator: what separates several names in one cell; empty for one name a cell.
@@ -33,7 +32,6 @@ class TaskSpec:
     factory: str
     labels: str
     heads: tuple[str, ...]
-    reads: str = "pooled"
     blank_is_label: bool = False
     names: bool = True
     separator: str = ""
@@ -45,10 +43,14 @@ class TaskSpec:
 class HeadSpec:
     """A head by name.
 
-    factory: names `build(features, outputs) -> Head`. convex: the exact engine can solve it on stored features; its
-    outputs are an affine map of them that `load_solution` sets.
+    factory: names `build(features, outputs) -> Head`; features is the width of the view, or of each map of a pyramid by
+    its stride. convex: the exact engine can solve it on stored features; its outputs are an affine map of them (of each
+    position) that `load_solution` sets. reads: the view that it takes ("pooled", "sequence", "map", "pyramid").
+    strides: the maps that it takes of a pyramid; 1 stands for the prepared pixels.
     """
 
     name: str
     factory: str
     convex: bool = False
+    reads: str = "pooled"
+    strides: tuple[int, ...] = ()

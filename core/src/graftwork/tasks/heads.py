@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from graftwork.errors import PluginFault
+from graftwork.models.views import MapView, SequenceView
 from graftwork.plugins import registry
 from graftwork.specs.factories import load_factory
 
 
 class Head(nn.Module, ABC):
-    """Maps pooled features `(B, D)` to outputs `(B, K)`; built as `Head(features, outputs)`. Its loss is the task's."""
+    """Maps pooled features `(B, D)` to outputs `(B, K)`, or another view to outputs of its task's own; built as
+    `Head(features, outputs)`. Its loss is the task's.
+    """
 
     @abstractmethod
-    def forward(self, features: Tensor) -> Tensor:
-        """`(B, D)` to outputs `(B, K)`."""
+    def forward(self, features: Any) -> Any:
+        """`(B, D)` to outputs `(B, K)`; a view to outputs of another structure."""
 
-    def fit_scaler(self, features: Tensor) -> None:
+    def fit_scaler(self, features: Any) -> None:
         """Called once before training by gradient steps, with pooled features `(N, D)` of some examples, so that a
-        head can take their mean and scale into account."""
+        head can take their mean and scale into account; with the view of some examples where it takes one."""
 
     def load_solution(self, weight: Tensor, bias: Tensor) -> None:
         """Become the map `features @ weight.T + bias`, of weight `(K, D)` and bias `(K,)`; convex heads can.
@@ -65,6 +69,38 @@ class LinearHead(Head):
     def load_solution(self, weight: Tensor, bias: Tensor) -> None:
         self.linear.weight.copy_(weight * self.size)
         self.linear.bias.copy_(bias + weight @ self.mean)
+
+
+class PositionHead(LinearHead):
+    """One affine map of each position of a sequence `(B, T, D)` or a map `(B, C, H, W)`: to `(B, T, K)` or
+    `(B, K, H, W)`. Convex, so the exact engine solves it."""
+
+    def forward(self, features: Any) -> Tensor:
+        if isinstance(features, SequenceView):
+            return super().forward(features.hidden)
+        return super().forward(features.hidden.movedim(1, -1)).movedim(-1, 1)
+
+    def fit_scaler(self, features: Any) -> None:
+        """Takes rows `(N, D)` too, of positions."""
+        if isinstance(features, SequenceView):
+            features = features.hidden[features.mask]
+        elif isinstance(features, MapView):
+            features = features.hidden.movedim(1, -1).flatten(0, -2)
+        super().fit_scaler(features)
+
+
+def build_dense_head(name: str, channels: int | dict[int, int], outputs: int) -> Head:
+    """A new head on a view of these channels, with weights by torch's generator.
+
+    Raises `UnknownName`, and `PluginFault` for one that is no head.
+    """
+    head = load_factory(registry.head(name).factory)(channels, outputs)
+    if not isinstance(head, Head):
+        raise PluginFault(
+            f"The head '{name}' builds a {type(head).__name__}, not a graftwork.Head.",
+            "Mend the plugin that brings it.",
+        )
+    return head
 
 
 def build_head(name: str, features: int, outputs: int) -> Head:

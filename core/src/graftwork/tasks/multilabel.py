@@ -165,6 +165,11 @@ def _labels(raw: RawLabel) -> list[str]:
             if THERE[word]:
                 found.append(column)
         return found
+    if not isinstance(raw, Sequence):
+        raise DataError(
+            f"The labels lie in the input ({type(raw).__name__}); names that an example has as a whole are accepted.",
+            "Name the task that takes them: --task NAME; see: graftwork plugins",
+        )
     cells = raw.split(SEPARATOR) if isinstance(raw, str) else raw
     return list(dict.fromkeys(word for word in (str(cell).strip() for cell in cells) if word))
 

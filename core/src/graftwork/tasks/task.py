@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from graftwork.errors import DataError, PluginFault, UsageError
 from graftwork.plugins import registry
+from graftwork.specs.backbone import Recipe
 from graftwork.specs.factories import load_factory
 from graftwork.specs.problem import Problem
 from graftwork.specs.task import RawLabel, TaskSpec
+from graftwork.tasks.options import options_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,15 +80,18 @@ class Task(ABC):
     figures: what answers are judged by, all of them among what `metrics` gives; the first is the primary metric, which
     chooses epochs and taps. tie_break: decides where that is even. applicable: of the settings "balance", "c",
     "label_smoothing" and "target_transform" those that it has a use for. transform: the `--target-transform`.
+    usual: its own options by name, with their usual values (numbers, words, truth values); `options` has them as given.
     """
 
     figures: ClassVar[tuple[Metric, ...]]
     tie_break: ClassVar[Metric]
     applicable: ClassVar[frozenset[str]] = frozenset()
+    usual: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, spec: TaskSpec, transform: str = "none") -> None:
+    def __init__(self, spec: TaskSpec, transform: str = "none", options: Mapping[str, Any] | None = None) -> None:
         self.spec = spec
         self.transform = transform
+        self.options = options_of(spec.name, self.usual, options or {})
 
     @property
     def primary(self) -> Metric:
@@ -109,7 +114,7 @@ class Task(ABC):
         """A label in words."""
         if isinstance(raw, Mapping):
             return ", ".join(f"{name} {cell}" for name, cell in raw.items())
-        return raw if isinstance(raw, str) else ", ".join(raw)
+        return raw if isinstance(raw, str) else ", ".join(raw) if isinstance(raw, Sequence) else str(raw)
 
     def tally(self, raw: Sequence[RawLabel]) -> dict[str, int]:
         """How many examples have each label, the most frequent first; empty where labels are no names."""
@@ -141,18 +146,22 @@ class Task(ABC):
         """How many numbers its head gives for an example."""
         return len(known.names)
 
-    def head(self, features: int, known: Targets) -> Head:
-        """A new head on `features` numbers, see `build_head`."""
+    def head(self, features: int, known: Targets, name: str = "") -> Head:
+        """A new head on `features` numbers, see `build_head`. name: of one of its heads; empty for the first."""
         from graftwork.tasks.heads import build_head
 
-        return build_head(self.spec.heads[0], features, self.outputs(known))
+        return build_head(name or self.spec.heads[0], features, self.outputs(known))
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The settings that training takes by default, from those of the encoder."""
+        return recipe
 
     def solver_loss(self) -> Loss | None:
         """Its `loss` for the exact engine; None where heads are trained by steps only."""
         return None
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def loss(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
         """The loss of each example `(B,)`, from outputs `(B, K)` and rows of `Targets.values`; smoothing: of labels, 0
         to 1."""
 
@@ -161,11 +170,11 @@ class Task(ABC):
         return 1.0
 
     @abstractmethod
-    def decode(self, outputs: Tensor, known: Targets) -> list[Answer]:
+    def decode(self, outputs: Any, known: Targets) -> list[Answer]:
         """What `predict` answers for each row of outputs `(N, K)`."""
 
     @abstractmethod
-    def metrics(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
+    def metrics(self, outputs: Any, targets: Any, known: Targets) -> dict[str, float]:
         """Figures of outputs `(N, K)` for rows of targets, and of the answer that needs no input (the most frequent
         label, the mean)."""
 
@@ -233,15 +242,15 @@ def most_probable(answer: Answer, top: int | None) -> Answer:
     return {**answer, "probabilities": dict(ranked[:top])}
 
 
-def load_task(name: str, transform: str = "none") -> Task:
+def load_task(name: str, transform: str = "none", options: Mapping[str, Any] | None = None) -> Task:
     """The task of this name.
 
-    Raises `UnknownName` for one that nothing brings, `UsageError` where it has no use for the transform, `PluginFault`
-    for a factory that names no task.
+    Raises `UnknownName` for one that nothing brings, `UsageError` where it has no use for the transform or an option,
+    `PluginFault` for a factory that names no task.
     """
     spec = registry.task(name)
     made: Any = load_factory(spec.factory)
-    task = made(spec, transform) if isinstance(made, type) and issubclass(made, Task) else None
+    task = made(spec, transform, options) if isinstance(made, type) and issubclass(made, Task) else None
     if task is None:
         raise PluginFault(f"'{spec.factory}' is not a graftwork.Task.", "Mend the plugin that brings it.")
     if transform not in ("none", "log"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from graftwork.features.activation_cache import ActivationCache
 from graftwork.features.examples import Augmentation, AugmentedExamples, Batch, CachedAugmentations, Examples, batches
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import temporary
+from graftwork.features.view_cache import ViewCache
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan
 from graftwork.models.stages import State
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.settings import Decided, Settings, decide
+from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head
 from graftwork.training import solver
 from graftwork.training.accelerator import accelerated, training_precision
@@ -44,7 +46,8 @@ class LoopEngine(Engine):
     """Trains by gradient steps.
 
     change: augments a training example. precision: "auto", "fp32", "bf16" or "fp16". unfinished: where checkpoints go;
-    resume: go on from the last of them. views: the augmentation, where its views are kept.
+    resume: go on from the last of them. views: the augmentation, where its views are kept. exact: how the head is
+    solved where no step is taken, for tasks whose answers lie in the input; None trains by steps.
     """
 
     name = "loop"
@@ -61,8 +64,10 @@ class LoopEngine(Engine):
         resume: bool = False,
         views: CachedAugmentations | None = None,
         watch: Callable[[Progress], None] | None = None,
+        exact: Exact | None = None,
     ) -> None:
         self.settings = settings
+        self.exact = exact
         self.wants_features = wants_features
         self.device = device
         self.precision = training_precision(precision, device)
@@ -74,14 +79,33 @@ class LoopEngine(Engine):
 
     def train(self, job: Job) -> Trained:
         settings = self.settings
-        decided = decide(settings, job.backbone.spec.recipe, len(job.data.splits["train"]))
+        decided = decide(settings, job.task.recipe(job.backbone.spec.recipe), len(job.data.splits["train"]))
         with accelerated(self.device, self.precision) as accelerator, _cache(job) as cache:
-            tuning = FineTuning(self, job, decided, accelerator, cache)
+            tuning = _tuning(job)(self, job, decided, accelerator, cache)
+            if self.exact is not None:
+                return tuning.solved()
             state = TrainingLoop(
                 tuning, decided, settings, accelerator, seed=job.seed, precision=self.precision,
                 unfinished=self.unfinished, resume=self.resume, watch=self.watch,
             ).run()  # fmt: skip
-        return tuning.trained(state)
+            return tuning.trained(state)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """How a head is solved. c: scikit-learn's inverse strength; None chooses it. refit: solve it again on the
+    validation split too."""
+
+    c: float | None = None
+    refit: bool = True
+
+
+def _tuning(job: Job) -> type[FineTuning]:
+    if isinstance(job.task, DenseTask):
+        from graftwork.training.dense_tuning import DenseTuning
+
+        return DenseTuning
+    return FineTuning
 
 
 @contextlib.contextmanager
@@ -101,7 +125,7 @@ class FineTuning(Trainable):
         self.engine, self.job, self.decided, self.accelerator, self.cache = engine, job, decided, accelerator, cache
         assert job.examples is not None, "examples that are trained on are read again"
         self.examples, self.numbers, settings = job.examples, list(job.data.splits["train"]), engine.settings
-        labels = label_keys(job.data.targets_of(self.numbers))
+        labels = self._label_keys()
         self.labels = dict(zip(self.numbers, labels, strict=True))
         self.weights = dict(zip(self.numbers, example_weights(labels, settings.balance), strict=True))
         tracked = (job.task.primary.name, job.task.tie_break.name)
@@ -112,18 +136,16 @@ class FineTuning(Trainable):
         self.evaluate_first = job.policy.head_first
         self.layout = torch.channels_last if job.backbone.channels_last else torch.preserve_format
         torch.manual_seed(job.seed)
-        model = Grafted(
-            job.backbone, self._head(), job.tap, settings.dropout, gradient_checkpointing=settings.recompute
-        )
-        self.module = self.model = model.to(engine.device)
-        self.plans = [job.policy.plan([s.name for s in model.stages], e) for e in range(decided.epochs)]
+        self.module = self.model = self._model().to(engine.device)
+        self.plans = [job.policy.plan([s.name for s in self.model.stages], e) for e in range(decided.epochs)]
         self.moving: dict[str, set[str]] = {}
         self.ever: dict[str, set[str]] = {}
         self.notes: list[str] = []
+        self.begin = self._frozen_stages()
         self.activations = self._activations()
 
     def trained(self, state: TrainState) -> Trained:
-        kept = self.activations
+        kept = self.kept
         details = {
             **self.decided._asdict(),
             "steps": state.step,
@@ -142,7 +164,31 @@ class FineTuning(Trainable):
             notes=tuple(self.notes),
         )
 
+    @property
+    def _others(self) -> list[int]:
+        """The examples that are read unchanged."""
+        return list(self.job.data.splits["validation"])
+
+    @property
+    def kept(self) -> ActivationCache | ViewCache | None:
+        """Where what is frozen is kept; None where nothing is."""
+        return self.activations
+
+    def solved(self) -> Trained:
+        """The head as it was solved at the start, where no step is to be taken."""
+        raise NotImplementedError
+
     # What there is at the start.
+
+    def _label_keys(self) -> list[Hashable]:
+        """A key for the label of each training example."""
+        return label_keys(self.job.data.targets_of(self.numbers))
+
+    def _model(self) -> Grafted:
+        said = self.engine.settings
+        return Grafted(
+            self.job.backbone, self._head(), self.job.tap, said.dropout, gradient_checkpointing=said.recompute
+        )
 
     def _head(self) -> Head:
         """Solved on the features of the encoder as it is, or fresh; either has met some of them."""
@@ -160,13 +206,18 @@ class FineTuning(Trainable):
         head.fit_scaler(found.values)
         return head
 
-    def _activations(self) -> ActivationCache | None:
-        """States after the stages that no epoch trains, where there are such and there is room for them."""
+    def _frozen_stages(self) -> int:
+        """How many stages no epoch trains, before the first that one does."""
         for plan in self.plans:
             self._follow(plan)
         stages = self.model.stages
         begin = next((i for i, stage in enumerate(stages) if self.moving[stage.name]), len(stages))
         self.ever, self.moving = self.moving, {}
+        return begin
+
+    def _activations(self) -> ActivationCache | None:
+        """States after the stages that no epoch trains, where there are such and there is room for them."""
+        begin, stages = self.begin, self.model.stages
         engine, views = self.engine, self.engine.views
         if not begin or (engine.change and not views):
             return None
@@ -180,14 +231,18 @@ class FineTuning(Trainable):
             return state.to("cpu")
 
         found = ActivationCache(self.cache, self.examples, begin, run, engine.precision, engine.device, views)
+        return found if self._precomputed(found) else None
+
+    def _precomputed(self, cache: ActivationCache | ViewCache) -> bool:
+        """Whether what is frozen was computed and could be kept, in every process."""
         try:
-            why = found.precompute(self.numbers, self.job.data.splits["validation"])
+            why = cache.precompute(self.numbers, self._others)
         except StoreError as error:
             self.cache.store.release_all()
             why = f"{error.message} What is frozen runs in every epoch"
         if why:
             self.notes.append(why)
-        return None if any(processes.all_gather(why)) else found
+        return not any(processes.all_gather(why))
 
     # What trains.
 
@@ -228,7 +283,7 @@ class FineTuning(Trainable):
 
     # Loss and validation.
 
-    def load(self, numbers: Sequence[int], epoch: int | None) -> Batch:
+    def load(self, numbers: Sequence[int], epoch: int | None) -> Any:
         if self.activations is not None:
             return self.activations.batch(numbers, epoch)
         examples: Examples = self.examples
@@ -238,7 +293,7 @@ class FineTuning(Trainable):
             )
         return examples.batch(numbers)
 
-    def loss(self, wrapped: nn.Module, loaded: Batch, weights: Sequence[float], step: int) -> Tensor:
+    def loss(self, wrapped: nn.Module, loaded: Any, weights: Sequence[float], step: int) -> Tensor:
         device = self.engine.device
         with self.accelerator.autocast():
             outputs = wrapped(loaded.to(device, self.layout))

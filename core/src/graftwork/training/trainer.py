@@ -21,9 +21,11 @@ from graftwork.features.extraction import Cache
 from graftwork.freeze.policies import FreezePolicy, Plan
 from graftwork.models.backbone import Backbone
 from graftwork.plugins import registry
+from graftwork.specs.task import HeadSpec, RawLabel
+from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head
 from graftwork.tasks.losses import Loss
-from graftwork.tasks.task import Targets, Task
+from graftwork.tasks.task import Answer, Targets, Task
 from graftwork.training import solver
 from graftwork.training.sampling import example_weights, label_keys
 
@@ -35,7 +37,8 @@ COMPARED = 64
 class Job:
     """What there is to train.
 
-    tap: the stage whose pooled features the head reads. task, known: what its outputs mean. data: the examples that can
+    tap: the stage whose view the head reads; head: its name. task, known: what its outputs mean; labels, width:
+    for a `DenseTask` the label of each number, and how wide the view is. data: the examples that can
     be used, with their features from the backbone as it was loaded where the engine asked for them. examples: to read
     them; None for a stream, which is over. cache: where what frozen stages make of the examples is kept.
     """
@@ -49,9 +52,15 @@ class Job:
     examples: Examples | None
     seed: int
     cache: Cache | None = None
+    head: str = ""
+    labels: Mapping[int, RawLabel] = field(default_factory=dict)
+    width: int | dict[int, int] | None = None
 
     def new_head(self) -> Head:
-        return self.task.head(self.backbone.feature_dim(self.tap), self.known)
+        if isinstance(self.task, DenseTask):
+            assert self.width is not None, "the width of a view"
+            return self.task.new_head(self.head, self.width, self.known)
+        return self.task.head(self.backbone.feature_dim(self.tap), self.known, self.head)
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ class Trained:
     validated: the head that the validation split judges, where the other one was trained on it too.
     moving: for each stage the names of the tensors that training may have changed.
     adapted: the rank of the low-rank updates of each stage that has some. notes: what a user should know, a sentence
-    each.
+    each. metrics: of the splits that were not trained on, where the engine judges them itself; worst: the numbers of
+    the validation examples with the worst answers, each with its answer.
     """
 
     head: Head
@@ -70,6 +80,8 @@ class Trained:
     moving: Mapping[str, set[str]] = field(default_factory=dict)
     adapted: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    worst: tuple[tuple[int, Answer], ...] = ()
 
 
 class Engine(ABC):
@@ -136,23 +148,27 @@ def solved(job: Job, solution: solver.Solution, scaled_by: Tensor | None = None)
     return head.eval()
 
 
-def exact(plans: Sequence[Plan], task: Task) -> bool:
+def exact(plans: Sequence[Plan], task: Task, head: HeadSpec) -> bool:
     """Whether the exact engine can carry out the plans of every epoch."""
-    return solvable(task) and all(plan.all_frozen for plan in plans)
+    return solvable(task, head) and all(plan.all_frozen for plan in plans)
 
 
-def solvable(task: Task) -> bool:
-    """Whether the task's head can be solved: it is convex, and the task says which loss to solve."""
-    return registry.head(task.spec.heads[0]).convex and task.solver_loss() is not None
+def solvable(task: Task, head: HeadSpec | None = None) -> bool:
+    """Whether a head of the task (its first for None) can be solved: it is convex, and the task says which loss to
+    solve."""
+    return (head or registry.head(task.spec.heads[0])).convex and task.solver_loss() is not None
 
 
 def convex_loss(task: Task, known: Targets, data: FeatureDataset) -> Loss:
-    """The task's loss for the exact engine, compared with its own on some rows of targets at outputs drawn at random.
+    """The task's loss for the exact engine, compared with its own on some rows of targets at outputs drawn at random
+    (a `DenseTask` states its own of pieces, not of rows).
 
     Raises `PluginFault` where their slopes differ: what is solved would be no minimum of what the task states.
     """
     loss = task.solver_loss()
     assert loss is not None, "a task whose head is solved"
+    if isinstance(task, DenseTask):
+        return loss
     targets = data.targets_at(slice(0, min(COMPARED, len(data))))
     targets = targets if targets.layout == torch.strided else targets.to_dense()
     generator = torch.Generator().manual_seed(0)

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError, features
 
-from graftwork import Empty, FileFormat, Raw, Reader, Unreadable, recognise
+from graftwork import Empty, Extent, FileFormat, Raw, Reader, Unreadable, Value, recognise
 from graftwork_image.plugin import EXTENSIONS
 
 Image.init()
@@ -80,6 +80,11 @@ class ImageReader(Reader):
                 _draft(image, (width // by, height // by))
             image.load()
             return image
+
+    def extent(self, raw: Raw, facts: Mapping[str, Value]) -> Extent:
+        """The size in pixels, turned upright, and as stored."""
+        stored = (int(facts["width"]), int(facts["height"]))
+        return Extent(size=stored if int(facts["orientation"]) < 5 else stored[::-1], stored=stored)
 
     def defects(self, value: Image.Image) -> Mapping[str, float]:
         """`blank`, of the image as it was converted: over the background that a converter put behind it."""

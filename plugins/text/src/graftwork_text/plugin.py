@@ -5,6 +5,7 @@ from pathlib import Path
 
 from graftwork import (
     API_VERSION,
+    AnnotationSpec,
     ArchitectureSpec,
     AtLeast,
     BackboneSpec,
@@ -22,6 +23,7 @@ from graftwork import (
     Recipe,
     Requirement,
     Resolver,
+    TaskSpec,
     Value,
     hookimpl,
 )
@@ -176,6 +178,29 @@ def graftwork_resolvers():
     yield Resolver(factory="graftwork_text.resolve:bert", model_types=tuple(FAMILIES))
     yield Resolver(factory="graftwork_text.resolve:gpt2", model_types=("gpt2",))
     yield Resolver(factory="graftwork_text.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_tasks():
+    yield TaskSpec(
+        "tag",
+        factory="graftwork_text.tag.task:Tag",
+        labels="spans of the text, each with a name",
+        heads=("sequence-linear",),
+        annotation="spans",
+        modality="text",
+    )
+
+
+@hookimpl
+def graftwork_annotations():
+    yield AnnotationSpec(
+        "conll",
+        factory="graftwork_text.annotations.conll:ConllReader",
+        kinds=("spans",),
+        modality="text",
+        words="columns of words and BIO tags, one word a line",
+    )
 
 
 @hookimpl

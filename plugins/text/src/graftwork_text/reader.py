@@ -15,7 +15,7 @@ from pathlib import Path
 
 import regex
 
-from graftwork import Empty, Raw, Reader, Unreadable, Value, refusal
+from graftwork import Empty, Extent, Raw, Reader, Unreadable, Value, refusal
 
 SNIPPET = 60
 """How many characters of a text stand for it in a message."""
@@ -57,6 +57,11 @@ class TextReader(Reader):
 
     def facts(self, raw: Raw) -> Mapping[str, Value]:
         return self.read(raw)[0]
+
+    def extent(self, raw: Raw, facts: Mapping[str, Value]) -> Extent:
+        """The text as stored, and its length in characters with the blanks at its ends."""
+        text = self.decode(raw)
+        return Extent(length=len(text), text=text)
 
     def decode(self, raw: Raw) -> str:
         stored, encoding = self._stored(raw)

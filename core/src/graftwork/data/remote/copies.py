@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from graftwork.data.listing import Listing
+from graftwork.data.listing import Listing, Part
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.remote import archives, kept
 from graftwork.data.remote.addresses import Address, chained, is_address
@@ -63,8 +63,15 @@ def as_named(listing: Listing, folder: Path) -> Listing:
     listing = replace(listing, notes=(*copy.notes, *listing.notes))
     if listing.rows:
         return listing
-    inputs = [path.relative_to(folder) for path in listing.inputs]
+    inputs = [_below(folder, item) for item in listing.inputs]
     return replace(listing, place=f"folder '{shown(folder)}'", inputs=inputs, base=folder)
+
+
+def _below(folder: Path, item: object) -> object:
+    """An input as seen from a folder; a text, and a path that leads elsewhere, as it is."""
+    if isinstance(item, Part):
+        return Part(Path(str(_below(folder, item.path))), item.seconds)
+    return item.relative_to(folder) if isinstance(item, Path) and item.is_relative_to(folder) else item
 
 
 def with_files(listing: Listing, source: object) -> Listing:

@@ -1,0 +1,150 @@
+"""Tasks whose answers lie in the input: spans of a text, boxes and masks of an image, the words of a clip.
+
+An encoder reads an example of them in pieces (windows, tiles) that cover it; labels are moved into each piece, and
+answers back out of them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from graftwork.errors import UsageError
+from graftwork.features.pieces import Piece, WholeExample
+from graftwork.plugins.code_digest import made_by
+from graftwork.specs.readers import Raw
+from graftwork.specs.task import RawLabel
+from graftwork.tasks.answer_folder import AnswerFolder
+from graftwork.tasks.scorer import Scorer
+from graftwork.tasks.task import Answer, Targets, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graftwork.models.backbone import Backbone
+    from graftwork.models.reading import View
+    from graftwork.models.stages import State
+    from graftwork.tasks.heads import Head
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a head makes of a batch of pieces. values: its outputs, in any structure of tensors. view: what it read.
+    pieces: those of the batch, in its order; their values may be gone."""
+
+    values: Any
+    view: View
+    pieces: Sequence[Piece]
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+
+class DenseTask(Task):
+    """A task whose head reads the view `sequence`, `map` or `pyramid`."""
+
+    # Pieces.
+
+    @abstractmethod
+    def pieces(self, given: WholeExample, backbone: Backbone, known: Targets) -> list[Piece]:
+        """The pieces that cover an example, with what of its label lies in each."""
+
+    def training_pieces(
+        self, given: WholeExample, backbone: Backbone, known: Targets, rng: Random | None = None
+    ) -> list[Piece]:
+        """The pieces of an example as training shows it. rng: draws how it is changed, where that is wanted."""
+        return self.pieces(given, backbone, known)
+
+    def prepare(self, backbone: Backbone, values: list[Any]) -> State:
+        """The batch of the values of some pieces; the standard is the encoder's own."""
+        return backbone.prepare(values)
+
+    def at_once(self, backbone: Backbone) -> int:
+        """How many pieces an encoder reads at once on a processor."""
+        return 16 if backbone.measures else backbone.batch_size
+
+    # Losses and answers.
+
+    @abstractmethod
+    def loss(self, outputs: Seen, targets: Sequence[Any], smoothing: float = 0.0) -> Tensor:
+        """The loss of each piece `(B,)`. targets: `label` of each piece."""
+
+    @abstractmethod
+    def decode(self, outputs: Seen, known: Targets) -> list[Any]:
+        """What is found in each piece, in its coordinates, as `join` takes it."""
+
+    @abstractmethod
+    def join(self, found: Sequence[Any], pieces: Sequence[Piece], known: Targets) -> Answer:
+        """The answer for an example: what was found in its pieces, put together in the coordinates of the original."""
+
+    @abstractmethod
+    def scorer(self, known: Targets) -> Scorer:
+        """A new scorer of answers."""
+
+    def truth(self, given: RawLabel, known: Targets) -> Any:
+        """A label as the scorer takes it."""
+        return given
+
+    def rows(self, view: View, pieces: Sequence[Piece]) -> tuple[Tensor, Tensor]:
+        """Positions to solve a linear head on: features `(R, D)` and targets `(R,)` of some or all of those of labelled
+        pieces. For tasks with a `solver_loss`."""
+        raise NotImplementedError
+
+    def metrics(self, outputs: Sequence[Answer], targets: Sequence[RawLabel], known: Targets) -> dict[str, Any]:
+        """Figures of answers for labels, both of whole examples."""
+        scorer = self.scorer(known)
+        for answer, label in zip(outputs, targets, strict=True):
+            scorer.add(answer, self.truth(label, known))
+        return scorer.metrics()
+
+    def new_head(self, name: str, channels: int | dict[int, int], known: Targets) -> Head:
+        """A new head by its name, on a view that is so wide."""
+        from graftwork.tasks.heads import build_dense_head
+
+        return build_dense_head(name, channels, self.outputs(known))
+
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Answer | None, label: RawLabel | None, known: Targets) -> str:
+        """An example as HTML: what is true and what was found in it, as far as they are given; empty where it cannot be
+        drawn. Raises `Unreadable`."""
+        return ""
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        """What writes answers into an empty folder.
+
+        Raises `UsageError` for a task whose answers are rows of a table alone.
+        """
+        raise UsageError(f"Answers of the task '{self.spec.name}' are rows of a table.", "Write: --out answers.csv")
+
+    def as_label(self, answer: Answer) -> RawLabel:
+        raise NotImplementedError(f"answers of '{self.spec.name}' are compared by its scorer")
+
+
+@dataclass(frozen=True)
+class TaskCutter:
+    """Cuts examples into pieces as a task does, whose names are known."""
+
+    task: DenseTask
+    known: Targets
+
+    @property
+    def identity(self) -> str:
+        return f"{self.task.spec.name} {sorted(self.task.options.items())} {made_by(self.task.spec.factory)}"
+
+    @property
+    def alike(self) -> bool:
+        return type(self.task).training_pieces is DenseTask.training_pieces
+
+    def pieces(self, given: WholeExample, backbone: Backbone) -> list[Piece]:
+        return self.task.pieces(given, backbone, self.known)
+
+    def training_pieces(self, given: WholeExample, backbone: Backbone, rng: Random | None) -> list[Piece]:
+        return self.task.training_pieces(given, backbone, self.known, rng)
+
+    def prepare(self, backbone: Backbone, values: list[Any]) -> State:
+        return self.task.prepare(backbone, values)
