@@ -32,7 +32,7 @@ whole = st.integers(0, 99).map(float)
 boxes = st.lists(st.builds(Box, st.sampled_from(NAMES[1:]), whole, whole, whole, whole, st.booleans())).map(tuple)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(boxes, max_size=3))
 def test_boxes_are_read_back(images) -> None:
     labels = [Boxes(found, (120, 100)) for found in images]
@@ -40,7 +40,7 @@ def test_boxes_are_read_back(images) -> None:
     assert read_back(written, "boxes") == labels
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.sampled_from([0, 1, 2])))
 def test_pixels_are_read_back(classes) -> None:
     size = classes.shape[1], classes.shape[0]

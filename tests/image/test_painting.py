@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
@@ -108,6 +108,7 @@ def test_a_mask_of_another_size_is_not_painted() -> None:
         paint_mask(black(), np.zeros((200, 100), np.uint8), NAMES)
 
 
+@settings(deadline=None)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.sampled_from([0, 1, 2, IGNORED])))
 def test_a_mask_that_is_written_is_read_back(tmp_path_factory, classes) -> None:
     file = Path(tmp_path_factory.mktemp("mask"), "a.png")

@@ -41,7 +41,7 @@ names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min
 number = st.floats(-1e4, 1e4)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.builds(Box, names, number, number, number, number)))
 def test_boxes_are_read_as_they_were_written(boxes) -> None:
     shapes = [
@@ -56,7 +56,7 @@ def test_boxes_are_read_as_they_were_written(boxes) -> None:
         assert only(file) == Boxes(tuple(boxes), (8, 6))
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.lists(st.tuples(number, number), min_size=3, max_size=6)))
 def test_outlines_are_read_as_they_were_written(polygons) -> None:
     shapes = [f'<polygon label="cat" points="{";".join(f"{x!r},{y!r}" for x, y in corners)}"/>' for corners in polygons]

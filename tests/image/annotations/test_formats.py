@@ -41,7 +41,7 @@ FOLDERS = {
     ],
 }  # fmt: skip
 
-OURS = {spec.name: spec for spec in registry.annotations() if spec.modality == "image"}
+OURS = {spec.name: spec for spec in registry.annotation_formats() if spec.modality == "image"}
 
 
 def reader(spec: gw.AnnotationSpec) -> gw.AnnotationReader:

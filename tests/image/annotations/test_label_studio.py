@@ -53,7 +53,7 @@ def only(place: Path, kind: str = "boxes") -> object:
     return example.label
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(percent, percent, percent, percent), min_size=1))
 def test_boxes_are_read_as_they_were_written(things) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -68,7 +68,7 @@ def test_boxes_are_read_as_they_were_written(things) -> None:
     )
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(percent, percent), min_size=3, max_size=6))
 def test_outlines_are_read_as_they_were_written(points) -> None:
     with tempfile.TemporaryDirectory() as name:

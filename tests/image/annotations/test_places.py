@@ -57,7 +57,7 @@ def test_an_image_that_is_named_twice_is_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["coco", "cvat", "label-studio-images"])
 def test_readers_refuse_images_that_are_named_twice_and_note_those_that_are_not(tmp_path, images, write, name) -> None:
-    (spec,) = (spec for spec in registry.annotations() if spec.name == name)
+    (spec,) = (spec for spec in registry.annotation_formats() if spec.name == name)
     entries = {
         "coco": lambda count: json.dumps(
             {"images": [{"id": n, "file_name": "a.png"} for n in range(count)], "annotations": [], "categories": []}
