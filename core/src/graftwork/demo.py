@@ -42,7 +42,9 @@ def run(name: str = "", folder: str | Path | None = None) -> dict[str, Any]:
     if name:
         return _one(registry.demo(name), folder)
     if folder is not None:
-        raise UsageError("--data keeps the data of one demo, and none is named.", "Name it: graftwork demo NAME --data DIR")
+        raise UsageError(
+            "--data keeps the data of one demo, and none is named.", "Name it: graftwork demo NAME --data DIR"
+        )
     demos = sorted(installed().registered["demos"].values(), key=lambda demo: demo.name)
     demos = [demo for demo in demos if demo.task == DEFAULT_TASK]
     if not demos:

@@ -189,7 +189,9 @@ def test_a_training_step_sees_the_words_that_a_span_holds() -> None:
 
 def test_answers_go_into_a_folder_that_other_tools_and_we_read(learned, tmp_path, shell) -> None:
     learned.save(tmp_path / "run")
-    found = shell("predict", str(tmp_path / "run"), "please help my parcel", "i lost my card", "--out", str(tmp_path / "out"))
+    found = shell(
+        "predict", str(tmp_path / "run"), "please help my parcel", "i lost my card", "--out", str(tmp_path / "out")
+    )
     assert found.returncode == 0, found.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["entities.conll", "entities.jsonl"]
     read = gw.data(tmp_path / "out/entities.conll", task="tag")

@@ -213,7 +213,8 @@ class Tag(DenseTask):
 
     def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
         entities = [
-            {"start": s.start, "end": s.end, "label": s.label, "text": "", "probability": 1.0} for s in self._spans(label)
+            {"start": s.start, "end": s.end, "label": s.label, "text": "", "probability": 1.0}
+            for s in self._spans(label)
         ]
         return {"entities": entities}
 
