@@ -121,8 +121,9 @@ class DenseTask(Task):
         """
         raise UsageError(f"Answers of the task '{self.spec.name}' are rows of a table.", "Write: --out answers.csv")
 
-    def as_label(self, answer: Answer) -> RawLabel:
-        raise NotImplementedError(f"answers of '{self.spec.name}' are compared by its scorer")
+    @abstractmethod
+    def as_answer(self, label: RawLabel, known: Targets) -> Answer:
+        """The answer that says a label: what a perfect one would be."""
 
 
 @dataclass(frozen=True)

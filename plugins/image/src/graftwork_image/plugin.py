@@ -254,6 +254,20 @@ def graftwork_annotations():
         words="a YOLO folder: images/ and labels/ with a text per image, or a text beside each image",
     )
     yield AnnotationSpec(
+        "cvat",
+        factory="graftwork_image.annotations.cvat:CvatReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="an XML file of CVAT for images, or a folder with one beside its images",
+    )
+    yield AnnotationSpec(
+        "label-studio-images",
+        factory="graftwork_image.annotations.label_studio:LabelStudioImagesReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="a JSON export of Label Studio, or a folder with one beside its images",
+    )
+    yield AnnotationSpec(
         "mask-images",
         factory="graftwork_image.annotations.mask_images:MaskImagesReader",
         kinds=("mask",),

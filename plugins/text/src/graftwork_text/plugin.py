@@ -233,6 +233,14 @@ def graftwork_demos():
         baseline="graftwork_text.baseline:bag_of_words",
         baseline_name="bag of words",
     )
+    yield Demo(
+        "entities",
+        modality="text",
+        data="graftwork_text.tag.demo:entities",
+        baseline="",
+        baseline_name="nothing",
+        task="tag",
+    )
 
 
 BERT = {"vocab_size": 8_192, "max_position_embeddings": 128, "type_vocab_size": 1}

@@ -211,6 +211,12 @@ class Tag(DenseTask):
     def scorer(self, known: Targets) -> Scorer:
         return EntityScores()
 
+    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
+        entities = [
+            {"start": s.start, "end": s.end, "label": s.label, "text": "", "probability": 1.0} for s in self._spans(label)
+        ]
+        return {"entities": entities}
+
     def as_label(self, answer: Mapping[str, Any]) -> RawLabel:
         return Spans(tuple(Span(one["start"], one["end"], one["label"]) for one in answer["entities"]))
 
