@@ -149,7 +149,7 @@ def test_labels_that_the_task_does_not_take_say_which_task_does(formats, tmp_pat
     with pytest.raises(DataError) as error:
         gw.data(tmp_path, layout=layout)
     assert str(error.value) == (
-        f"'{tmp_path}' is a demo file, which gives boxes or masks; the task 'classify' takes one name per example. "
+        f"'{tmp_path}' is read as demo (a demo file), which gives boxes or masks; the task 'classify' takes one name per example. "
         "Write: --task detect or --task segment"
     )
 
@@ -160,7 +160,7 @@ def test_labels_of_another_modality_are_not_for_the_task(formats, tmp_path) -> N
     with pytest.raises(DataError) as error:
         gw.data(tmp_path / Labelled.word, task="sounds")
     assert str(error.value) == (
-        f"'{tmp_path / Labelled.word}' is a demo file, which gives spans; the task 'sounds' is for audio. Write: --task tag"
+        f"'{tmp_path / Labelled.word}' is read as demo (a demo file), which gives spans; the task 'sounds' is for audio. Write: --task tag"
     )
 
 
@@ -204,6 +204,13 @@ def test_without_labels_a_labelled_folder_is_a_folder_of_files(formats, tmp_path
     formats(demo())
     labelled(tmp_path, Annotated(photo(tmp_path / "a.jpg"), ONE))
     assert gw.data(tmp_path, labelled=False).labels is None
+
+
+def test_without_labels_a_label_file_is_what_it_labels(formats, tmp_path) -> None:
+    formats(demo(("spans",), "text"))
+    labelled(tmp_path, Annotated("a b", Spans()), Annotated("c d", None))
+    data = gw.data(tmp_path / Labelled.word, labelled=False)
+    assert ([raw.value for raw in data.raws], data.labels) == (["a b", "c d"], None)
 
 
 def test_a_folder_that_holds_nothing_of_the_kind_says_what_is_read(formats, tmp_path) -> None:
@@ -323,6 +330,25 @@ def test_a_factory_that_is_no_reader_is_refused(formats, tmp_path) -> None:
     labelled(tmp_path)
     with pytest.raises(PluginFault, match="'.*:ONE' is not a graftwork.AnnotationReader."):
         gw.data(tmp_path, task="detect")
+
+
+def test_the_fingerprint_of_masks_is_that_of_their_content_in_every_process(formats, tmp_path) -> None:
+    from graftwork.data.fingerprint import fingerprint
+
+    formats(demo(("mask",)))
+    picture, mask, other = (photo(tmp_path / name) for name in ("a.png", "m.png", "n.png"))
+
+    def of(label: Mask) -> str:
+        labelled(tmp_path, Annotated(picture, label))
+        return fingerprint(gw.data(tmp_path, task="segment"))
+
+    levels = [str(level) for level in range(50)]
+    given = Mask(mask, names={"0": "x", "1": "y"}, ignored=frozenset(levels))
+    alike = Mask(other, names={"1": "y", "0": "x"}, ignored=frozenset(reversed(levels)))
+    assert of(given) == of(alike)
+    before = of(given)
+    Image.new("RGB", (40, 30), "red").save(mask)
+    assert of(given) != before
 
 
 # Parts of clips.

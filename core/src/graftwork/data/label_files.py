@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,12 @@ class Formats:
         found = [spec for spec in self.fitting if not self._gives(spec)]
         return self._other_kinds(found) if found else None
 
+    def unlabelled(self) -> Listing | None:
+        """The examples of a label file without their labels; None where labels are wanted, or nothing fits."""
+        if self.options.labelled is not False or self.place.is_dir() or not self.fitting:
+            return None
+        return replace(self.listed(self.fitting[0], self.fitting[0].kinds[0]), labels=None, labels_place="")
+
     def check_no_rival(self, layout: str, words: str, *, certain: bool) -> None:
         """Raises `DataError` where label files, and not a layout, say how a folder is to be read. certain: whether the
         layout makes no sense; if it does, `UsageError`.
@@ -220,7 +227,8 @@ class Formats:
         tasks = [name for each in specs for name in _tasks(each)]
         ways = " or ".join(f"--task {name}" for name in dict.fromkeys(tasks))
         return DataError(
-            f"'{self.place}' is {spec.words}, which gives {given}; the task '{task.name}' {takes}.",
+            f"'{self.place}' is read as {spec.name} ({spec.words}), which gives {given}; the task '{task.name}' "
+            f"{takes}.",
             f"Write: {ways}" if ways else "Install a plugin with a task that takes them; see: graftwork plugins",
         )
 
