@@ -105,7 +105,7 @@ class _Found:
             self._file.write(rows, answers, lambda one: self._task.as_row(one, self._top or 1))
         elif self._document is not None:
             for place, one in enumerate(answers, self.count):
-                words = indent(jsonlib.dumps(one, ensure_ascii=False, indent=2), "  ")
+                words = indent(jsonlib.dumps(self._task.as_json(one), ensure_ascii=False, indent=2), "  ")
                 self._document.write((",\n" if place else "[\n") + words)
         else:
             room = len(answers) if rows is None else max(0, SHOWN - len(self._shown))
