@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,6 +21,7 @@ def shades(size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
     return Image.fromarray(mask * 255).convert("RGB"), mask
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 500), st.sampled_from([1, 2, 8]), st.booleans())
 def test_the_mask_moves_as_the_picture_does(seed, orientations, elastic) -> None:
     image, mask = shades((96, 64))

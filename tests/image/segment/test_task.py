@@ -72,15 +72,12 @@ def test_a_fit_with_any_policy_is_proved_and_answers_the_same_when_loaded(tiny, 
 
 
 def test_three_pictures_are_learned_by_heart(tiny, pictures) -> None:
-    folder = pictures(3)
-    run = gw.fit(folder, tiny, task="segment", val=0.34, options=QUICK, epochs=60, batch_size=2, patience=0)
+    folder = pictures(3, name="drawn/train").parent
+    pictures(3, name="drawn/val")
+    run = gw.fit(folder, tiny, task="segment", options=QUICK, epochs=70, batch_size=3, patience=0, head_lr=5e-3)
     history = run.record["training"]["history"]
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
-    trained = [path for path in sorted((folder / "images").iterdir())]
-    scores = run.task.scorer(run.targets)
-    for path, answer in zip(trained, run.predict(trained), strict=True):
-        scores.add(answer, np.asarray(Image.open(folder / "masks" / path.name)))
-    assert scores.metrics()["mean_iou"] > 0.9
+    assert run.metrics["mean_iou"] > 0.9
 
 
 def test_the_linear_head_is_solved_exactly(tiny, pictures) -> None:
@@ -248,7 +245,7 @@ def test_labels_that_are_no_masks_are_refused() -> None:
 def test_a_mask_of_another_size_than_its_picture_is_refused_in_a_fit(tiny, pictures) -> None:
     folder = pictures(4)
     Image.new("L", (30, 20)).save(folder / "masks" / "1.png")
-    with pytest.raises(gw.DataError, match=r"30 x 20 pixels were given with one of 64 x 64"):
+    with pytest.raises(gw.DataError, match=r"is of 30 x 20 pixels, and the image of 64 x 64 pixels"):
         gw.fit(folder, tiny, task="segment", options=QUICK, **STEPS)
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graftwork_image.geometry import Placement
@@ -25,7 +25,8 @@ def test_tiles_cover_every_pixel_and_overlap(length, tile, overlap) -> None:
         assert one < other <= one + max(1, tile * (1 - overlap))
 
 
-@given(sides, sides, st.sampled_from([32, 64]), st.sampled_from([1, 2, 8]), st.integers(0, 2))
+@settings(deadline=None, max_examples=40)
+@given(sides, sides, st.sampled_from([64, 128]), st.sampled_from([1, 2, 8]), st.integers(0, 2))
 def test_a_constant_picture_gives_a_constant_mask(width, height, tile, orientations, best) -> None:
     places = tiled((width, height), (width, height), tile, 0.25)
     places = [Place(p.source, p.whole, p.left, p.top, p.size, t) for p in places for t in ORIENTATIONS[orientations]]
@@ -37,6 +38,7 @@ def test_a_constant_picture_gives_a_constant_mask(width, height, tile, orientati
     assert (mask == best).all()
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(33, 150), st.integers(33, 150), st.sampled_from([1, 2, 8]), st.integers(0, 99))
 def test_pieces_of_a_mask_join_into_it(width, height, orientations, seed) -> None:
     mask = np.random.default_rng(seed).integers(0, 3, (height, width)).astype(np.uint8)
