@@ -64,7 +64,8 @@ def test_maps_that_a_pyramid_is_not_made_of_need_not_be_kept(given_strides, aske
     what = Wanted("pyramid", 0, (1, *sorted(asked)))
     used = {stride: maps[stride] for stride in what.used(maps)}
     backbone: Any = None
-    every, kept = (view_of(backbone, Reading(None, (3, 64, 64), 1, some), what, []) for some in (maps, used))
+    made: Any = (view_of(backbone, Reading(None, (3, 64, 64), 1, some), what, []) for some in (maps, used))
+    every, kept = made
     assert len(used) <= len(asked) + 1
     assert set(every) == set(kept) == {1, *asked}
     for stride, view in every.items():

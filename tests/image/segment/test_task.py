@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from graftwork_image.segment.task import Segment
 from graftwork_image.segment.tiles import Place
 
 QUICK = {"size": 64, "tile": 64}
-STEPS = {"epochs": 2, "batch_size": 3, "patience": 0}
+STEPS: dict[str, Any] = {"epochs": 2, "batch_size": 3, "patience": 0}
 FIGURES = {"mean_iou", "dice", "pixel_accuracy", "majority", "by_label"}
 
 
@@ -306,8 +307,8 @@ def test_what_people_read_of_an_answer() -> None:
     assert task().as_row(answer) == {"share_wall": 0.25, "share_cell": 0.75, "share_gap": 0.0}
     figures = {"mean_iou": 0.5, "dice": 0.61, "pixel_accuracy": 0.912, "majority": 0.7}
     assert task().headline(figures, 3) == (
-        "In 3 held-out images 91.2% of the pixels have the right class (always the most frequent one: 70.0%), and the "
-        "parts that are found and the true ones overlap with a mean IoU of 0.500, a dice of 0.610."
+        "In 3 held-out images 91.2% of the pixels have the right class (always the most frequent one: 70.0%), and "
+        "what is found and what is there overlap with a mean IoU of 0.500, a dice of 0.610."
     )
 
 

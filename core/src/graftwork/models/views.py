@@ -81,9 +81,7 @@ def pyramid_of(maps: Mapping[int, MapView], pixels: Tensor) -> dict[int, MapView
     One that no stage gives is the nearest one made larger or smaller: the simple pyramid of a plain Vision Transformer
     (Li et al. 2022, arXiv:2203.16527, section 3), without parameters; its deconvolutions are left to the head.
     """
-    return {
-        stride: _at(maps[nearest(maps, stride)], stride, pixels) for stride in STRIDES
-    }
+    return {stride: _at(maps[nearest(maps, stride)], stride, pixels) for stride in STRIDES}
 
 
 def nearest(strides: Iterable[int], stride: int) -> int:

@@ -56,7 +56,9 @@ def _bent(image: Image.Image, mask: np.ndarray, rng: Random) -> tuple[Image.Imag
     grid = torch.stack([(columns + shift[0]) * 2 / width - 1, (rows + shift[1]) * 2 / height - 1], -1)[None]
 
     def at(pixels: torch.Tensor, mode: str) -> torch.Tensor:
-        return functional.grid_sample(pixels[None].float(), grid, mode, padding_mode="reflection", align_corners=False)[0]
+        return functional.grid_sample(pixels[None].float(), grid, mode, padding_mode="reflection", align_corners=False)[
+            0
+        ]
 
     pixels = at(torch.from_numpy(np.array(image)).permute(2, 0, 1), "bilinear").round().clamp(0, 255).byte()
     classes = at(torch.from_numpy(mask.copy())[None], "nearest")[0].byte()

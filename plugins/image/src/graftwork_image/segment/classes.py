@@ -49,9 +49,11 @@ def as_mask(label: RawLabel) -> Mask:
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """The background first, then by number or name."""
-    return tuple(
-        sorted(names, key=lambda name: (name != BACKGROUND, not name.isdigit(), int(name) if name.isdigit() else 0, name))
-    )  # fmt: skip
+
+    def key(name: str) -> tuple[bool, bool, int, str]:
+        return name != BACKGROUND, not name.isdecimal(), int(name) if name.isdecimal() else 0, name
+
+    return tuple(sorted(names, key=key))
 
 
 def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

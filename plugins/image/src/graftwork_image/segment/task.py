@@ -50,8 +50,8 @@ from graftwork_image.segment.classes import Painted, PixelCounts, as_mask, class
 from graftwork_image.segment.scores import MaskScores
 from graftwork_image.segment.tiles import Place, joined, read_at, tiled
 
-EPOCHS, BATCH = 40, 4
-"""Pictures are few and each has many pixels; four at once are what a laptop holds at full resolution."""
+EPOCHS, BATCH, RATE = 40, 2, 2e-3
+"""Of the decoder. Pictures are few and each has many pixels, so that steps of two tell enough."""
 
 ROWS = 256
 """The most positions of a piece that a linear head is solved on; neighbours say nearly the same."""
@@ -233,7 +233,7 @@ class Segment(DenseTask):
     # Training.
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        return replace(recipe, epochs=max(EPOCHS, recipe.epochs), batch_size=BATCH)
+        return replace(recipe, epochs=max(EPOCHS, recipe.epochs), batch_size=BATCH, head_learning_rate=RATE)
 
     def solver_loss(self) -> Loss:
         return Softmax()
@@ -322,7 +322,7 @@ class Segment(DenseTask):
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
             f"In {show(count)} held-out images {metrics['pixel_accuracy']:.1%} of the pixels have the right class "
-            f"(always the most frequent one: {metrics['majority']:.1%}), and the parts that are found and the true ones "
+            f"(always the most frequent one: {metrics['majority']:.1%}), and what is found and what is there "
             f"overlap with a mean IoU of {metrics['mean_iou']:.3f}, a dice of {metrics['dice']:.3f}."
         )
 
