@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import Stage, State
-from graftwork.models.views import MapView, SequenceView, pyramid_of
+from graftwork.models.views import STRIDES, MapView, SequenceView, nearest, pyramid_of
 
 View = SequenceView | MapView | Mapping[int, MapView]
 """What the head of a task takes whose answers lie in the input."""
@@ -70,6 +70,13 @@ class Wanted:
     reads: str
     tap: int
     strides: tuple[int, ...] = ()
+
+    def used(self, strides: Iterable[int]) -> set[int]:
+        """Of the strides of the maps that stages gave, those that the view is made of."""
+        if self.reads != "pyramid":
+            return set(strides)
+        found, asked = set(strides) - {1}, set(self.strides or STRIDES) - {1}
+        return {nearest(found, stride) for stride in asked} | ({1} & set(strides))
 
 
 def read_on(

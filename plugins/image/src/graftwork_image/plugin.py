@@ -14,6 +14,7 @@ from graftwork import (
     Demo,
     Exactly,
     Fact,
+    HeadSpec,
     InputContract,
     Modality,
     ObjectiveSpec,
@@ -22,6 +23,7 @@ from graftwork import (
     Recipe,
     Requirement,
     Resolver,
+    TaskSpec,
     UrlWeights,
     Value,
     Within,
@@ -228,6 +230,23 @@ def graftwork_resolvers():
     yield Resolver("torchvision", factory="graftwork_image.torchvision_models:resolve")
     yield Resolver(factory="graftwork_image.resolve:mapped", model_types=tuple(MAPPED))
     yield Resolver(factory="graftwork_image.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_tasks():
+    yield TaskSpec(
+        "segment",
+        factory="graftwork_image.segment.task:Segment",
+        labels="a class for each pixel of the image",
+        heads=("unet", "map-linear"),
+        annotation="mask",
+        modality="image",
+    )
+
+
+@hookimpl
+def graftwork_heads():
+    yield HeadSpec("unet", factory="graftwork_image.segment.head:Unet", reads="pyramid", strides=(1, 4, 8, 16, 32))
 
 
 @hookimpl
