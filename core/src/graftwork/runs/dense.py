@@ -49,7 +49,7 @@ class DenseAnswers:
 
     def judge(self, examples: WholeExamples, labels: Mapping[int, RawLabel]) -> Judged:
         """The figures of the answers for labelled examples, by number."""
-        return judged(self.task, self.known, self(examples, list(labels)), labels)
+        return judged(self.task, self.known, self(examples, list(labels)), labels, examples)
 
 
 def readable(examples: WholeExamples) -> tuple[dict[int, np.ndarray], dict[int, str]]:

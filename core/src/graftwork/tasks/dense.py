@@ -7,13 +7,14 @@ answers back out of them.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from graftwork.features.pieces import Piece, WholeExample
 from graftwork.plugins.code_digest import made_by
+from graftwork.specs.contracts import Value
 from graftwork.specs.task import RawLabel
 from graftwork.tasks.scorer import Scorer
 from graftwork.tasks.task import Answer, Targets, Task
@@ -44,6 +45,12 @@ class DenseTask(Task):
     """A task whose head reads the view `sequence`, `map` or `pyramid`."""
 
     # Pieces.
+
+    @property
+    def alike(self) -> bool:
+        """Whether `training_pieces` gives the pieces of `pieces` where nothing is drawn, so that what is frozen is
+        computed once for both."""
+        return type(self).training_pieces is DenseTask.training_pieces
 
     @abstractmethod
     def pieces(self, given: WholeExample, backbone: Backbone, known: Targets) -> list[Piece]:
@@ -81,8 +88,9 @@ class DenseTask(Task):
     def scorer(self, known: Targets) -> Scorer:
         """A new scorer of answers."""
 
-    def truth(self, given: RawLabel, known: Targets) -> Any:
-        """A label as the scorer takes it."""
+    def truth(self, given: RawLabel, known: Targets, facts: Mapping[str, Value]) -> Any:
+        """A label as the scorer takes it. facts: what the header of its example says, as images that an EXIF tag turns
+        have theirs drawn on the stored or on the upright one."""
         return given
 
     def rows(self, view: View, pieces: Sequence[Piece]) -> tuple[Tensor, Tensor]:
@@ -90,11 +98,11 @@ class DenseTask(Task):
         pieces. For tasks with a `solver_loss`."""
         raise NotImplementedError
 
-    def metrics(self, outputs: Sequence[Answer], targets: Sequence[RawLabel], known: Targets) -> dict[str, Any]:
-        """Figures of answers for labels, both of whole examples."""
+    def metrics(self, outputs: Sequence[Answer], targets: Sequence[Any], known: Targets) -> dict[str, Any]:
+        """Figures of answers for labels as `truth` gives them, both of whole examples."""
         scorer = self.scorer(known)
         for answer, label in zip(outputs, targets, strict=True):
-            scorer.add(answer, self.truth(label, known))
+            scorer.add(answer, label)
         return scorer.metrics()
 
     def new_head(self, name: str, channels: int | dict[int, int], known: Targets) -> Head:
@@ -120,7 +128,7 @@ class TaskCutter:
 
     @property
     def alike(self) -> bool:
-        return type(self.task).training_pieces is DenseTask.training_pieces
+        return self.task.alike
 
     def pieces(self, given: WholeExample, backbone: Backbone) -> list[Piece]:
         return self.task.pieces(given, backbone, self.known)

@@ -193,7 +193,7 @@ class DenseTuning(FineTuning):
         if processes.count() > 1:
             together = {number: one for part in processes.all_gather(dict(found)) for number, one in part.items()}
             found = iter(sorted(together.items()))
-        return judged(task, job.known, found, job.labels)
+        return judged(task, job.known, found, job.labels, self.source.examples)
 
     def trained(self, state: TrainState) -> Trained:
         made = super().trained(state)
@@ -229,12 +229,17 @@ class Judged:
 
 
 def judged(
-    task: DenseTask, known: Targets, found: Iterable[tuple[int, Answer]], labels: Mapping[int, RawLabel]
+    task: DenseTask,
+    known: Targets,
+    found: Iterable[tuple[int, Answer]],
+    labels: Mapping[int, RawLabel],
+    examples: WholeExamples,
 ) -> Judged:
     """The figures of answers by number, compared with the labels of these numbers."""
     scorer, worst = task.scorer(known), []
     for number, answer in found:
-        quality = scorer.add(answer, task.truth(labels[number], known))
+        facts = examples.pipeline.reader.facts(examples.raws[number])
+        quality = scorer.add(answer, task.truth(labels[number], known, facts))
         worst = heapq.nsmallest(WORST, [*worst, (quality, number, answer)], key=lambda item: item[:2])
     return Judged(scorer.metrics(), tuple((number, answer) for _, number, answer in worst))
 
