@@ -106,7 +106,10 @@ class DenseTuning(FineTuning):
                     )  # fmt: skip
                     sequence = view.mask.cpu(), view.spans.cpu()  # pyright: ignore[reportAttributeAccessIssue]
             state = None if end and what.reads != "sequence" else reading.state
-            maps = {stride: one.cpu() for stride, one in reading.maps.items()}
+            maps = reading.maps
+            if end and what.strides and set(what.strides) <= set(maps):  # no stage reads on
+                maps = {stride: maps[stride] for stride in what.strides}
+            maps = {stride: one.cpu() for stride, one in maps.items()}
             return Reading(state and state.to("cpu"), reading.shape, begin, maps, sequence)
 
         versions = engine.views.count if engine.views else 0
@@ -122,8 +125,9 @@ class DenseTuning(FineTuning):
             self._solve(head)
             return
         self.model.eval()
+        loaded = self.load(some_of(self.numbers, job.seed), None)  # autocast would not stack what is kept in fp16
         with torch.no_grad(), self.accelerator.autocast():
-            for batch in self.load(some_of(self.numbers, job.seed), None).parts(self.task.at_once(job.backbone)):
+            for batch in loaded.parts(self.task.at_once(job.backbone)):
                 head.fit_scaler(self.model.view(batch.to(self.engine.device, self.layout)))
                 break
         if job.policy.head_first:
