@@ -14,6 +14,7 @@ from graftwork import (
     Demo,
     Exactly,
     Fact,
+    HeadSpec,
     InputContract,
     Modality,
     ObjectiveSpec,
@@ -22,6 +23,7 @@ from graftwork import (
     Recipe,
     Requirement,
     Resolver,
+    TaskSpec,
     UrlWeights,
     Value,
     Within,
@@ -228,6 +230,23 @@ def graftwork_resolvers():
     yield Resolver("torchvision", factory="graftwork_image.torchvision_models:resolve")
     yield Resolver(factory="graftwork_image.resolve:mapped", model_types=tuple(MAPPED))
     yield Resolver(factory="graftwork_image.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_tasks():
+    yield TaskSpec(
+        "detect",
+        factory="graftwork_image.detect.task:Detect",
+        labels="boxes in images, each with a name",
+        heads=("fcos",),
+        annotation="boxes",
+        modality="image",
+    )
+
+
+@hookimpl
+def graftwork_heads():
+    yield HeadSpec("fcos", factory="graftwork_image.detect.head:Fcos", reads="pyramid", strides=(8, 16, 32))
 
 
 @hookimpl
