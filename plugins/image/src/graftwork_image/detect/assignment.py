@@ -56,8 +56,8 @@ class Positions:
         """For each position the number of the label that it is to find, `(P,)` with -1 for none and -2 for what is neither
         right nor wrong; and the corners of its box, `(P, 4)`, zeros where there is none.
 
-        The smallest of several boxes wins. A box that no position would find (it is thin, or lies between them) takes
-        the nearest of the map for its size.
+        The smallest of several boxes wins. A box that no position would find (it is thin, lies between them, or around
+        smaller ones) takes the nearest of the map for its size, a free one inside of it if there is any.
         """
         count = len(self.points)
         labels, corners = torch.full((count,), BACKGROUND), torch.zeros(count, 4)
@@ -71,7 +71,7 @@ class Positions:
             won = costs.argmin(1)[costs.amin(1) < torch.inf]
             lost = torch.bincount(won, minlength=len(true)) == 0
             for box in lost.nonzero()[:, 0].tolist():
-                costs[self._nearest(true[box]), box] = 0.0
+                costs[self._nearest(true[box], costs.amin(1) == torch.inf), box] = 0.0
         best = costs.argmin(1)
         found = costs.amin(1) < torch.inf
         labels[found], corners[found] = names[best[found]], true[best[found]]
@@ -96,9 +96,11 @@ class Positions:
         found = torch.tensor([RANGES[int(stride)] for stride in self.strides.tolist()], dtype=torch.float32)
         return found[:, :1], found[:, 1:]
 
-    def _nearest(self, corners: Tensor) -> int:
-        """The position nearest to the middle of a box, on the map for its size."""
+    def _nearest(self, corners: Tensor, free: Tensor) -> int:
+        """The position nearest to the middle of a box, on the map for its size. free: those that find nothing, `(P,)`."""
         reach = float((corners[2:] - corners[:2]).max()) / 2
         stride = next(stride for stride, (_, most) in RANGES.items() if reach <= most)
+        own = self.strides == stride
+        better = own & free & self._inside(corners[None])[:, 0]
         away = (self.points - (corners[:2] + corners[2:]) / 2).square().sum(1)
-        return int(torch.where(self.strides == stride, away, torch.inf).argmin())
+        return int(torch.where(better if bool(better.any()) else own, away, torch.inf).argmin())
