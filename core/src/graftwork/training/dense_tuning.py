@@ -123,8 +123,9 @@ class DenseTuning(FineTuning):
             self._solve(head)
             return
         self.model.eval()
+        loaded = self.load(some_of(self.numbers, job.seed), None)  # autocast would not stack what is kept in fp16
         with torch.no_grad(), self.accelerator.autocast():
-            for batch in self.load(some_of(self.numbers, job.seed), None).parts(self.task.at_once(job.backbone)):
+            for batch in loaded.parts(self.task.at_once(job.backbone)):
                 head.fit_scaler(self.model.view(batch.to(self.engine.device, self.layout)))
                 break
         if job.policy.head_first:

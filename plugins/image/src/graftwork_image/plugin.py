@@ -242,11 +242,20 @@ def graftwork_tasks():
         annotation="mask",
         modality="image",
     )
+    yield TaskSpec(
+        "detect",
+        factory="graftwork_image.detect.task:Detect",
+        labels="boxes in images, each with a name",
+        heads=("fcos",),
+        annotation="boxes",
+        modality="image",
+    )
 
 
 @hookimpl
 def graftwork_heads():
     yield HeadSpec("unet", factory="graftwork_image.segment.head:Unet", reads="pyramid", strides=(1, 4, 8, 16, 32))
+    yield HeadSpec("fcos", factory="graftwork_image.detect.head:Fcos", reads="pyramid", strides=(8, 16, 32))
 
 
 @hookimpl

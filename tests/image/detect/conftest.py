@@ -1,0 +1,76 @@
+"""Drawn pictures with boxes in a COCO file, and an encoder so small that a fit takes seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from transformers import ResNetConfig, ResNetModel
+
+from graftwork_image.reader import ORIENTATION
+
+NAMES = ("disc", "square")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ResNet of four stages with random weights: maps at strides 4 to 32."""
+    folder = tmp_path_factory.mktemp("tiny-resnet")
+    torch.manual_seed(0)
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 16], depths=[1] * 4, layer_type="basic")
+    ResNetModel(config).save_pretrained(folder)
+    side = {"height": 64, "width": 64}
+    about = {"image_processor_type": "ViTImageProcessor", "size": side, "resample": 2}
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({**about, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]})
+    )
+    return f"local:{folder}"
+
+
+def drawn(number: int, size: tuple[int, int], things: int = 2) -> tuple[Image.Image, list[tuple[str, list[int]]]]:
+    """White discs and black squares on grained grey, apart from each other; and their names and boxes."""
+    rng = np.random.default_rng(number)
+    image, found = Image.new("L", size, 120), []
+    while len(found) < things:
+        name, side = NAMES[len(found) % 2], int(rng.integers(24, 40))
+        left, top = (int(rng.integers(0, length - side)) for length in size)
+        box = [left, top, left + side, top + side]
+        if all(box[2] <= o[0] or o[2] <= box[0] or box[3] <= o[1] or o[3] <= box[1] for _, o in found):
+            pen, corners = ImageDraw.Draw(image), (left, top, left + side - 1, top + side - 1)
+            pen.ellipse(corners, fill=230) if name == "disc" else pen.rectangle(corners, fill=20)
+            found.append((name, box))
+    grained = np.asarray(image) + rng.normal(0, 6, (size[1], size[0]))
+    return Image.fromarray(grained.clip(0, 255).astype(np.uint8)).convert("RGB"), found
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Callable[..., Path]:
+    """`pictures([(96, 64), (64, 96)], empty=1)`: a folder with a drawn picture of each size, so many more without any
+    thing, and the COCO file of their boxes."""
+
+    def make(
+        sizes: Sequence[tuple[int, int]], empty: int = 0, name: str = "drawn", tag: int = 1, stored: bool = False
+    ) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        images, boxes = [], []
+        for number, size in enumerate([*sizes, *sizes[:1] * empty], 1):
+            image, found = drawn(number, size, 2 if number <= len(sizes) else 0)
+            exif = image.getexif()
+            exif[ORIENTATION] = tag
+            image.save(folder / f"{number}.png", exif=exif)
+            images.append({"id": number, "file_name": f"{number}.png", "width": size[0], "height": size[1]})
+            for label, (left, top, right, bottom) in found:
+                where = {"id": len(boxes) + 1, "image_id": number, "category_id": NAMES.index(label) + 1}
+                boxes.append({**where, "bbox": [left, top, right - left, bottom - top]})
+        categories = [{"id": place, "name": label} for place, label in enumerate(NAMES, 1)]
+        about = {"images": images, "annotations": boxes, "categories": categories}
+        (folder / "boxes.json").write_text(json.dumps(about))
+        return folder
+
+    return make
