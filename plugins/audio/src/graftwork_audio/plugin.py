@@ -13,6 +13,7 @@ from graftwork import (
     Demo,
     Exactly,
     Fact,
+    HeadSpec,
     HubWeights,
     InputContract,
     Modality,
@@ -22,6 +23,7 @@ from graftwork import (
     Recipe,
     Requirement,
     Resolver,
+    TaskSpec,
     Value,
     Within,
     hookimpl,
@@ -223,6 +225,25 @@ def graftwork_resolvers() -> Iterator[Resolver]:
     yield Resolver(factory="graftwork_audio.resolve:wav2vec2", model_types=MAPPED)
     yield Resolver(factory="graftwork_audio.resolve:whisper", model_types=("whisper",))
     yield Resolver(factory="graftwork_audio.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_tasks() -> Iterator[TaskSpec]:
+    yield TaskSpec(
+        "transcribe",
+        factory="graftwork_audio.transcribe.task:Transcribe",
+        labels="what is said in each clip",
+        heads=("sequence-linear", "ctc-lstm", "ctc-conv"),
+        names=False,
+        annotation="transcript",
+        modality="audio",
+    )
+
+
+@hookimpl
+def graftwork_heads() -> Iterator[HeadSpec]:
+    yield HeadSpec("ctc-lstm", factory="graftwork_audio.transcribe.heads:CtcLstm", reads="sequence")
+    yield HeadSpec("ctc-conv", factory="graftwork_audio.transcribe.heads:CtcConv", reads="sequence")
 
 
 @hookimpl
