@@ -1,4 +1,4 @@
-"""Clips changed by chance for training on their texts: said faster or slower by another voice, then as `augment` does."""
+"""Clips changed by chance for training on their texts: said faster or slower by another voice, then by `augment`."""
 
 from __future__ import annotations
 

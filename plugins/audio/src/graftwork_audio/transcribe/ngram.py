@@ -12,8 +12,8 @@ END = 0
 
 
 class Ngram:
-    """An n-gram of signs that are numbered from 1 to `size`, with Witten and Bell's smoothing (1991): each order is mixed
-    with the one below by how many kinds of signs follow a context; the lowest with an even chance.
+    """An n-gram of signs that are numbered from 1 to `size`, smoothed as by Witten and Bell (1991): each order is
+    mixed with the one below by how many kinds of signs follow a context; the lowest with an even chance.
 
     counts: how often a sign (the second) follows each context (the first), of every length below `order`.
     """

@@ -62,9 +62,11 @@ class Place:
 
 
 class Transcribe(DenseTask):
-    """Each frame says one sign of an alphabet, or none (CTC: Graves et al. 2006). Clips longer than the encoder reads at
-    once are read in overlapping windows whose frames are put in a row, in training and in answers alike; labels and
-    answers belong to the whole row."""
+    """Each frame says one sign of an alphabet, or none (CTC: Graves et al. 2006).
+
+    Clips longer than the encoder reads at once are read in overlapping windows whose frames are put in a row, in
+    training and in answers alike; labels and answers belong to the whole row.
+    """
 
     figures: ClassVar = (
         Metric("wer", "word error rate", higher_is_better=False),
@@ -171,7 +173,9 @@ class Transcribe(DenseTask):
         texts = [] if found else [self._text(label) for label in raw]
         if blank := sum(not text for text in texts):
             found.append(
-                Problem("blank_texts", f"{blank} of the texts are blank.", "Leave them out, if anything is said.", blank)
+                Problem(
+                    "blank_texts", f"{blank} of the texts are blank.", "Leave them out, if anything is said.", blank
+                )
             )
         if once := rare(texts):
             count = sum(any(character in text for character in once) for text in texts)
@@ -232,7 +236,7 @@ class Transcribe(DenseTask):
 
         Raises `DataError` for a text with more signs than its clip has frames.
         """
-        frames = [rows for rows in _counted(outputs)]
+        frames = list(_counted(outputs))
         wholes = list(_wholes(outputs.pieces))
         rows = [torch.cat(frames[first:last]) for first, last in wholes]
         signs: list[Sequence[int]] = [targets[first] for first, _ in wholes]
@@ -264,7 +268,7 @@ class Transcribe(DenseTask):
     # Answers.
 
     def decode(self, outputs: Seen, known: Targets) -> list[Logs]:
-        """The logarithms of the probabilities of all signs in the frames of a piece that count, `(T, 1 + K)` float64."""
+        """The logarithms of the probabilities of all signs in the frames that count of a piece, `(T, 1 + K)`."""
         return [rows.double().log_softmax(-1).numpy() for rows in _counted(outputs)]
 
     def join(self, found: Sequence[Logs], pieces: Sequence[Piece], known: Targets) -> dict[str, Any]:
@@ -286,6 +290,9 @@ class Transcribe(DenseTask):
 
     def scorer(self, known: Targets) -> Scorer:
         return TranscriptScores()
+
+    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
+        return {"text": self._text(label), "probability": 1.0}
 
     def as_label(self, answer: Mapping[str, Any]) -> RawLabel:
         return answer["text"]
