@@ -81,6 +81,10 @@ class Alphabet:
 def _tokenizer(signs: Sequence[str], merges: Sequence[tuple[str, str]]) -> Tokenizer:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    made = Tokenizer(models.BPE(vocab={sign: place for place, sign in enumerate(signs)}, merges=list(merges)))
+    made = Tokenizer(
+        models.BPE(
+            vocab={sign: place for place, sign in enumerate(signs)}, merges=[(one, other) for one, other in merges]
+        )
+    )
     made.pre_tokenizer = pre_tokenizers.Metaspace(replacement=BEGIN, prepend_scheme="always")  # pyright: ignore
     return made

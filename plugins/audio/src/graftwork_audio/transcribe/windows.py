@@ -12,6 +12,10 @@ so that frames of two windows fall on each other."""
 OVERLAP = 0.25
 """The part of a window that the next one reads again, so that no frame is read without what is around it."""
 
+ASIDE = 1e-6
+"""Seconds from the middle of an overlap to where the next window counts, so that no middle of a frame falls there and
+rounding decides whether it counts twice or never."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -32,6 +36,6 @@ def cuts(duration: float, longest: float) -> list[Cut]:
     starts = [hop * number for number in range(math.ceil((duration - longest) / hop))]
     starts.append(math.ceil((duration - longest) / GRID - 1e-9) * GRID)
     ends = [min(start + longest, duration) for start in starts]
-    middles = [(end + begin) / 2 for end, begin in zip(ends, starts[1:], strict=False)]
+    middles = [(end + begin) / 2 + ASIDE for end, begin in zip(ends, starts[1:], strict=False)]
     bounds = itertools.pairwise([0.0, *middles, math.inf])
     return [Cut(begin, end, *bound) for begin, end, bound in zip(starts, ends, bounds, strict=True)]
