@@ -151,6 +151,7 @@ def encode(fit: Fit, extracted: Extracted) -> Encoded:
                 f"The {part} split has the label '{unseen[0]}', which no training example has.",
                 f"Add training examples, or leave it out: --drop-label '{unseen[0]}'",
             )
+    known = task.learn([labels[i] for i in numbers["train"]], known)
     values = task.encode([labels[i] for i in extracted.kept], known).values
     dataset = FeatureDataset(extracted.values, values, numbers=extracted.kept, splits=numbers)
     return Encoded(extracted, agreement, known, dataset, tuple(warnings))

@@ -14,6 +14,7 @@ from graftwork import (
     Demo,
     Exactly,
     Fact,
+    HeadSpec,
     HubWeights,
     InputContract,
     Modality,
@@ -23,6 +24,7 @@ from graftwork import (
     Recipe,
     Requirement,
     Resolver,
+    TaskSpec,
     Value,
     Within,
     hookimpl,
@@ -261,6 +263,25 @@ def graftwork_annotations() -> Iterator[AnnotationSpec]:
         ("spans", "transcript"),
         "a JSON export of Label Studio, with labels or texts of sounds",
     )
+
+
+@hookimpl
+def graftwork_tasks() -> Iterator[TaskSpec]:
+    yield TaskSpec(
+        "transcribe",
+        factory="graftwork_audio.transcribe.task:Transcribe",
+        labels="what is said in each clip",
+        heads=("sequence-linear", "ctc-lstm", "ctc-conv"),
+        names=False,
+        annotation="transcript",
+        modality="audio",
+    )
+
+
+@hookimpl
+def graftwork_heads() -> Iterator[HeadSpec]:
+    yield HeadSpec("ctc-lstm", factory="graftwork_audio.transcribe.heads:CtcLstm", reads="sequence")
+    yield HeadSpec("ctc-conv", factory="graftwork_audio.transcribe.heads:CtcConv", reads="sequence")
 
 
 @hookimpl
