@@ -74,5 +74,8 @@ def _tiny(labels: Sequence[Boxes], options: Mapping[str, Any]) -> Iterator[Probl
             "Let them be seen larger: --task-option size=1024, or --task-option tile=512"
         )  # fmt: skip
         yield Problem(
-            "tiny_boxes", f"{show(tiny)} of {show(every)} boxes are less than {TINY} pixels wide or high {seen}.", hint, tiny
+            "tiny_boxes",
+            f"{show(tiny)} of {show(every)} boxes are less than {TINY} pixels wide or high {seen}.",
+            hint,
+            tiny,
         )
