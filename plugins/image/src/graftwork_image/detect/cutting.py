@@ -29,8 +29,9 @@ COLOUR = 0.2
 
 @dataclass(frozen=True)
 class Place:
-    """Where a piece lies. placement: from the upright image to the piece. inner: whether its left, top, right and bottom
-    edge are cuts, beyond which the image goes on. shared: pixels of the image that it shares with the next tile."""
+    """Where a piece lies. placement: from the upright image to the piece. inner: whether its left, top, right and
+    bottom edge are cuts, beyond which the image goes on. shared: pixels of the image that it shares with the next tile.
+    """
 
     placement: Placement
     inner: tuple[bool, bool, bool, bool] = (False, False, False, False)

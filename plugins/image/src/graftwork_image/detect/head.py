@@ -30,8 +30,8 @@ MOST_STRIDES = 8.0
 
 
 class Norm(nn.LayerNorm):
-    """Normalises the channels of each position `(B, C, H, W)`, so that no position depends on how large the other images
-    of a batch are, which statistics over positions (GroupNorm) would."""
+    """Normalises the channels of each position `(B, C, H, W)`, so that no position depends on how large the other
+    images of a batch are, which statistics over positions (GroupNorm) would."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as replaced
 from random import Random
 from typing import Any, ClassVar
@@ -41,7 +41,6 @@ from graftwork_image.detect.faults import problems
 from graftwork_image.detect.head import BOX
 from graftwork_image.detect.scores import BoxScores
 from graftwork_image.framing import check_size, only_side, prepared, resampling
-from graftwork_image.geometry import Placement
 
 RATE = 1e-4
 """The least learning rate of an encoder that trains (ViTDet and DETR take it)."""
@@ -98,7 +97,9 @@ class Detect(DenseTask):
                 "Give images with boxes.",
             )
         names = known.names if known is not None else tuple(sorted(counts))
-        strata = tuple(min((box.label for box in some), key=lambda name: (counts[name], name), default="") for some in boxes)
+        strata = tuple(
+            min((box.label for box in some), key=lambda name: (counts[name], name), default="") for some in boxes
+        )
         return Targets(names, torch.zeros(len(raw)), strata=strata)
 
     def unknown(self, raw: Sequence[RawLabel], known: Targets) -> list[str]:
@@ -185,8 +186,8 @@ class Detect(DenseTask):
     # Answers.
 
     def decode(self, outputs: Seen, known: Targets) -> list[Tensor]:
-        """The boxes of each piece, the most probable first, `(n, 6)`: corners in pixels of the piece, probability, number
-        of the label."""
+        """The boxes of each piece, the most probable first, `(n, 6)`: corners in pixels of the piece, probability,
+        number of the label."""
         positions, rows = flat(outputs.values)
         return [self._boxes(positions, row, piece.place) for row, piece in zip(rows, outputs.pieces, strict=True)]
 
@@ -234,8 +235,8 @@ class Detect(DenseTask):
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
-            f"In {show(count)} held-out images boxes have an average precision of {metrics['map_50']:.1%} where they must "
-            f"overlap by half, and of {metrics['map']:.1%} over all overlaps (COCO's mAP); finding nothing has 0."
+            f"In {show(count)} held-out images boxes have an average precision of {metrics['map_50']:.1%} where they "
+            f"must overlap by half, and of {metrics['map']:.1%} over all overlaps (COCO's mAP); finding nothing has 0."
         )
 
     def columns(self) -> tuple[str, ...]:
@@ -255,8 +256,8 @@ def checked(label: RawLabel) -> tuple[Box, ...]:
     """The boxes of a label. Raises `DataError` for what are no boxes, and for one that holds no pixel."""
     if not isinstance(label, Boxes):
         raise DataError(
-            f"The labels are not boxes (the first: '{str(label)[:60]}'); COCO, Pascal VOC, YOLO and other label files with "
-            "boxes are accepted.",
+            f"The labels are not boxes (the first: '{str(label)[:60]}'); COCO, Pascal VOC, YOLO and other label files "
+            "with boxes are accepted.",
             "See: graftwork check DATA --task detect",
         )
     for box in label.boxes:
