@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +48,10 @@ def drawn(number: int, size: tuple[int, int], things: int = 2) -> tuple[Image.Im
     return Image.fromarray(grained.clip(0, 255).astype(np.uint8)).convert("RGB"), found
 
 
-def draw(folder: Path, sizes: Sequence[tuple[int, int]], *, empty: int = 0, tag: int = 1) -> Path:
-    """A folder with a drawn picture of each of these sizes, and so many more without any thing; the same ones to train on
-    and to be judged by. Each is stored so that EXIF orientation `tag` turns it upright, and its boxes are those of the
-    stored one."""
+def draw(folder: Path, sizes: list[tuple[int, int]], *, empty: int = 0, tag: int = 1) -> Path:
+    """A folder with a drawn picture of each of these sizes, and so many more without any thing; the same ones to train
+    on and to be judged by. Each is stored so that EXIF orientation `tag` turns it upright, and its boxes are those of
+    the stored one."""
     folder.mkdir()
     for split in ("train", "val"):
         images, boxes = [], []

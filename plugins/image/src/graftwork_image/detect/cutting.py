@@ -102,9 +102,10 @@ def changed(size: Size, side: int, whole: bool, vertical: bool, rng: Random) -> 
 
 def coloured(image: Image.Image, rng: Random) -> Image.Image:
     """With brightness, contrast and saturation changed a little."""
+    made: Any = image
     for adjust in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
-        image = adjust(image, 1 + rng.uniform(-COLOUR, COLOUR))
-    return image
+        made = adjust(made, 1 + rng.uniform(-COLOUR, COLOUR))
+    return made
 
 
 def _longer_to(size: Size, side: int) -> Size:

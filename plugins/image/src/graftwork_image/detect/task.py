@@ -45,6 +45,8 @@ from graftwork_image.framing import check_size, only_side, prepared, resampling
 RATE = 1e-4
 """The least learning rate of an encoder that trains (ViTDet and DETR take it)."""
 
+HEAD_RATE = 2e-3
+
 APART = 0.6
 """Of boxes of one label that overlap more (IoU), the most probable stays (the authors of FCOS)."""
 
@@ -174,7 +176,13 @@ class Detect(DenseTask):
     # Training.
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        return replaced(recipe, learning_rate=max(RATE, recipe.learning_rate), batch_size=16, epochs=12)
+        return replaced(
+            recipe,
+            learning_rate=max(RATE, recipe.learning_rate),
+            head_learning_rate=HEAD_RATE,
+            batch_size=16,
+            epochs=12,
+        )
 
     def trivial_loss(self, known: Targets) -> float:
         return 3.0  # of labels, of edges, and of the overlap, about 1 each
