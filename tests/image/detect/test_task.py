@@ -115,7 +115,8 @@ def test_a_label_and_an_answer_say_themselves_in_words() -> None:
     assert task().show(task().as_label(answer)) == "a (1, 2) to (3, 4.5)"
     assert task().show(Boxes()) == "nothing"
     assert task().cells(answer) == ("1 a", "a 0.90")
-    assert task().cells({"boxes": []}) == ("nothing", "")
+    assert task().columns() == ("boxes of 0.5 and more", "most probable")
+    assert task().cells({"boxes": [{**answer["boxes"][0], "probability": 0.4}]}) == ("nothing", "a 0.40")
     assert (
         task()
         .headline({"map": 0.5, "map_50": 0.75}, 1200)

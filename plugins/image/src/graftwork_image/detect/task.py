@@ -39,7 +39,7 @@ from graftwork_image.detect.assignment import IGNORED, PieceBoxes, Positions
 from graftwork_image.detect.cutting import Place, changed, coloured, in_piece, resized, shown, tiles
 from graftwork_image.detect.faults import problems
 from graftwork_image.detect.head import BOX
-from graftwork_image.detect.scores import BoxScores
+from graftwork_image.detect.scores import SURE, BoxScores
 from graftwork_image.framing import check_size, only_side, prepared, resampling
 
 RATE = 1e-4
@@ -248,10 +248,10 @@ class Detect(DenseTask):
         )
 
     def columns(self) -> tuple[str, ...]:
-        return ("boxes", "most probable")
+        return (f"boxes of {SURE:g} and more", "most probable")
 
     def cells(self, answer: Mapping[str, Any]) -> tuple[str, ...]:
-        counts = Counter(box["label"] for box in answer["boxes"]).most_common()
+        counts = Counter(box["label"] for box in answer["boxes"] if box["probability"] >= SURE).most_common()
         first = ", ".join(f"{box['label']} {box['probability']:.2f}" for box in answer["boxes"][:3])
         return ", ".join(f"{count} {label}" for label, count in counts) or "nothing", first
 
