@@ -35,7 +35,8 @@ def test_boxes_of_the_stored_image_are_turned_upright_with_it(tag) -> None:
     turned = ImageOps.exif_transpose(image)
     facts = {**UPRIGHT, "orientation": tag}
     drawn = image.size if tag > 4 else turned.size  # of others none can say, and they are taken as upright
-    box = Box("a", 10, 5, 30, 15) if tag > 4 else Box("a", *seen(turned))
+    left, top, right, bottom = (10, 5, 30, 15) if tag > 4 else seen(turned)
+    box = Box("a", left, top, right, bottom)
     found = shown(Boxes((box,), drawn), facts)
     assert found.size == turned.size
     assert [found.boxes[0].xmin, found.boxes[0].ymin, found.boxes[0].xmax, found.boxes[0].ymax] == seen(turned)

@@ -1,28 +1,28 @@
-"""`detect` goes the whole way: from label files to boxes in pixels of the original."""
+"""`detect`: labels and their faults, losses, and answers from what a head gives."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-import graftwork as gw
 from graftwork import Box, Boxes, DataError, MapView, Piece, Seen, Targets, UsageError
 from graftwork.tasks.task import load_task
 from graftwork_image.detect.assignment import RANGES, PieceBoxes, Positions
 from graftwork_image.detect.cutting import Place, tiles
 from graftwork_image.detect.head import BOX
-from graftwork_image.detect.task import flat
+from graftwork_image.detect.task import Detect, flat
 from graftwork_image.geometry import Placement
 
 KNOWN = Targets(("disc", "square"), torch.zeros(0))
 SURE = 8.0
 
 
-def task(**options):
-    return load_task("detect", options=options)
+def task(**options) -> Detect:
+    made = load_task("detect", options=options)
+    assert isinstance(made, Detect)
+    return made
 
 
 def outputs(size: tuple[int, int], *found: tuple[int, list[float]], sure: float = SURE) -> dict[int, torch.Tensor]:
@@ -115,7 +115,8 @@ def test_a_label_and_an_answer_say_themselves_in_words() -> None:
     assert task().show(task().as_label(answer)) == "a (1, 2) to (3, 4.5)"
     assert task().show(Boxes()) == "nothing"
     assert task().cells(answer) == ("1 a", "a 0.90")
-    assert task().cells({"boxes": []}) == ("nothing", "")
+    assert task().columns() == ("boxes of 0.5 and more", "most probable")
+    assert task().cells({"boxes": [{**answer["boxes"][0], "probability": 0.4}]}) == ("nothing", "a 0.40")
     assert (
         task()
         .headline({"map": 0.5, "map_50": 0.75}, 1200)
@@ -247,24 +248,3 @@ def test_a_box_in_two_tiles_is_one_answer_and_its_cut_half_none() -> None:
     found = answer([first, second], places)
     assert {box["label"]: pytest.approx(corners(box), abs=0.1) for box in found} == {"disc": whole, "square": cut}
     assert len(found) == 2
-
-
-# The whole way.
-
-STEPS = {"epochs": 60, "batch_size": 4, "head_lr": 3e-3, "lr": 3e-3, "patience": 0, "warmup": 0.05, "dropout": 0.0}
-
-
-@pytest.fixture
-def folder(pictures) -> Path:
-    return pictures([(128, 96), (96, 128), (128, 128), (112, 80)])
-
-
-def test_drawn_things_are_found(folder, tiny, tmp_path) -> None:
-    data = gw.data(folder, task="detect")
-    run = gw.fit(data, tiny, task="detect", freeze="all", val=0.25, options={"size": 128}, **STEPS)
-    assert run.record["certificate"]["ok"]
-    assert run.record["labels"]
-    image = folder / "1.png"
-    loaded = gw.load(run.save(tmp_path / "run"))
-    assert loaded.predict([image]) == run.predict([image])
-    assert loaded.evaluate(data)["metrics"]["map_50"] > 0.6

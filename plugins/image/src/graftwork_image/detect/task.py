@@ -42,13 +42,15 @@ from graftwork_image.detect.assignment import IGNORED, PieceBoxes, Positions
 from graftwork_image.detect.cutting import Place, changed, coloured, in_piece, resized, shown, tiles
 from graftwork_image.detect.faults import problems
 from graftwork_image.detect.head import BOX
-from graftwork_image.detect.scores import BoxScores
+from graftwork_image.detect.scores import SURE, BoxScores
 from graftwork_image.framing import check_size, only_side, prepared, resampling
 from graftwork_image.painting import paint_boxes
 from graftwork_image.seeing import BoxFolder, boxes_of, opened, side_by_side
 
 RATE = 1e-4
 """The least learning rate of an encoder that trains (ViTDet and DETR take it)."""
+
+HEAD_RATE = 2e-3
 
 APART = 0.6
 """Of boxes of one label that overlap more (IoU), the most probable stays (the authors of FCOS)."""
@@ -182,7 +184,13 @@ class Detect(DenseTask):
     # Training.
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        return replaced(recipe, learning_rate=max(RATE, recipe.learning_rate), batch_size=16, epochs=12)
+        return replaced(
+            recipe,
+            learning_rate=max(RATE, recipe.learning_rate),
+            head_learning_rate=HEAD_RATE,
+            batch_size=16,
+            epochs=12,
+        )
 
     def trivial_loss(self, known: Targets) -> float:
         return 3.0  # of labels, of edges, and of the overlap, about 1 each
@@ -194,8 +202,8 @@ class Detect(DenseTask):
     # Answers.
 
     def decode(self, outputs: Seen, known: Targets) -> list[Tensor]:
-        """The boxes of each piece, the most probable first, `(n, 6)`: corners in pixels of the piece, probability, number
-        of the label."""
+        """The boxes of each piece, the most probable first, `(n, 6)`: corners in pixels of the piece, probability,
+        number of the label."""
         positions, rows = flat(outputs.values)
         return [self._boxes(positions, row, piece.place) for row, piece in zip(rows, outputs.pieces, strict=True)]
 
@@ -268,15 +276,15 @@ class Detect(DenseTask):
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
-            f"In {show(count)} held-out images boxes have an average precision of {metrics['map_50']:.1%} where they must "
-            f"overlap by half, and of {metrics['map']:.1%} over all overlaps (COCO's mAP); finding nothing has 0."
+            f"In {show(count)} held-out images boxes have an average precision of {metrics['map_50']:.1%} where they "
+            f"must overlap by half, and of {metrics['map']:.1%} over all overlaps (COCO's mAP); finding nothing has 0."
         )
 
     def columns(self) -> tuple[str, ...]:
-        return ("boxes", "most probable")
+        return (f"boxes of {SURE:g} and more", "most probable")
 
     def cells(self, answer: Mapping[str, Any]) -> tuple[str, ...]:
-        counts = Counter(box["label"] for box in answer["boxes"]).most_common()
+        counts = Counter(box["label"] for box in answer["boxes"] if box["probability"] >= SURE).most_common()
         first = ", ".join(f"{box['label']} {box['probability']:.2f}" for box in answer["boxes"][:3])
         return ", ".join(f"{count} {label}" for label, count in counts) or "nothing", first
 
@@ -289,8 +297,8 @@ def checked(label: RawLabel) -> tuple[Box, ...]:
     """The boxes of a label. Raises `DataError` for what are no boxes, and for one that holds no pixel."""
     if not isinstance(label, Boxes):
         raise DataError(
-            f"The labels are not boxes (the first: '{str(label)[:60]}'); COCO, Pascal VOC, YOLO and other label files with "
-            "boxes are accepted.",
+            f"The labels are not boxes (the first: '{str(label)[:60]}'); COCO, Pascal VOC, YOLO and other label files "
+            "with boxes are accepted.",
             "See: graftwork check DATA --task detect",
         )
     for box in label.boxes:
