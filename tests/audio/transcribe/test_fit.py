@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 
 import graftwork as gw
+from graftwork_audio.plugin import reads
 
 RATE = 16_000
 TONES = {"a": 700.0, "b": 1_500.0, "c": 3_100.0}
@@ -75,12 +77,14 @@ def test_a_frozen_encoder_does_not_move_its_states_are_kept_and_a_seed_gives_the
 
 
 def test_a_clip_longer_than_the_encoder_reads_is_learned_in_windows(tiny, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("graftwork_audio.plugin.LONGEST", 0.5)
-    long = "abccba" * 5
-    data = table(tmp_path, {"long.wav": long, "ab.wav": "ab"})
-    run = gw.fit(data, tiny, task="transcribe", freeze="head", **{**STEPS, "epochs": 2})
-    answer = run.predict([tmp_path / "long.wav"])[0]
-    assert isinstance(answer["text"], str)
+    monkeypatch.setattr("graftwork_audio.resolve.reads", partial(reads, longest=0.4))
+    long = "abc" * 8
+    data = table(tmp_path, {"long.wav": long, **{f"{text}.wav": text for text in TEXTS}})
+    run = gw.fit(data, tiny, task="transcribe", freeze="all", **STEPS)
+    assert [step["converter"] for step in run.record["agreement"]["steps"]] == ["windows"]
+    heard = run.predict([tmp_path / "long.wav"])[0]["text"]
+    assert run.metrics["cer"] < 0.5
+    assert len(heard) > 13  # a window holds 12 letters
 
 
 def test_augmented_clips_and_an_ngram_train_too(clips, tiny) -> None:
