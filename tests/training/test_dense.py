@@ -135,11 +135,8 @@ def tiny_wav2vec2(folder: Path) -> str:
 
 
 def fitted(case: Case, task: str, freeze: str, **options: Any) -> gw.Run:
-    exact = freeze == "head" and task == "tag"
-    return gw.fit(
-        case.data, case.backbone, task=task, freeze=freeze, **{**case.asked, **({} if exact else FAST), **options},
-        **({"batch_size": None} if exact else {}),
-    )  # fmt: skip
+    by_steps = {} if freeze == "head" and task == "tag" else {**FAST, **case.asked}
+    return gw.fit(case.data, case.backbone, task=task, freeze=freeze, **{**by_steps, **options})
 
 
 @pytest.mark.parametrize("task", TASKS)
