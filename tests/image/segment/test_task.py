@@ -157,6 +157,15 @@ def test_a_linear_head_answers_the_same_with_and_without_tiles(tiny, pictures) -
         assert (one == other).mean() > 0.97
 
 
+@pytest.mark.parametrize("head", ["unet", "map-linear"])
+def test_an_encoder_that_reads_one_size_alone_reads_tiles_of_it(tiny_vit, pictures, head) -> None:
+    folder = pictures(4, size=(80, 50))
+    steps = {} if head == "map-linear" else STEPS
+    run = gw.fit(folder, tiny_vit, task="segment", head=head, options={"size": 0}, **steps)
+    small = np.zeros((20, 25, 3))
+    assert [one["mask"].shape for one in run.predict([folder / "images" / "0.png", png(small)])] == [(50, 80), (20, 25)]
+
+
 def test_answers_may_be_the_mean_over_orientations(tiny, pictures) -> None:
     folder = pictures(4)
     options = {**QUICK, "orientations": 8, "averaged": True}
