@@ -42,7 +42,8 @@ def recordings(folder: Path) -> Recordings:
     found: dict[str, dict[str, list[tuple[int, Samples]]]] = {}
     for file in sorted(folder.glob("*.wav")):
         digit, speaker, number = file.stem.split("_")
-        samples, rate = soundfile.read(file, dtype="float32")
+        read, rate = soundfile.read(file)
+        samples = read.astype(np.float32)
         assert rate == RATE, f"{file} has {rate} Hz"
         found.setdefault(speaker, {}).setdefault(digit, []).append((int(number), samples))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -19,7 +20,7 @@ def test_every_moment_counts_in_one_window_that_holds_it(duration, longest) -> N
     found = cuts(duration, longest)
     assert found[0].first == 0.0
     assert found[-1].last == math.inf
-    assert all(one.last == other.first for one, other in zip(found, found[1:], strict=False))
+    assert all(one.last == other.first for one, other in itertools.pairwise(found))
     for cut in found:
         assert cut.end - cut.begin <= longest + 1e-9
         assert cut.begin <= cut.first <= min(cut.last, cut.end)

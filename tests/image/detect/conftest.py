@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from transformers import ResNetConfig, ResNetModel
 
+from graftwork_image.geometry import UNDONE, Placement
 from graftwork_image.reader import ORIENTATION
 
 NAMES = ("disc", "square")
@@ -48,29 +48,26 @@ def drawn(number: int, size: tuple[int, int], things: int = 2) -> tuple[Image.Im
     return Image.fromarray(grained.clip(0, 255).astype(np.uint8)).convert("RGB"), found
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> Callable[..., Path]:
-    """`pictures([(96, 64), (64, 96)], empty=1)`: a folder with a drawn picture of each size, so many more without any
-    thing, and the COCO file of their boxes."""
-
-    def make(
-        sizes: Sequence[tuple[int, int]], empty: int = 0, name: str = "drawn", tag: int = 1, stored: bool = False
-    ) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
+def draw(folder: Path, sizes: list[tuple[int, int]], *, empty: int = 0, tag: int = 1) -> Path:
+    """A folder with a drawn picture of each of these sizes, and so many more without any thing; the same ones to train
+    on and to be judged by. Each is stored so that EXIF orientation `tag` turns it upright, and its boxes are those of
+    the stored one."""
+    folder.mkdir()
+    for split in ("train", "val"):
         images, boxes = [], []
         for number, size in enumerate([*sizes, *sizes[:1] * empty], 1):
             image, found = drawn(number, size, 2 if number <= len(sizes) else 0)
-            exif = image.getexif()
+            back = Placement(size).turned(UNDONE[tag])
+            image, exif = back.image(image), image.getexif()
             exif[ORIENTATION] = tag
-            image.save(folder / f"{number}.png", exif=exif)
-            images.append({"id": number, "file_name": f"{number}.png", "width": size[0], "height": size[1]})
-            for label, (left, top, right, bottom) in found:
+            name = f"{split}-{number}.png"
+            image.save(folder / name, exif=exif)
+            images.append({"id": number, "file_name": name, "width": image.width, "height": image.height})
+            for label, corners in found:
+                left, top, right, bottom = back.boxes(np.array([corners], float))[0].tolist()
                 where = {"id": len(boxes) + 1, "image_id": number, "category_id": NAMES.index(label) + 1}
                 boxes.append({**where, "bbox": [left, top, right - left, bottom - top]})
         categories = [{"id": place, "name": label} for place, label in enumerate(NAMES, 1)]
         about = {"images": images, "annotations": boxes, "categories": categories}
-        (folder / "boxes.json").write_text(json.dumps(about))
-        return folder
-
-    return make
+        (folder / f"{split}.json").write_text(json.dumps(about))
+    return folder

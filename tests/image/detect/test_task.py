@@ -1,31 +1,28 @@
-"""`detect` goes the whole way: from label files to boxes in pixels of the original."""
+"""`detect`: labels and their faults, losses, and answers from what a head gives."""
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
-import graftwork as gw
 from graftwork import Box, Boxes, DataError, MapView, Piece, Seen, Targets, UsageError
-from graftwork.runs.run import Run
 from graftwork.tasks.task import load_task
 from graftwork_image.detect.assignment import RANGES, PieceBoxes, Positions
 from graftwork_image.detect.cutting import Place, tiles
 from graftwork_image.detect.head import BOX
-from graftwork_image.detect.task import flat
+from graftwork_image.detect.task import Detect, flat
 from graftwork_image.geometry import Placement
 
 KNOWN = Targets(("disc", "square"), torch.zeros(0))
 SURE = 8.0
 
 
-def task(**options):
-    return load_task("detect", options=options)
+def task(**options) -> Detect:
+    made = load_task("detect", options=options)
+    assert isinstance(made, Detect)
+    return made
 
 
 def outputs(size: tuple[int, int], *found: tuple[int, list[float]], sure: float = SURE) -> dict[int, torch.Tensor]:
@@ -77,9 +74,7 @@ def label(*boxes: tuple[int, list[float]], ignored: tuple[bool, ...] = ()) -> Pi
 def test_boxes_that_hold_no_pixel_are_refused(box, why) -> None:
     with pytest.raises(DataError) as refused:
         task().encode([Boxes((Box("a", 0, 0, 1, 1), box))])
-    assert refused.value.message == (
-        f"The box a {why}; boxes whose maxima are greater than their minima are accepted."
-    )
+    assert refused.value.message == (f"The box a {why}; boxes whose maxima are greater than their minima are accepted.")
 
 
 def test_labels_that_are_no_boxes_are_refused() -> None:
@@ -120,9 +115,12 @@ def test_a_label_and_an_answer_say_themselves_in_words() -> None:
     assert task().show(task().as_label(answer)) == "a (1, 2) to (3, 4.5)"
     assert task().show(Boxes()) == "nothing"
     assert task().cells(answer) == ("1 a", "a 0.90")
-    assert task().cells({"boxes": []}) == ("nothing", "")
-    assert task().headline({"map": 0.5, "map_50": 0.75}, 1200).startswith(
-        "In 1 200 held-out images boxes have an average precision of 75.0% where they must overlap by half"
+    assert task().columns() == ("boxes of 0.5 and more", "most probable")
+    assert task().cells({"boxes": [{**answer["boxes"][0], "probability": 0.4}]}) == ("nothing", "a 0.40")
+    assert (
+        task()
+        .headline({"map": 0.5, "map_50": 0.75}, 1200)
+        .startswith("In 1 200 held-out images boxes have an average precision of 75.0% where they must overlap by half")
     )
 
 
@@ -191,7 +189,9 @@ def test_each_piece_has_a_loss_of_its_own() -> None:
 def test_outputs_and_positions_lie_in_the_same_order() -> None:
     values = {stride: torch.randn(2, 7, 256 // stride, 128 // stride) for stride in RANGES}
     positions, rows = flat(values)
-    place = int(((positions.points == torch.tensor([24.0, 40.0])) & (positions.strides == 16)[:, None]).all(1).nonzero())
+    place = int(
+        ((positions.points == torch.tensor([24.0, 40.0])) & (positions.strides == 16)[:, None]).all(1).nonzero()
+    )
     assert torch.equal(rows[:, place], values[16][:, :, 2, 1])
 
 
@@ -248,24 +248,3 @@ def test_a_box_in_two_tiles_is_one_answer_and_its_cut_half_none() -> None:
     found = answer([first, second], places)
     assert {box["label"]: pytest.approx(corners(box), abs=0.1) for box in found} == {"disc": whole, "square": cut}
     assert len(found) == 2
-
-
-# The whole way.
-
-STEPS = {"epochs": 60, "batch_size": 4, "head_lr": 3e-3, "lr": 3e-3, "patience": 0, "warmup": 0.05, "dropout": 0.0}
-
-
-@pytest.fixture
-def folder(pictures) -> Path:
-    return pictures([(128, 96), (96, 128), (128, 128), (112, 80)])
-
-
-def test_drawn_things_are_found(folder, tiny, tmp_path) -> None:
-    data = gw.data(folder, task="detect")
-    run = gw.fit(data, tiny, task="detect", freeze="all", val=0.25, options={"size": 128}, **STEPS)
-    assert run.record["certificate"]["ok"]
-    assert run.record["labels"]
-    image = folder / "1.png"
-    loaded = gw.load(run.save(tmp_path / "run"))
-    assert loaded.predict([image]) == run.predict([image])
-    assert loaded.evaluate(data)["metrics"]["map_50"] > 0.6

@@ -222,10 +222,6 @@ class Task(ABC):
         """An answer in these columns."""
         return (", ".join(f"{name} {value}" for name, value in answer.items() if name != "input"),)
 
-    def as_json(self, answer: Answer) -> Answer:
-        """An answer as JSON can say it."""
-        return answer
-
     def as_row(self, answer: Answer, top: int = 1) -> dict[str, Any]:
         """An answer as cells of a table by column, each text, a number or None. top: how many labels have columns,
         where an answer ranks them."""

@@ -84,7 +84,9 @@ def its_heads_and_metrics_are_there(work: Work) -> None:
                 f"The task '{work.name}' names the head '{name}', which nothing brings.", error.hint
             ) from error
     if isinstance(work.task, DenseTask):
-        given = work.task.metrics(_said(work.task, work.raw, work.known), work.raw, work.known)
+        given = work.task.metrics(
+            _said(work.task, work.raw, work.known), _true(work.task, work.raw, work.known), work.known
+        )
     else:
         given = work.task.metrics(work.perfect, work.known.values, work.known)
     shown = [metric.name for metric in (*work.task.figures, work.task.tie_break)]
@@ -261,8 +263,9 @@ def the_exact_solution_is_a_minimum_of_its_loss(work: Work) -> None:
 @check("tasks")
 def answers_in_the_input_that_say_the_labels_are_the_best(work: Work) -> None:
     task, known = work.dense, work.known
-    perfect = task.metrics(_said(task, work.raw, known), work.raw, known)
-    first = task.metrics(_said(task, [work.raw[0]] * len(work.raw), known), work.raw, known)
+    true = _true(task, work.raw, known)
+    perfect = task.metrics(_said(task, work.raw, known), true, known)
+    first = task.metrics(_said(task, [work.raw[0]] * len(work.raw), known), true, known)
     if not task.rank(perfect) > task.rank(first):
         raise Nonconformance(
             f"By the task '{work.name}' answers that say the labels have {task.primary.name} "
@@ -302,6 +305,15 @@ def answers_in_the_input_can_be_written_down(work: Work) -> None:
 def _said(task: DenseTask, labels: list[RawLabel], known: Targets) -> list[Answer]:
     """The answers that say these labels."""
     return [task.as_answer(label, known) for label in labels]
+
+
+def _true(task: DenseTask, labels: list[RawLabel], known: Targets) -> list[Any]:
+    """Labels as the scorer takes them, of examples of the size that they say, if they do."""
+    found = []
+    for label in labels:
+        width, height = getattr(label, "size", None) or (1, 1)
+        found.append(task.truth(label, known, {"width": width, "height": height, "orientation": 1}))
+    return found
 
 
 @subject("heads")

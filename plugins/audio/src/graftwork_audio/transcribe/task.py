@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
@@ -15,12 +16,14 @@ import torch
 from torch import Tensor
 
 from graftwork import (
+    AnswerFolder,
     Backbone,
     DataError,
     DenseTask,
     Metric,
     Piece,
     Problem,
+    Raw,
     RawLabel,
     Recipe,
     Scorer,
@@ -29,6 +32,7 @@ from graftwork import (
     Targets,
     TaskSpec,
     UsageError,
+    Value,
     WholeExample,
     Within,
     show,
@@ -39,6 +43,7 @@ from graftwork_audio.transcribe.changes import changed
 from graftwork_audio.transcribe.ngram import Ngram
 from graftwork_audio.transcribe.scores import TranscriptScores
 from graftwork_audio.transcribe.search import Logs, Prior, beam, greedy, likelihood, stretches
+from graftwork_audio.transcribe.seeing import TextFolder, heard
 from graftwork_audio.transcribe.windows import cuts
 
 UNKNOWN = 0.05
@@ -162,8 +167,20 @@ class Transcribe(DenseTask):
             "Fit with texts in these letters, or write these in the letters of the training texts.",
         )
 
-    def truth(self, given: RawLabel, known: Targets) -> str:
+    def truth(self, given: RawLabel, known: Targets, facts: Mapping[str, Value]) -> str:
         return self._text(given)
+
+    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
+        return {"text": self._text(label), "probability": 1.0}
+
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Mapping[str, Any] | None, label: RawLabel | None, known: Targets) -> str:
+        texts = [] if label is None else [("said", self._text(label))]
+        return heard(raw, texts if answer is None else [*texts, ("heard", answer["text"])])
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        return TextFolder(folder)
 
     def tally(self, raw: Sequence[RawLabel]) -> dict[str, int]:
         return {}
@@ -290,9 +307,6 @@ class Transcribe(DenseTask):
 
     def scorer(self, known: Targets) -> Scorer:
         return TranscriptScores()
-
-    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
-        return {"text": self._text(label), "probability": 1.0}
 
     def as_label(self, answer: Mapping[str, Any]) -> RawLabel:
         return answer["text"]

@@ -21,8 +21,8 @@ BACKGROUND, IGNORED = -1, -2
 
 @dataclass(frozen=True)
 class PieceBoxes:
-    """The boxes of a piece: corners `(n, 4)` float32 in its pixels, numbers of their labels `(n,)` int64, and whether each
-    is ignored `(n,)` bool."""
+    """The boxes of a piece: corners `(n, 4)` float32 in its pixels, numbers of their labels `(n,)` int64, and whether
+    each is ignored `(n,)` bool."""
 
     corners: Tensor
     labels: Tensor
@@ -53,8 +53,8 @@ class Positions:
         return torch.cat([points - distances[..., :2], points + distances[..., 2:]], -1)
 
     def assigned(self, boxes: PieceBoxes) -> tuple[Tensor, Tensor]:
-        """For each position the number of the label that it is to find, `(P,)` with -1 for none and -2 for what is neither
-        right nor wrong; and the corners of its box, `(P, 4)`, zeros where there is none.
+        """For each position the number of the label that it is to find, `(P,)` with -1 for none and -2 for what is
+        neither right nor wrong; and the corners of its box, `(P, 4)`, zeros where there is none.
 
         The smallest of several boxes wins. A box that no position would find (it is thin, lies between them, or around
         smaller ones) takes the nearest of the map for its size, a free one inside of it if there is any.
@@ -97,7 +97,7 @@ class Positions:
         return found[:, :1], found[:, 1:]
 
     def _nearest(self, corners: Tensor, free: Tensor) -> int:
-        """The position nearest to the middle of a box, on the map for its size. free: those that find nothing, `(P,)`."""
+        """The position nearest to the middle of a box, on the map for its size. free: those that find nothing."""
         reach = float((corners[2:] - corners[:2]).max()) / 2
         stride = next(stride for stride, (_, most) in RANGES.items() if reach <= most)
         own = self.strides == stride

@@ -29,8 +29,9 @@ COLOUR = 0.2
 
 @dataclass(frozen=True)
 class Place:
-    """Where a piece lies. placement: from the upright image to the piece. inner: whether its left, top, right and bottom
-    edge are cuts, beyond which the image goes on. shared: pixels of the image that it shares with the next tile."""
+    """Where a piece lies. placement: from the upright image to the piece. inner: whether its left, top, right and
+    bottom edge are cuts, beyond which the image goes on. shared: pixels of the image that it shares with the next tile.
+    """
 
     placement: Placement
     inner: tuple[bool, bool, bool, bool] = (False, False, False, False)
@@ -101,9 +102,10 @@ def changed(size: Size, side: int, whole: bool, vertical: bool, rng: Random) -> 
 
 def coloured(image: Image.Image, rng: Random) -> Image.Image:
     """With brightness, contrast and saturation changed a little."""
+    made: Any = image
     for adjust in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
-        image = adjust(image, 1 + rng.uniform(-COLOUR, COLOUR))
-    return image
+        made = adjust(made, 1 + rng.uniform(-COLOUR, COLOUR))
+    return made
 
 
 def _longer_to(size: Size, side: int) -> Size:

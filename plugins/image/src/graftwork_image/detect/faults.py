@@ -32,8 +32,8 @@ def problems(labels: Sequence[Boxes], options: Mapping[str, Any]) -> Iterator[Pr
         names = ", ".join(f"'{name}' ({count})" for name, count in few[:5]) + (" and others" if len(few) > 5 else "")
         yield Problem(
             "too_few",
-            f"{show(len(few))} of {show(len(ranked))} labels {'has' if len(few) == 1 else 'have'} fewer than {FEW} boxes: "
-            f"{names}.",
+            f"{show(len(few))} of {show(len(ranked))} labels {'has' if len(few) == 1 else 'have'} fewer than {FEW} "
+            f"boxes: {names}.",
             "Add images with them; with so few, a figure on the held-out part says little.",
             sum(count for _, count in few),
             tuple(name for name, _ in few[:NAMED]),
@@ -74,5 +74,8 @@ def _tiny(labels: Sequence[Boxes], options: Mapping[str, Any]) -> Iterator[Probl
             "Let them be seen larger: --task-option size=1024, or --task-option tile=512"
         )  # fmt: skip
         yield Problem(
-            "tiny_boxes", f"{show(tiny)} of {show(every)} boxes are less than {TINY} pixels wide or high {seen}.", hint, tiny
+            "tiny_boxes",
+            f"{show(tiny)} of {show(every)} boxes are less than {TINY} pixels wide or high {seen}.",
+            hint,
+            tiny,
         )

@@ -22,6 +22,9 @@ DEPTH = 2
 RARE = 0.01
 """How probable a fresh head finds any label at any position (Lin et al. 2017, arXiv:1708.02002, section 4.1)."""
 
+FAR = 4.0
+"""How many strides away a fresh head takes every edge to be: the middle of the distances that a map is for."""
+
 BOX = 5
 """Numbers of a position beside one for each label: left, top, right, bottom, and how well the box fits."""
 
@@ -30,8 +33,8 @@ MOST_STRIDES = 8.0
 
 
 class Norm(nn.LayerNorm):
-    """Normalises the channels of each position `(B, C, H, W)`, so that no position depends on how large the other images
-    of a batch are, which statistics over positions (GroupNorm) would."""
+    """Normalises the channels of each position `(B, C, H, W)`, so that no position depends on how large the other
+    images of a batch are, which statistics over positions (GroupNorm) would."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)
@@ -62,7 +65,9 @@ class Fcos(Head):
         for last in (self.labels, self.boxes):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(cast(Tensor, last.bias))
-        nn.init.constant_(cast(Tensor, self.labels.bias), -math.log((1 - RARE) / RARE))
+        with torch.no_grad():
+            cast(Tensor, self.labels.bias).fill_(-math.log((1 - RARE) / RARE))
+            cast(Tensor, self.boxes.bias)[:4] = math.log(FAR)
 
     def forward(self, features: Mapping[int, MapView]) -> dict[int, Tensor]:
         found = {}

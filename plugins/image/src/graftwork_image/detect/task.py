@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace as replaced
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from torch.nn import functional
 from torchvision.ops import batched_nms, generalized_box_iou_loss, sigmoid_focal_loss
 
 from graftwork import (
+    AnswerFolder,
     Backbone,
     Box,
     Boxes,
@@ -24,6 +26,7 @@ from graftwork import (
     Metric,
     Piece,
     Problem,
+    Raw,
     RawLabel,
     Recipe,
     Scorer,
@@ -39,15 +42,21 @@ from graftwork_image.detect.assignment import IGNORED, PieceBoxes, Positions
 from graftwork_image.detect.cutting import Place, changed, coloured, in_piece, resized, shown, tiles
 from graftwork_image.detect.faults import problems
 from graftwork_image.detect.head import BOX
-from graftwork_image.detect.scores import BoxScores
+from graftwork_image.detect.scores import SURE, BoxScores
 from graftwork_image.framing import check_size, only_side, prepared, resampling
-from graftwork_image.geometry import Placement
+from graftwork_image.painting import paint_boxes
+from graftwork_image.seeing import BoxFolder, boxes_of, opened, side_by_side
 
 RATE = 1e-4
 """The least learning rate of an encoder that trains (ViTDet and DETR take it)."""
 
+HEAD_RATE = 2e-3
+
 APART = 0.6
 """Of boxes of one label that overlap more (IoU), the most probable stays (the authors of FCOS)."""
+
+DRAWN = 0.3
+"""The least probability of a box on a page."""
 
 CANDIDATES = 1000
 """The most probable boxes of a piece that are compared with each other."""
@@ -98,7 +107,9 @@ class Detect(DenseTask):
                 "Give images with boxes.",
             )
         names = known.names if known is not None else tuple(sorted(counts))
-        strata = tuple(min((box.label for box in some), key=lambda name: (counts[name], name), default="") for some in boxes)
+        strata = tuple(
+            min((box.label for box in some), key=lambda name: (counts[name], name), default="") for some in boxes
+        )
         return Targets(names, torch.zeros(len(raw)), strata=strata)
 
     def unknown(self, raw: Sequence[RawLabel], known: Targets) -> list[str]:
@@ -173,7 +184,13 @@ class Detect(DenseTask):
     # Training.
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        return replaced(recipe, learning_rate=max(RATE, recipe.learning_rate), batch_size=16, epochs=12)
+        return replaced(
+            recipe,
+            learning_rate=max(RATE, recipe.learning_rate),
+            head_learning_rate=HEAD_RATE,
+            batch_size=16,
+            epochs=12,
+        )
 
     def trivial_loss(self, known: Targets) -> float:
         return 3.0  # of labels, of edges, and of the overlap, about 1 each
@@ -185,8 +202,8 @@ class Detect(DenseTask):
     # Answers.
 
     def decode(self, outputs: Seen, known: Targets) -> list[Tensor]:
-        """The boxes of each piece, the most probable first, `(n, 6)`: corners in pixels of the piece, probability, number
-        of the label."""
+        """The boxes of each piece, the most probable first, `(n, 6)`: corners in pixels of the piece, probability,
+        number of the label."""
         positions, rows = flat(outputs.values)
         return [self._boxes(positions, row, piece.place) for row, piece in zip(rows, outputs.pieces, strict=True)]
 
@@ -224,8 +241,33 @@ class Detect(DenseTask):
         return shown(given, facts)
 
     def as_label(self, answer: Mapping[str, Any]) -> RawLabel:
+        return boxes_of(answer)
+
+    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
         sides = ("xmin", "ymin", "xmax", "ymax")
-        return Boxes(tuple(Box(box["label"], *(box[side] for side in sides)) for box in answer["boxes"]))
+        boxes = [box for box in checked(label) if not box.ignored]
+        return {
+            "boxes": [
+                {"label": box.label, "probability": 1.0, **{side: getattr(box, side) for side in sides}}
+                for box in boxes
+            ]
+        }
+
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Mapping[str, Any] | None, label: RawLabel | None, known: Targets) -> str:
+        image, facts = opened(raw)
+        pictures = []
+        if isinstance(label, Boxes):
+            pictures.append(("true", paint_boxes(image, shown(label, facts), known.names)))
+        if answer is not None:
+            probable = {"boxes": [box for box in answer["boxes"] if box["probability"] >= DRAWN]}
+            chances = [box["probability"] for box in probable["boxes"]]
+            pictures.append(("found", paint_boxes(image, boxes_of(probable), known.names, chances)))
+        return side_by_side(pictures)
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        return BoxFolder(folder, known.names)
 
     # What people read.
 
@@ -234,15 +276,15 @@ class Detect(DenseTask):
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
-            f"In {show(count)} held-out images boxes have an average precision of {metrics['map_50']:.1%} where they must "
-            f"overlap by half, and of {metrics['map']:.1%} over all overlaps (COCO's mAP); finding nothing has 0."
+            f"In {show(count)} held-out images boxes have an average precision of {metrics['map_50']:.1%} where they "
+            f"must overlap by half, and of {metrics['map']:.1%} over all overlaps (COCO's mAP); finding nothing has 0."
         )
 
     def columns(self) -> tuple[str, ...]:
-        return ("boxes", "most probable")
+        return (f"boxes of {SURE:g} and more", "most probable")
 
     def cells(self, answer: Mapping[str, Any]) -> tuple[str, ...]:
-        counts = Counter(box["label"] for box in answer["boxes"]).most_common()
+        counts = Counter(box["label"] for box in answer["boxes"] if box["probability"] >= SURE).most_common()
         first = ", ".join(f"{box['label']} {box['probability']:.2f}" for box in answer["boxes"][:3])
         return ", ".join(f"{count} {label}" for label, count in counts) or "nothing", first
 
@@ -255,8 +297,8 @@ def checked(label: RawLabel) -> tuple[Box, ...]:
     """The boxes of a label. Raises `DataError` for what are no boxes, and for one that holds no pixel."""
     if not isinstance(label, Boxes):
         raise DataError(
-            f"The labels are not boxes (the first: '{str(label)[:60]}'); COCO, Pascal VOC, YOLO and other label files with "
-            "boxes are accepted.",
+            f"The labels are not boxes (the first: '{str(label)[:60]}'); COCO, Pascal VOC, YOLO and other label files "
+            "with boxes are accepted.",
             "See: graftwork check DATA --task detect",
         )
     for box in label.boxes:

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from graftwork import (
+    AnswerFolder,
     Backbone,
     DataError,
     DenseTask,
@@ -27,6 +29,7 @@ from graftwork import (
     Metric,
     Piece,
     Problem,
+    Raw,
     RawLabel,
     Recipe,
     Region,
@@ -44,6 +47,8 @@ from graftwork import (
 from graftwork_image.framing import DEEPEST, check_size, only_side, prepared, resampling
 from graftwork_image.geometry import Placement, Size, upright
 from graftwork_image.masks import IGNORED, class_map, size_of
+from graftwork_image.painting import paint_mask
+from graftwork_image.seeing import MaskFolder, opened, side_by_side
 from graftwork_image.segment.answers import as_runs
 from graftwork_image.segment.changes import ORIENTATIONS, changed
 from graftwork_image.segment.classes import Painted, PixelCounts, as_mask, class_weights, ordered, total
@@ -289,8 +294,10 @@ class Segment(DenseTask):
         return [one[:, :height, :width].copy() for one, (width, height) in zip(chances, shown, strict=True)]
 
     def join(self, found: Sequence[np.ndarray], pieces: Sequence[Piece], known: Targets) -> dict[str, Any]:
-        mask = joined(found, [piece.place for piece in pieces])
-        counts = np.bincount(mask.ravel(), minlength=len(known.names))
+        return self._answer(joined(found, [piece.place for piece in pieces]), known)
+
+    def _answer(self, mask: np.ndarray, known: Targets) -> dict[str, Any]:
+        counts = np.bincount(mask.ravel(), minlength=len(known.names))[: len(known.names)]
         shares = {name: int(count) / mask.size for name, count in zip(known.names, counts, strict=True)}
         return {"mask": mask, "shares": shares}
 
@@ -309,10 +316,30 @@ class Segment(DenseTask):
         Image.fromarray(answer["mask"]).save(file, "PNG")
         return Mask(content=file.getvalue(), names={str(number): name for number, name in enumerate(answer["shares"])})
 
+    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
+        mask = as_mask(label)
+        size = size_of(mask)
+        assert size is not None, "a mask that says its size"
+        return self._answer(class_map(mask, known.names, size), known)
+
     def as_json(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         if answer.get("mask") is None:
             return dict(answer)
         return {**answer, "mask": as_runs(answer["mask"], list(answer["shares"]))}
+
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Mapping[str, Any] | None, label: RawLabel | None, known: Targets) -> str:
+        image, facts = opened(raw)
+        pictures = []
+        if label is not None:
+            pictures.append(("true", paint_mask(image, self.truth(label, known, facts), known.names)))
+        if answer is not None:
+            pictures.append(("found", paint_mask(image, answer["mask"], known.names)))
+        return side_by_side(pictures)
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        return MaskFolder(folder, known.names)
 
     # What people read.
 
