@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as images
 
+from graftwork_image.augment import shaken
 from graftwork_image.geometry import Placement, Size
 from graftwork_image.masks import IGNORED
 
@@ -19,8 +19,6 @@ ORIENTATIONS = {1: (1,), 2: (1, 2), 8: tuple(range(1, 9))}
 under a microscope or from above."""
 
 SCALE = (3 / 4, 4 / 3)
-COLOUR = 0.2
-"""As for tasks with one answer, see `graftwork_image.augment`."""
 
 KNOTS, BENT = 64, 6.0
 """Elastic: pixels between two points that are moved by chance, and by how many (Ronneberger et al. 2015 move a 3 x 3
@@ -42,9 +40,7 @@ def changed(
     image, mask = moved.image(image, resampling), moved.mask(mask, IGNORED)
     if elastic:
         image, mask = _bent(image, mask, rng)
-    for adjust in (images.adjust_brightness, images.adjust_contrast, images.adjust_saturation):
-        image = adjust(image, 1 + rng.uniform(-COLOUR, COLOUR))
-    return image, mask
+    return shaken(image, rng), mask
 
 
 def _bent(image: Image.Image, mask: np.ndarray, rng: Random) -> tuple[Image.Image, np.ndarray]:

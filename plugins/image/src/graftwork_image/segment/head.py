@@ -52,8 +52,8 @@ class Unet(Head):
             side = self.sides[str(stride)](found)
             hidden = self.blocks[str(stride)](side if hidden is None else _joined(hidden, side), there)
         assert hidden is not None, "a pyramid has maps"
-        hidden = self.to_half(_joined(hidden, half), there)
-        return self.last(self.to_fine(_joined(hidden, fine), there))
+        half = self.to_half(_joined(hidden, half), there)
+        return self.last(self.to_fine(_joined(half, fine), there))
 
     @torch.no_grad()
     def fit_scaler(self, features: Mapping[int, MapView]) -> None:
