@@ -92,7 +92,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--data", type=Path, default=DATA)
     asked.add_argument("--held", default="theo,yweweler")
-    asked.add_argument("--strings", type=int, default=2000)
+    asked.add_argument("--strings", type=int, default=1200)
     asked.add_argument("--judged", type=int, default=150, help="how many strings each test has")
     asked.add_argument("--epochs", type=int, default=6)
     asked.add_argument("--freeze", default="last:8")

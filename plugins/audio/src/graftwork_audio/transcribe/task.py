@@ -128,7 +128,7 @@ class Transcribe(DenseTask):
             alphabet = Alphabet.of_characters(texts)
         notes = ()
         if once := rare(texts):
-            words = _listed(once)
+            words = _listed(once, "T")
             notes = (
                 f"{words} occur{'s' * (len(once) == 1)} once in all texts, too seldom to be learned; other writings of "
                 "the same, or upper case (--task-option lower=true), may be the reason.",
@@ -196,7 +196,7 @@ class Transcribe(DenseTask):
             )
         if once := rare(texts):
             count = sum(any(character in text for character in once) for text in texts)
-            message = f"{_listed(once)} occur{'s' * (len(once) == 1)} once in all texts, too seldom to be learned."
+            message = f"{_listed(once, 'T')} occur{'s' * (len(once) == 1)} once in all texts, too seldom to be learned."
             found.append(Problem("rare_characters", message, "Write them otherwise, or leave them out.", count))
         return found
 
@@ -367,8 +367,8 @@ def _wholes(pieces: Sequence[Piece]) -> Iterator[tuple[int, int]]:
     yield from itertools.pairwise([*starts, len(pieces)])
 
 
-def _listed(characters: Sequence[str]) -> str:
+def _listed(characters: Sequence[str], article: str = "t") -> str:
+    """Characters in words. article: its first letter."""
     some = ", ".join(f"'{character}'" for character in characters[:5])
-    return f"{some} and {len(characters) - 5} more characters" if len(characters) > 5 else (
-        f"the character{'s' * (len(characters) > 1)} {some}"
-    )  # fmt: skip
+    more = f" and {len(characters) - 5} more" if len(characters) > 5 else ""
+    return f"{article}he character{'s' * (len(characters) > 1)} {some}{more}"
