@@ -101,3 +101,25 @@ def test_machines_with_stores_of_their_own_give_each_other_what_they_have(tiny_b
             kept.append(store.size()["rows"])
     assert sum(kept) == 300
     assert min(kept) > 50
+
+
+def test_two_processes_tag_as_one_does(still, tmp_path) -> None:
+    lines = [
+        f"where O\nis O\n{word} B-thing\n{'please' if n % 2 else 'help'} O\n"
+        for n in range(10)
+        for word in ("card", "parcel")
+    ]
+    (tmp_path / "texts.conll").write_text("\n".join(lines))
+    options = {"epochs": 2, "batch_size": 7, "dropout": 0.0, "lr": 1e-3, "precision": "fp32"}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    launcher = ["torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    for freeze in ("all", "last:1"):
+        one = gw.fit(
+            tmp_path / "texts.conll", still, task="tag", freeze=freeze, out=tmp_path / f"one-{freeze}", **options
+        )
+        fit = ["fit", "texts.conll", "--backbone", still, "--task", "tag", "--freeze", freeze, "--out", f"two-{freeze}"]
+        two = launch(tmp_path, launcher, *fit, *words)
+        assert two["training"]["processes"] == 2
+        assert two["metrics"]["f1"] == pytest.approx(one.metrics["f1"], abs=0.05)
+        for first, second in zip(one.record["training"]["history"], two["training"]["history"], strict=True):
+            assert first["loss"] == pytest.approx(second["loss"], abs=2e-4)

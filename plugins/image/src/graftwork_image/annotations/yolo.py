@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
 
-import yaml
 from PIL import Image
 
 from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
-from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number, text_of
+from graftwork_image.annotations.faults import fault, needs_outline, number, text_of
 from graftwork_image.annotations.places import SPLITS, by_stem, images_in, is_image, listed, split_folders, walked
 from graftwork_image.geometry import Placement, Size
 from graftwork_image.polygons import around
@@ -171,7 +169,11 @@ def _names(folders: Iterable[Path]) -> dict[int, str]:
     for folder in folders:
         for name in NAMED_BY:
             if (file := folder / name).is_file():
-                return _of_yaml(file) if file.suffix.lower() in (".yaml", ".yml") else _of_lines(file)
+                if file.suffix.lower() in (".yaml", ".yml"):
+                    from graftwork_image.annotations.yaml_names import names_of  # yaml is slow to import
+
+                    return names_of(file)
+                return _of_lines(file)
     looked = ", ".join(NAMED_BY[:1] + NAMED_BY[4:5])
     first = next(iter(folders))
     raise DataError(
@@ -186,36 +188,3 @@ def _of_lines(file: Path) -> dict[int, str]:
         if not text.strip():
             raise fault(file, f"Line {line}", text, "the name of a class is accepted")
     return {place: text.strip() for place, text in enumerate(lines)}
-
-
-class _Texts(yaml.SafeLoader):
-    """YAML whose values are texts, so that the classes `no` and `1` keep their names."""
-
-    yaml_implicit_resolvers: ClassVar = {}
-
-
-def _of_yaml(file: Path) -> dict[int, str]:
-    try:
-        content: Any = _Texts(text_of(file)).get_single_data()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"Line {mark.line + 1} of '{file}'" if mark else f"'{file}'"
-        raise DataError(f"{where} is not YAML: {getattr(error, 'problem', None) or error}.", CORRECT) from error
-    content = content if isinstance(content, dict) else {}
-    if "kpt_shape" in content:
-        raise DataError(
-            f"'{file}' describes key points (kpt_shape), which no task learns; boxes and outlines are accepted.",
-            "Export the labels again, as boxes.",
-        )
-    names = content.get("names")
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    accepted = "a list of names, or a name for each number, is accepted"
-    if not isinstance(names, dict) or not names:
-        raise fault(file, "names", names, accepted)
-    found = {}
-    for key, name in names.items():
-        if not DIGITS.fullmatch(str(key)) or not isinstance(name, str) or not name.strip():
-            raise fault(file, f"names[{key}]", name, accepted)
-        found[int(key)] = name.strip()
-    return found
