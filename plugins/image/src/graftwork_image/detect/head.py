@@ -61,7 +61,7 @@ class Fcos(Head):
         self.scales = nn.Parameter(torch.ones(len(READ) + 2))
         for stride in READ:
             self.register_buffer(f"mean_{stride}", torch.zeros(features[stride]))
-            self.register_buffer(f"size_{stride}", torch.ones(features[stride]))
+            self.register_buffer(f"size_{stride}", torch.ones(()))
         for last in (self.labels, self.boxes):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.zeros_(cast(Tensor, last.bias))
@@ -86,7 +86,7 @@ class Fcos(Head):
         for stride in reversed(READ):
             hidden = features[stride].hidden
             mean, size = getattr(self, f"mean_{stride}"), getattr(self, f"size_{stride}")
-            own = self.laterals[str(stride)]((hidden - mean[:, None, None]) / size[:, None, None])
+            own = self.laterals[str(stride)]((hidden - mean[:, None, None]) / size)
             above = own if above is None else own + functional.interpolate(above, size=own.shape[-2:], mode="nearest")
             made[stride] = above
         found = {stride: self.smooth[str(stride)](made[stride]) for stride in READ}
@@ -97,13 +97,15 @@ class Fcos(Head):
 
     @torch.no_grad()
     def fit_scaler(self, features: Mapping[int, MapView]) -> None:
-        """Centre each channel of each map and divide by its deviation, since encoders and strides differ in scale."""
+        """Centre each channel of each map and divide the map by one number, the deviation of its channels (root mean
+        square), since encoders and strides differ in scale. A number for each channel would raise those that hardly
+        move, and on blood cells map_50 is .46 instead of .61 after 26 steps."""
         for stride in READ:
             rows = features[stride].hidden.double().movedim(1, -1).flatten(0, -2)
-            deviation = rows.std(0, correction=0)
-            least = 1e-3 * deviation.square().mean().sqrt()  # a channel that hardly moves holds nothing but noise
-            getattr(self, f"mean_{stride}").copy_(rows.mean(0))
-            getattr(self, f"size_{stride}").copy_(deviation.clamp(min=least) if least > 0 else torch.ones(()))
+            mean = rows.mean(0)
+            size = (rows - mean).square().mean().sqrt()
+            getattr(self, f"mean_{stride}").copy_(mean)
+            getattr(self, f"size_{stride}").copy_(size if size > 0 else torch.ones(()))
 
 
 def _block(stride: int = 1) -> nn.Sequential:

@@ -46,9 +46,11 @@ RATE = 1e-4
 """The least learning rate of an encoder that trains (ViTDet and DETR take it)."""
 
 HEAD_RATE = 2e-3
+"""The learning rate of a head, as chosen on blood cells."""
 
-APART = 0.6
-"""Of boxes of one label that overlap more (IoU), the most probable stays (the authors of FCOS)."""
+APART = 0.5
+"""Of boxes of one label that overlap more (IoU), the most probable stays. The authors of FCOS take .6, which leaves
+more boxes around one thing: on blood cells map_50 is .01 lower."""
 
 CANDIDATES = 1000
 """The most probable boxes of a piece that are compared with each other."""
