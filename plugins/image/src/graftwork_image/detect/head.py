@@ -99,7 +99,7 @@ class Fcos(Head):
     def fit_scaler(self, features: Mapping[int, MapView]) -> None:
         """Centre each channel of each map and divide the map by one number, the deviation of its channels (root mean
         square), since encoders and strides differ in scale. A number for each channel would raise those that hardly
-        move, and on blood cells map_50 is .46 instead of .61 after 26 steps."""
+        move; with it a detector of blood cells learned more slowly, and less in the end."""
         for stride in READ:
             rows = features[stride].hidden.double().movedim(1, -1).flatten(0, -2)
             mean = rows.mean(0)
