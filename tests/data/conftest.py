@@ -13,10 +13,12 @@ import threading
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import graftwork as gw
 from graftwork.data.remote import fetching
 
 
@@ -221,3 +223,51 @@ def same_fit(tiny_vit: str) -> Callable[..., None]:
         assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
     return compare
+
+
+def _task(name: str, kind: str, modality: str, names: bool = True) -> gw.TaskSpec:
+    factory = "graftwork.tasks.classify:Classify"  # which is never called
+    return gw.TaskSpec(name, factory, kind, ("linear",), annotation=kind, modality=modality, names=names)
+
+
+LABEL_TASKS = (
+    _task("tag", "spans", "text"),
+    _task("detect", "boxes", "image"),
+    _task("segment", "mask", "image"),
+    _task("transcribe", "transcript", "audio", names=False),
+    _task("sounds", "spans", "audio"),
+)
+
+
+@pytest.fixture
+def formats(plugins) -> Callable[..., None]:
+    """Bring formats of label files: `formats(spec, ...)`, beside tasks of every kind, and texts, images and sound."""
+    from graftwork_audio import plugin as audio
+    from graftwork_image import plugin as image
+    from graftwork_text import plugin as text
+
+    def bring(*specs: gw.AnnotationSpec) -> None:
+        @gw.hookimpl
+        def graftwork_annotations() -> Iterator[gw.AnnotationSpec]:
+            yield from specs
+
+        @gw.hookimpl
+        def graftwork_tasks() -> Iterator[gw.TaskSpec]:
+            yield from LABEL_TASKS
+
+        ours = SimpleNamespace(
+            api_version=1, graftwork_annotations=graftwork_annotations, graftwork_tasks=graftwork_tasks
+        )
+        plain = [
+            SimpleNamespace(api_version=1, __name__=it.__name__, graftwork_modalities=it.graftwork_modalities)
+            for it in (text, image, audio)
+        ]
+        plugins(*plain, ours)
+
+    return bring
+
+
+@pytest.fixture
+def label_tasks(formats) -> None:
+    """Tasks of every kind, and no format of label files."""
+    formats()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from graftwork import Box, Boxes, DataError
+from graftwork_image import augment, prepare
 from graftwork_image.geometry import Placement, clipped, unclear, upright
 from graftwork_image.reader import ORIENTATION
 
@@ -45,6 +48,7 @@ def placements(draw, resized=sizes, whole: bool = False) -> Placement:
 boxes_strategy = st.lists(st.tuples(*[st.floats(-20, 20)] * 4), min_size=1, max_size=5).map(np.array)
 
 
+@settings(deadline=None)
 @given(placements(), boxes_strategy)
 def test_boxes_and_points_go_there_and_back(placement, boxes) -> None:
     back = placement.inverse()
@@ -54,6 +58,7 @@ def test_boxes_and_points_go_there_and_back(placement, boxes) -> None:
     assert np.allclose(placement.then(back).boxes(boxes), boxes)
 
 
+@settings(deadline=None)
 @given(placements(whole=True), st.data())
 def test_masks_and_images_that_are_cut_nowhere_go_there_and_back(placement, data) -> None:
     width, height = placement.source
@@ -65,6 +70,7 @@ def test_masks_and_images_that_are_cut_nowhere_go_there_and_back(placement, data
     assert (np.asarray(moved) == mask).all()
 
 
+@settings(deadline=None)
 @given(placements(), st.data())
 def test_masks_move_as_images_do(placement, data) -> None:
     width, height = placement.source
@@ -75,6 +81,7 @@ def test_masks_move_as_images_do(placement, data) -> None:
     assert (moved == np.asarray(placement.image(Image.fromarray(mask), NEAREST))).all()
 
 
+@settings(deadline=None)
 @given(placements(), placements(), boxes_strategy)
 def test_one_after_the_other_is_both(first, second, boxes) -> None:
     second = Placement(first.size, second.steps)
@@ -97,6 +104,7 @@ def image_with_box(draw) -> tuple[Placement, tuple[int, int, int, int]]:
     return placement, (left, top, draw(st.integers(left + 1, width)), draw(st.integers(top + 1, height)))
 
 
+@settings(deadline=None)
 @given(image_with_box())
 def test_a_box_is_where_the_image_of_it_is(placed) -> None:
     placement, box = placed
@@ -104,6 +112,7 @@ def test_a_box_is_where_the_image_of_it_is(placed) -> None:
     assert moved.getbbox() == tuple(placement.boxes(np.array([box], float))[0])
 
 
+@settings(deadline=None)
 @given(image_with_box(), st.data())
 def test_a_cropped_box_is_where_the_image_of_it_is(placed, data) -> None:
     placement, box = placed
@@ -134,6 +143,7 @@ def test_flips_and_quarter_turns_are_what_they_are_called() -> None:
     assert place.turned(6).size == (6, 10)
 
 
+@settings(deadline=None)
 @given(placements(), boxes_strategy)
 def test_tensors_move_as_arrays_do(placement, boxes) -> None:
     assert np.allclose(placement.boxes(torch.from_numpy(boxes)).numpy(), placement.boxes(boxes))
@@ -197,3 +207,36 @@ def test_what_is_of_another_size_is_not_moved() -> None:
         Placement((5, 5)).mask(np.zeros((3, 4)), 0)
     with pytest.raises(ValueError, match=r"an image of \(5, 5\) cannot be moved as one of \(4, 4\)"):
         Placement((5, 5)).then(Placement((4, 4)))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.tuples(st.integers(8, 60), st.integers(8, 60)), st.integers(0, 1 << 32), st.data())
+def test_an_augmented_box_is_where_the_image_of_it_is(size, seed, data) -> None:
+    left, top = data.draw(st.integers(0, size[0] - 2)), data.draw(st.integers(0, size[1] - 2))
+    box = (left, top, data.draw(st.integers(left + 1, size[0])), data.draw(st.integers(top + 1, size[1])))
+    placement = augment.moved(size, random.Random(seed))
+    moved = (
+        augment.build()(painted(size, box).convert("RGB"), random.Random(seed))
+        .convert("L")
+        .point(lambda v: v > 127 and 255)
+    )
+    (cut,), _ = clipped(placement.boxes(np.array([box], float)), placement.size)
+    assert placement.size == (min(size), min(size))
+    if min(cut[2:] - cut[:2]) >= 2:
+        assert moved.getbbox() == pytest.approx(tuple(cut), abs=1.01)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.tuples(st.integers(8, 60), st.integers(8, 60)),
+    st.integers(8, 60) | st.tuples(st.integers(8, 60), st.integers(8, 60)),
+    st.integers(8, 60),
+)
+def test_a_prepared_image_is_moved_as_its_placement_says(size, resize, crop) -> None:
+    preparation = {"resize": resize, "crop": crop}
+    placement = prepare.moved(size, preparation)
+    assert placement.size == (crop, crop)
+    (whole,) = placement.boxes(np.array([[0.0, 0, *size]]))
+    sides = (min(whole[2:] - whole[:2]),) if isinstance(resize, int) else tuple((whole[2:] - whole[:2])[::-1])
+    assert sides == pytest.approx((resize,) if isinstance(resize, int) else resize)
+    assert np.allclose((whole[:2] + whole[2:]) / 2, crop / 2, atol=1)  # its middle stays the middle

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
@@ -54,6 +54,7 @@ def crossings(x: float, y: float, corners: list[float]) -> int:
     return count
 
 
+@settings(deadline=None)
 @given(st.lists(polygon, max_size=3), st.integers(1, 9), st.integers(1, 9))
 def test_polygons_cover_the_pixels_whose_centres_are_inside(polygons, width, height) -> None:
     rows, columns, part = fill(polygons, (width, height))
@@ -65,6 +66,7 @@ def test_polygons_cover_the_pixels_whose_centres_are_inside(polygons, width, hei
             assert found[row, column] == (count % 2 == 1), (row, column)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 7), st.integers(0, 7), st.integers(1, 8), st.integers(1, 8))
 def test_a_rectangle_covers_the_pixels_of_its_box(left, top, width, height) -> None:
     corners = (left, top, left + width, top, left + width, top + height, left, top + height)
@@ -78,6 +80,7 @@ def test_a_polygon_in_another_is_a_hole() -> None:
     assert inside(region, (3, 3)).tolist() == [[True] * 3, [True, False, True], [True] * 3]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(3, 6), st.integers(1, 2), st.sampled_from(range(1, 9)))
 def test_outlines_move_as_their_pixels_do(seed, corners, count, tag) -> None:
     # Drawn by chance, so that no edge runs through the centre of a pixel.
@@ -88,6 +91,7 @@ def test_outlines_move_as_their_pixels_do(seed, corners, count, tag) -> None:
     assert (inside(moved, placement.size) == placement.mask(before, 0)).all()
 
 
+@settings(deadline=None)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_runs_cover_their_pixels(array) -> None:
     size = (array.shape[1], array.shape[0])
@@ -163,6 +167,7 @@ def test_an_image_without_levels_is_no_mask() -> None:
         levels(Mask(content=b"none at all, whatever one does"))
 
 
+@settings(deadline=None)
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_every_pixel_has_the_class_of_its_level(rows) -> None:
     names = [str(level) for level in range(255)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from torchvision import models
 
 import graftwork as gw
+from graftwork.models.reading import Reading, Wanted, view_of
 from graftwork.models.views import STRIDES, MapView, pyramid_of
 from graftwork.plugins import registry
 from graftwork_image.torchvision_stages import WITH_STRIDES
@@ -52,6 +55,21 @@ def test_a_simple_pyramid_keeps_what_is_the_same_everywhere(stride, high, wide) 
     for size, made in pyramid_of({stride: view}, pixels).items():
         assert made.hidden.shape[-2:] == (-(-pixels.shape[-2] // size), -(-pixels.shape[-1] // size))
         assert torch.allclose(made.hidden, torch.tensor(3.0))
+
+
+@given(st.sets(st.sampled_from([2, 4, 8, 16, 32]), min_size=1), st.sets(st.sampled_from(STRIDES), min_size=1))
+def test_maps_that_a_pyramid_is_not_made_of_need_not_be_kept(given_strides, asked) -> None:
+    maps = {stride: torch.randn(1, 2, 64 // stride, 64 // stride) for stride in sorted(given_strides)}
+    maps[1] = torch.randn(1, 3, 64, 64)
+    what = Wanted("pyramid", 0, (1, *sorted(asked)))
+    used = {stride: maps[stride] for stride in what.used(maps)}
+    backbone: Any = None
+    made: Any = (view_of(backbone, Reading(None, (3, 64, 64), 1, some), what, []) for some in (maps, used))
+    every, kept = made
+    assert len(used) <= len(asked) + 1
+    assert set(every) == set(kept) == {1, *asked}
+    for stride, view in every.items():
+        assert torch.equal(view.hidden, kept[stride].hidden)
 
 
 @given(st.integers(0, 3), st.integers(1, 4), st.integers(1, 4))

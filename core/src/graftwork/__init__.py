@@ -46,6 +46,7 @@ from graftwork.specs.annotations import (
     Spans,
 )
 from graftwork.specs.backbone import BackboneSpec, Recipe, Resolver
+from graftwork.specs.bio import BIO_TAG, spans_of_tags, tags_of_spans
 from graftwork.specs.contracts import (
     Anything,
     AtLeast,
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
     from graftwork.runs.run import Run, load
+    from graftwork.tasks.answer_folder import AnswerFolder
     from graftwork.tasks.dense import DenseTask, Seen
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
@@ -121,6 +123,7 @@ _LATER = {
     "View": "graftwork.models.reading",
     "DenseTask": "graftwork.tasks.dense",
     "Seen": "graftwork.tasks.dense",
+    "AnswerFolder": "graftwork.tasks.answer_folder",
     "Scorer": "graftwork.tasks.scorer",
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
@@ -172,6 +175,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "ANY_HUB_WEIGHTS",
     "API_VERSION",
+    "BIO_TAG",
     "HUB_WEIGHTS",
     "Adapter",
     "Agreement",
@@ -179,6 +183,7 @@ __all__ = [
     "AnnotatedExamples",
     "AnnotationReader",
     "AnnotationSpec",
+    "AnswerFolder",
     "Anything",
     "Apply",
     "ArchitectureSpec",
@@ -304,6 +309,8 @@ __all__ = [
     "refusal",
     "save_new",
     "show",
+    "spans_of_tags",
     "spatial_mean",
     "stream",
+    "tags_of_spans",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from graftwork.data.reading import Data
 from graftwork.data.reading import data as read_data
 from graftwork.data.splits import labelled, split
-from graftwork.errors import GraftworkError, InputMismatch, UnknownName, WeightsUnavailable
+from graftwork.errors import GraftworkError, InputMismatch, UnknownName, UsageError, WeightsUnavailable
 from graftwork.features.dataset import FeatureDataset
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
@@ -20,6 +21,7 @@ from graftwork.runs.fitting import fit
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import DEFAULT_TASK
+from graftwork.tasks.answer_folder import new_folder
 from graftwork.tasks.task import load_task
 from graftwork.training import solver
 from graftwork.training.trainer import convex_loss
@@ -28,12 +30,23 @@ SEED = 0
 HELD = 0.2
 
 
-def run() -> dict[str, Any]:
-    """Fit every demo. Returns `{demos: [...], refused}`; a demo without weights says why it was skipped.
+def run(name: str = "", folder: str | Path | None = None) -> dict[str, Any]:
+    """Fit every demo with one answer per example, or the one of this name. Returns `{demos: [...], refused}`; a demo
+    without weights says why it was skipped.
 
-    Raises `UnknownName` when no installed plugin brings a demo.
+    folder: where the data of a named demo are written, a new folder; None for one that goes with the tour.
+
+    Raises `UnknownName` when no installed plugin brings a demo, or one of this name, `UsageError` for a folder that is
+    there, or that is given without a name.
     """
+    if name:
+        return _one(registry.demo(name), folder)
+    if folder is not None:
+        raise UsageError(
+            "--data keeps the data of one demo, and none is named.", "Name it: graftwork demo NAME --data DIR"
+        )
     demos = sorted(installed().registered["demos"].values(), key=lambda demo: demo.name)
+    demos = [demo for demo in demos if demo.task == DEFAULT_TASK]
     if not demos:
         raise UnknownName(
             f"No installed plugin brings a demo{installed().disabled()}.",
@@ -49,6 +62,18 @@ def run() -> dict[str, Any]:
         return {"demos": rows, "refused": _refusal(demos, read)}
 
 
+def _one(demo: Demo, folder: str | Path | None) -> dict[str, Any]:
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="graftwork-demo-")))
+        else:
+            place = stack.enter_context(new_folder(Path(folder)))
+        source = load_factory(demo.data)(place)
+        row = _tour(demo, read_data(source, task=demo.task))
+    kept = None if folder is None else str(Path(folder) / Path(source).relative_to(place))
+    return {"demos": [{**row, "task": demo.task, "data": kept}], "refused": None}
+
+
 def _tour(demo: Demo, data: Data) -> dict[str, Any]:
     row = {"name": demo.name, "modality": demo.modality, "n": len(data)}
     try:
@@ -57,7 +82,7 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
         return {**row, "skipped": str(error)}
     begun = time.perf_counter()
     try:
-        fitted = fit(data, spec.name, seed=SEED, val=HELD)
+        fitted = fit(data, spec.name, task=demo.task, seed=SEED, val=HELD)
     except GraftworkError as error:
         return {**row, "backbone": spec.name, "skipped": str(error)}
     seconds = time.perf_counter() - begun
@@ -66,7 +91,7 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
         "backbone": spec.name,
         "metric": fitted.task.primary.name,
         fitted.task.primary.name: fitted.metrics[fitted.task.primary.name],
-        "baseline": baseline(demo, data),
+        "baseline": baseline(demo, data) if demo.baseline else fitted.metrics[demo.baseline_name],
         "baseline_name": demo.baseline_name,
         "seconds": round(seconds, 2),
     }

@@ -36,6 +36,7 @@ def only(place: Path, kind: str) -> object:
     return example.label
 
 
+@settings(deadline=None)
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=20)))
 def test_runs_are_the_pixels_and_their_text_is_the_runs(inside) -> None:
     runs = runs_of(inside)
@@ -43,6 +44,7 @@ def test_runs_are_the_pixels_and_their_text_is_the_runs(inside) -> None:
     assert decompressed(compressed(runs)) == runs
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1 << 40)).map(tuple))
 def test_runs_of_any_length_are_written_and_read(runs) -> None:
     assert decompressed(compressed(runs)) == runs
@@ -59,7 +61,7 @@ def test_compressed_runs_are_those_of_the_coco_api() -> None:
     assert compressed((10, 3, 7, 6, 3, 6, 19, 1, 8)) == ":373L0`0KE"
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from(["cat", "dog"]), st.lists(st.integers(0, 99), min_size=4, max_size=4), st.booleans())),
     st.booleans(),

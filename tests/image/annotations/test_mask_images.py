@@ -77,6 +77,7 @@ def test_texts_and_folders_of_classes_are_not_taken_for_masks(tmp_path, images, 
         ("classes.csv", "name,r,g,b\nsky,0,0,255\n'a b',1,2,3\n", {"#0000ff": "sky", "#010203": "'a b'"}),
         ("_classes.csv", "Pixel Value, Class\n0, background\n7, cell\n", {"0": "background", "7": "cell"}),
         ("classes.txt", "background\nred cell\n", {"0": "background", "1": "red cell"}),
+        ("classes.txt", "0\ncell, red\n", {"0": "0", "1": "cell, red"}),
         ("classes.txt", "0: background\n255: cell\n", {"0": "background", "255": "cell"}),
     ],
 )  # fmt: skip

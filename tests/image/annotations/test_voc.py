@@ -40,7 +40,7 @@ BOXES = st.builds(
 )
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(BOXES)
 def test_boxes_are_read_as_they_were_written(boxes) -> None:
     with tempfile.TemporaryDirectory() as name:

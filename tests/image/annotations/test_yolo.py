@@ -27,7 +27,7 @@ def only(place: Path, kind: str = "boxes") -> object:
 share = st.integers(0, 64).map(lambda value: value / 64)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 1), share, share, share, share), min_size=1), st.booleans())
 def test_boxes_are_read_as_they_were_written(things, beside) -> None:
     text = "\n".join(f"{number} {x} {y} {w} {h}" for number, x, y, w, h in things)
@@ -50,7 +50,7 @@ def test_boxes_are_read_as_they_were_written(things, beside) -> None:
     assert (example.input, example.label) == (image, Boxes(boxes, (128, 64)))
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.lists(st.tuples(share, share), min_size=3, max_size=6), min_size=1))
 def test_outlines_are_read_as_they_were_written(polygons) -> None:
     lines = ["0 " + " ".join(f"{x} {y}" for x, y in corners) for corners in polygons]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graftwork.checks import defects, near_duplicates
+from graftwork.checks import annotations, defects, near_duplicates
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.raws import Raws
@@ -118,7 +118,8 @@ def check(
     data = observe(listing, prints.take)
     raws = Raws.of(listing)
     namer = _Namer(raws, listing)
-    labels = asked.problems(data.labels) if data.labels else []
+    labels = [*asked.problems(data.labels)] if data.labels else []
+    labels += annotations.problems(data, listing, asked.spec, load_factory(data.modality.reader)(), namer)
     reads = registry.reads(spec, adapter) if spec else None
     problems = [*_bad(data), *labels, *_unseen(data, asked), *defects.told_by_facts(data, reads)]
     problems += [*prints.shares.problems(data, namer), *_copies(data, asked, prints, namer)]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from graftwork.cli.options import Json, Offline, go_offline
 from graftwork.cli.terminal import answer, steady, table, tell
 
 
-def demo(offline: Offline = False, json: Json = False) -> None:
+def demo(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One demo alone; left out, the tour.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the data of the demo that is named in a new folder.")
+    ] = None,
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
     """A tour across modalities that needs no data of yours."""
     go_offline(offline)
     from graftwork import demo as tour
 
     with steady():
-        result = tour.run()
+        result = tour.run(name, data)
     answer(result, render, json)
 
 
@@ -49,4 +59,8 @@ def render(result: dict[str, Any]) -> None:
             f"\nA mismatch is refused before any weight is loaded ({refused['data']} given to {refused['backbone']}):\n"
             f"  {refused['message']}\n"
         )
-    tell("Next: graftwork fit YOUR-DATA")
+    kept = next((row for row in result["demos"] if row.get("data")), None)
+    if kept:
+        tell(f"Next: graftwork check {kept['data']} --task {kept['task']}")
+    else:
+        tell("Next: graftwork fit YOUR-DATA")

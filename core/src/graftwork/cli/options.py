@@ -36,7 +36,8 @@ DropLabel = Annotated[
 Layout = Annotated[
     str,
     typer.Option(
-        help="A folder's layout, where two fit: class-folders, split-folders, metadata, tables or text-files."
+        help="A folder's layout, where two fit: class-folders, split-folders, metadata, tables or text-files; "
+        "or the format of label files."
     ),
 ]
 TaskName = Annotated[str, typer.Option(help=f"What the labels are: {DEFAULT_TASK}, multilabel, regress or a plugin's.")]

@@ -6,8 +6,8 @@ import json as jsonlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +19,10 @@ from graftwork.cli.terminal import say, steady, table
 from graftwork.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from graftwork.data.raws import Raws
     from graftwork.runs.answer_files import AnswerFile
     from graftwork.runs.run import Run
+    from graftwork.tasks.answer_folder import AnswerFolder
     from graftwork.tasks.task import Task
 
 SHOWN = 20
@@ -42,7 +44,11 @@ def predict(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the answers, beside the rows of a table: .csv, .jsonl or .parquet."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the answers, beside the rows of a table: .csv, .jsonl or .parquet; or, for answers that lie in "
+            "the input, a new folder: masks, drawn pictures, label files.",
+        ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the K most probable labels.")] = None,
     input: Input = None,
@@ -57,55 +63,89 @@ def predict(
     go_offline(offline)
     from graftwork.runs import run as runs
     from graftwork.runs.answer_files import answer_file, check_out
+    from graftwork.tasks.answer_folder import check_new
 
     if out is not None:
-        check_out(out)
+        (check_new if _is_folder(out) else check_out)(out)
     given = [line for item in inputs for line in (_lines() if item == "-" else [item])]
     if not given:
         raise UsageError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
     loaded = runs.load(run)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as document:
-        with steady(), answer_file(out) if out else nullcontext() as file:
+        with steady(), _written(out, loaded, answer_file) as file:
             found = _Found(file, document if json and out is None else None, loaded.task, top)
-            for rows, answers in _answers(loaded, given, top, column=input, texts=text, device=device):
-                found.take(rows, answers)
+            for rows, raws, answers in _answers(loaded, given, top, column=input, texts=text, device=device):
+                found.take(rows, raws, answers)
             if not found.good:
                 raise DataError(found.first_error, "Give a file or text that can be read.")
         found.show(out, json)
 
 
+def _is_folder(out: Path) -> bool:
+    """Whether answers go into a folder: a name without an ending."""
+    return not out.suffix
+
+
+@contextmanager
+def _written(out: Path | None, run: Run, answer_file: Callable[..., Any]) -> Iterator[AnswerFile | AnswerFolder | None]:
+    """Where answers are written; None where they are not."""
+    from graftwork.tasks.answer_folder import new_folder
+    from graftwork.tasks.dense import DenseTask
+
+    if out is None:
+        yield None
+    elif not _is_folder(out) or not isinstance(run.task, DenseTask):
+        with answer_file(out) as file:
+            yield file
+    else:
+        with new_folder(out) as folder:
+            made = run.task.answer_folder(folder, run.targets)
+            yield made
+            made.close()
+
+
 def _answers(
     run: Run, given: list[str], top: int | None, *, column: str | None, texts: bool, device: str
-) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
-    """The rows of a table, or None, and an answer for each of them, some at a time."""
+) -> Iterator[tuple[Any, Raws, list[dict[str, Any]]]]:
+    """The rows of a table, or None, the inputs, and an answer for each of them, some at a time."""
     from graftwork.data.inputs import named_inputs
+    from graftwork.data.raws import Raws, files_among
     from graftwork.plugins import registry
 
     modality = registry.modality(run.record["modality"])
     for part in named_inputs(given, modality, column=column, usual=run.input_column, texts=texts):
-        yield part.rows, run.predict(part.inputs, top=top, device=device)
+        raws = part.inputs
+        if not isinstance(raws, Raws):
+            raws = Raws(files_among(raws, modality), modality, Path())
+        yield part.rows, raws, run.predict(raws, top=top, device=device)
 
 
 class _Found:
     """Answers as they come: written to a file, to the JSON document, or kept for the terminal."""
 
-    def __init__(self, file: AnswerFile | None, document: Any, task: Task, top: int | None) -> None:
+    def __init__(self, file: AnswerFile | AnswerFolder | None, document: Any, task: Task, top: int | None) -> None:
         self._file, self._document, self._task, self._top = file, document, task, top
         self.count, self.good, self.first_error = 0, 0, ""
         self._shown: list[dict[str, Any]] = []
         self._left = 0
 
-    def take(self, rows: Any, answers: list[dict[str, Any]]) -> None:
+    def take(self, rows: Any, raws: Raws, answers: list[dict[str, Any]]) -> None:
+        from graftwork.tasks.answer_folder import AnswerFolder
+
         for one in answers:
             if "error" in one:
                 self.first_error = self.first_error or one["error"]
             else:
                 self.good += 1
-        if self._file is not None:
+        if isinstance(self._file, AnswerFolder):
+            for raw, one in zip(raws, answers, strict=True):
+                if "error" not in one:
+                    self._file.add(raw, one)
+        elif self._file is not None:
             self._file.write(rows, answers, lambda one: self._task.as_row(one, self._top or 1))
         elif self._document is not None:
             for place, one in enumerate(answers, self.count):
-                words = indent(jsonlib.dumps(one, ensure_ascii=False, indent=2), "  ")
+                words = indent(jsonlib.dumps(self._task.as_json(one), ensure_ascii=False, indent=2), "  ")
                 self._document.write((",\n" if place else "[\n") + words)
         else:
             room = len(answers) if rows is None else max(0, SHOWN - len(self._shown))

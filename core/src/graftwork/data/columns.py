@@ -9,8 +9,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.annotation_cells import LabelColumn, holds_tags, holds_words, joined_words
 from graftwork.data.cells import Column, cell_text, feature, folder_of, labels_of, placed_names, split_words
+from graftwork.data.column_names import (
+    SPLIT_COLUMN,
+    input_column,
+    input_names,
+    listed,
+    no_plain_label,
+    plain_label,
+    present,
+)
 from graftwork.data.formats.metadata import notes_of, text_is_bytes
+from graftwork.data.label_files import KINDS
 from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.remote.addresses import Address
@@ -18,16 +29,7 @@ from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
 from graftwork.specs.modality import Modality
-from graftwork.specs.task import RawLabel
-
-INPUT_NAMES = (
-    "text", "sentence", "message", "utterance", "review", "content", "body", "question", "query", "tweet",
-    "file", "file_name", "filename", "filepath", "file_path", "path", "image", "img", "audio", "clip", "input",
-)  # fmt: skip
-LABEL_NAMES = (
-    "label", "labels", "class", "category", "intent", "target", "topic", "sentiment", "emotion", "species", "y",
-)  # fmt: skip
-SPLIT_COLUMN = "split"
+from graftwork.specs.task import RawLabel, TaskSpec
 
 
 def list_tables(
@@ -35,9 +37,10 @@ def list_tables(
     name: str,
     base: Path,
     path_guard: PathGuard | None,
-    input_column: str | None,
+    asked: str | None,
     label_columns: Sequence[str],
     labelled: bool | None,
+    task: TaskSpec | None = None,
 ) -> Listing:
     """Choose the columns of one or more tables with the same columns (keyed by split, "" for none) and list their rows.
 
@@ -51,7 +54,7 @@ def list_tables(
     tables = {split: tables[split] for split in known}
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
-    columns = Columns.of(next(iter(tables.values())), name, input_column, label_columns, labelled)
+    columns = Columns.of(next(iter(tables.values())), name, asked, label_columns, labelled, task)
     return columns.list(tables, name, base, path_guard, tuple(notes))
 
 
@@ -61,7 +64,7 @@ def known_splits(splits: Iterable[str], name: str) -> list[str]:
     known = [split for split in splits if split == "" or split.lower() in SPLITS]
     if splits and not known:
         raise DataError(
-            f"'{name}' brings the splits {_listed(splits)}; accepted: {', '.join(SPLITS)}.", "Rename its splits."
+            f"'{name}' brings the splits {listed(splits)}; accepted: {', '.join(SPLITS)}.", "Rename its splits."
         )
     return known
 
@@ -75,7 +78,8 @@ class Columns:
     """The columns in use, by name, for all tables of a source.
 
     place: the input column in words. labels: none, the column with the labels, or several columns whose cells together
-    are the label.
+    are the label. kind: of labels that lie in the input, see `TaskSpec.annotation`; empty for others. words: whether
+    the cells of the input column are lists of words.
     """
 
     input: str
@@ -83,30 +87,54 @@ class Columns:
     split: str | None
     modality: Modality
     place: str
+    kind: str = ""
+    words: bool = False
 
     @classmethod
-    def of(cls, table: pa.Table, name: str, asked: str | None, labels: Sequence[str], labelled: bool | None) -> Columns:
+    def of(
+        cls,
+        table: pa.Table,
+        name: str,
+        asked: str | None,
+        labels: Sequence[str],
+        labelled: bool | None,
+        task: TaskSpec | None = None,
+    ) -> Columns:
         """Choose the columns of a table.
 
         asked, labels: the input and label columns that the user named. labelled: whether a label is required; None
-        takes one that is plain.
+        takes one that is plain. task: of the labels, which may lie in the input; None where only inputs are read.
 
         Raises `DataError` if a column is not plain, `UsageError` if a named one does not exist.
         """
         columns = table.column_names
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise DataError(f"'{name}' has the column '{twice[0]}' more than once.", "Rename or remove one of them.")
-        found = tuple(_present(label, columns, name, "--label") for label in labels)
+        kind = task.annotation if task is not None else ""
+        found = tuple(present(label, columns, name, "--label") for label in labels)
+        if kind and len(found) > 1:
+            raise UsageError(
+                f"The labels are the columns {listed(found)} of '{name}'; one column of {KINDS[kind]} is accepted.",
+                "Name one: --label COLUMN",
+            )
         if not found and labelled is not False:
-            plain = _plain_label(columns, asked)
+            plain = plain_label(columns, asked, kind)
             if plain is None and labelled:
-                raise _no_plain_label(columns, name)
+                raise no_plain_label(columns, name)
             found = () if plain is None else (plain,)
-        chosen = _input(columns, asked, found, name)
+        tagged = kind == "spans" and any(holds_tags(table, column) for column in found)
+        chosen = input_column(columns, asked, found, name, input_names(table, kind, tagged))
         place = f"column '{chosen}'"
         others = (column for column in columns if column not in (chosen, *found))
         split = next((column for column in others if column.lower() == SPLIT_COLUMN), None)
-        return cls(chosen, found, split, _modality(table, chosen, place), place)
+        words = (kind == "spans" or task is None) and holds_words(table, chosen)
+        if tagged and not words:
+            raise DataError(
+                f"The column {listed(found)} of '{name}' holds tags, and '{chosen}' no lists of words.",
+                "Name the column of words: --input COLUMN",
+            )
+        modality = _of_texts(f"the words in {place}") if words else _modality(table, chosen, place)
+        return cls(chosen, found, split, modality, place, kind, words)
 
     def list(
         self,
@@ -121,6 +149,8 @@ class Columns:
         base, path_guard: see `Listing`.
         """
         inputs: Sequence[Any] = Column([table.column(self.input) for table in tables.values()])
+        if self.words:
+            inputs = [text for table in tables.values() for text in joined_words(table, self.input)]
         if self.modality.inline:
             _check_no_files(inputs, base, self.place)
         if text_is_bytes(next(iter(tables.values()))) and not self.modality.inline:
@@ -128,7 +158,9 @@ class Columns:
         labels: list[RawLabel | None] = []
         splits: list[str] = []
         for split, table in tables.items():
-            if self.labels:
+            if self.labels and self.kind:
+                labels += self._annotations(base, path_guard).labels(table, len(labels))
+            elif self.labels:
                 labels += labels_of(table, self.labels)
             if split:
                 splits += [SPLITS[split.lower()]] * len(table)
@@ -156,53 +188,21 @@ class Columns:
             rows=True,
             input=self.input,
             label=self.labels,
-            labels_place=f"column{'s' * (len(self.labels) > 1)} {_listed(self.labels)}" if self.labels else "",
+            labels_place=f"column{'s' * (len(self.labels) > 1)} {listed(self.labels)}" if self.labels else "",
             path_guard=path_guard,
         )
 
-
-def _no_plain_label(columns: Sequence[str], name: str) -> DataError:
-    return DataError(
-        f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the label.",
-        "Name it: --label COLUMN",
-    )
+    def _annotations(self, base: Path, path_guard: PathGuard | None) -> LabelColumn:
+        words = self.input if self.words else ""
+        return LabelColumn(self.labels[0], self.kind, base, path_guard, words, not self.modality.inline)
 
 
-def _plain_label(columns: Sequence[str], input_column: str | None) -> str | None:
-    lowered = {column.lower(): column for column in columns}
-    found = next((lowered[n] for n in LABEL_NAMES if n in lowered), None)
-    others = [c for c in columns if c.lower() != SPLIT_COLUMN]
-    if found is None and len(others) == 2:
-        taken = input_column or next((lowered[n] for n in INPUT_NAMES if n in lowered), None)
-        found = next((c for c in others if taken is not None and c != taken), None)
-    return found
-
-
-def _input(columns: Sequence[str], asked: str | None, labels: Sequence[str], name: str) -> str:
-    if asked is not None:
-        return _present(asked, columns, name, "--input")
-    rest = [c for c in columns if c not in labels and c.lower() != SPLIT_COLUMN]
-    lowered = {column.lower(): column for column in rest}
-    named = [lowered[n] for n in INPUT_NAMES if n in lowered]
-    if len(named) == 1 or (not named and len(rest) == 1):
-        return (named or rest)[0]
-    raise DataError(
-        f"'{name}' has the columns {_listed(columns)}, and none of them is plainly the input.",
-        "Name it: --input COLUMN",
-    )
-
-
-def _present(asked: str, columns: Sequence[str], name: str, option: str) -> str:
-    if asked not in columns:
-        raise UsageError(
-            f"'{name}' has no column '{asked}'; its columns are {_listed(columns)}.",
-            f"Name one of them: {option} COLUMN",
-        )
-    return asked
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(f"'{column}'" for column in columns)
+def _of_texts(what: str) -> Modality:
+    """The modality that reads texts. Raises `DataError` if none does."""
+    inline = next((m for m in modalities() if m.inline), None)
+    if inline is None:
+        raise DataError(f"No installed plugin reads {what}{installed().disabled()}.", reader_hint("text"))
+    return inline
 
 
 def _modality(table: pa.Table, column: str, place: str) -> Modality:
@@ -228,13 +228,7 @@ def _modality(table: pa.Table, column: str, place: str) -> Modality:
     ]
     if len(paths) > len(sample) / 2:
         return modality_of_files(paths, place)
-    inline = next((m for m in modalities() if m.inline), None)
-    if inline is None:
-        raise DataError(
-            f"No installed plugin reads the text in {place}{installed().disabled()}.",
-            reader_hint("text"),
-        )
-    return inline
+    return _of_texts(f"the text in {place}")
 
 
 def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from graftwork.data.reading import Data
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs import pretraining_card
+from graftwork.specs.annotations import Mask
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Raw
+from graftwork.specs.task import RawLabel
 
 
 def contents(data: Data, numbers: Sequence[int] | None = None) -> Iterator[bytes]:
@@ -27,7 +29,17 @@ def contents(data: Data, numbers: Sequence[int] | None = None) -> Iterator[bytes
 
 def fingerprint(data: Data) -> str:
     """A digest of the data: the content, label and split of every example."""
-    sha = hashlib.sha256(repr((data.labels, data.splits)).encode("utf-8", "surrogatepass"))
+    labels = None if data.labels is None else list(map(_said, data.labels))
+    sha = hashlib.sha256(repr((labels, data.splits)).encode("utf-8", "surrogatepass"))
     for content in contents(data):
         sha.update(content)
     return sha.hexdigest()
+
+
+def _said(label: RawLabel) -> object:
+    """A label as `repr` writes it alike in every process: of a mask image the content, wherever it lies."""
+    if not isinstance(label, Mask):
+        return label
+    image = Raw("", label.path, label.content or None).content() if label.path or label.content else b""
+    names, ignored = sorted(label.names.items()), sorted(label.ignored)
+    return ("mask", pretraining_card.digest(image), names, ignored, label.regions, label.size)

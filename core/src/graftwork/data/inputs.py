@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data import label_files
 from graftwork.data.columns import Columns
 from graftwork.data.folders import files_below
 from graftwork.data.formats.metadata import as_text
@@ -39,7 +40,8 @@ def named_inputs(
 ) -> Iterator[Inputs]:
     """The inputs that words on a command line name, in order.
 
-    A folder stands for the files in it and a table for its rows, unless the modality reads files of that ending itself.
+    A folder stands for the files in it and a table for its rows, unless the modality reads files of that ending itself;
+    label files, and a folder that holds them, for the examples that are labelled there.
     column: the column of the tables; usual: the one that is taken where none is named and it is there. texts: every
     word is a text.
 
@@ -51,13 +53,13 @@ def named_inputs(
     if texts:
         yield Inputs([as_raw(number, word, modality, Path(), None) for number, word in enumerate(given)])
         return
-    named = [_located(word, modality) for word in given]
-    for tables, together in groupby(named, lambda one: one.is_table(modality)):
+    named = [(one, None if column else one.labelled(modality)) for one in (_located(word, modality) for word in given)]
+    for tables, together in groupby(named, lambda pair: pair[1] is None and pair[0].is_table(modality)):
         if tables:
-            for one in together:
+            for one, _ in together:
                 yield from table_inputs(open_source(one.word, streaming=True), modality, column, usual, one.word)
         else:
-            yield Inputs([item for one in together for item in _files(one)])
+            yield Inputs([item for one, known in together for item in (_files(one) if known is None else known)])
 
 
 def table_inputs(
@@ -97,6 +99,15 @@ class _Named:
     path: Path
     part: str = ""
     copied: bool = False
+
+    def labelled(self, modality: Modality) -> Sequence[Any] | None:
+        """The examples of label files, of which a table may be one; None for anything else, and for texts and files
+        that the modality reads."""
+        path = self.path
+        folder = os.path.isdir(path)  # noqa: PTH112  pathlib's raises for a word as long as a text
+        if self.part or not (folder or (os.path.isfile(path) and path.suffix.lower() not in modality.extensions)):  # noqa: PTH113
+            return None
+        return label_files.inputs_in(path, modality)
 
     def is_table(self, modality: Modality) -> bool:
         suffix = self.path.suffix.lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from graftwork.errors import Unreadable
@@ -68,8 +69,6 @@ def _of_box(box: Box, size: tuple[int, int] | None) -> Iterator[str]:
         yield f"{said} has no name"
     elif box.xmax < box.xmin or box.ymax < box.ymin:
         yield f"{said} is turned: a maximum is below its minimum"
-    elif box.xmax == box.xmin or box.ymax == box.ymin:
-        yield f"{said} is empty"
     elif size is not None and not _inside(ends, size):
         yield f"{said} lies outside of the image of {_sized(size)}"
 
@@ -131,6 +130,17 @@ def _named(one: Span | Box) -> str:
 
 def _sized(size: tuple[int, int]) -> str:
     return f"{size[0]} x {size[1]} pixels"
+
+
+def without_empty(label: RawLabel) -> RawLabel:
+    """The label without boxes that hold no pixel, which are slips of the hand and nothing to be found."""
+    if not isinstance(label, Boxes) or not any(map(is_empty, label.boxes)):
+        return label
+    return replace(label, boxes=tuple(box for box in label.boxes if not is_empty(box)))
+
+
+def is_empty(box: Box) -> bool:
+    return box.xmax == box.xmin or box.ymax == box.ymin
 
 
 def overlaps(label: Spans) -> list[tuple[Span, Span]]:

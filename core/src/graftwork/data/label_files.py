@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from graftwork.data.formats.tables import ending
 from graftwork.data.listing import SPLITS, Listing, Part
 from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
+from graftwork.data.raws import Raws
 from graftwork.data.remote import copies
 from graftwork.data.walk import shown
 from graftwork.errors import DataError, GraftworkError, PluginFault, UsageError
@@ -39,6 +41,7 @@ class Formats:
         self.place, self.options = place, options
         self._specs = {spec.name: spec for spec in registry.annotation_formats()}
         self._readers: dict[str, AnnotationReader] = {}
+        self._faults: list[PluginFault] = []
 
     @property
     def kind(self) -> str:
@@ -57,8 +60,15 @@ class Formats:
 
     @cached_property
     def fitting(self) -> list[AnnotationSpec]:
-        """The formats that the place is of, whatever they give."""
-        return [spec for spec in self._specs.values() if self._fits(spec)]
+        """The formats that the place is of, whatever they give. One whose plugin fails keeps nobody from the others."""
+        found = []
+        for spec in self._specs.values():
+            try:
+                if self._fits(spec):
+                    found.append(spec)
+            except PluginFault as error:
+                self._faults.append(error)
+        return found
 
     def only_fit(self) -> AnnotationSpec | None:
         """The format of the place that gives what the task takes; None where there is none, or where columns are named
@@ -105,6 +115,12 @@ class Formats:
         found = [spec for spec in self.fitting if not self._gives(spec)]
         return self._other_kinds(found) if found else None
 
+    def unlabelled(self) -> Listing | None:
+        """The examples of a label file without their labels; None where labels are wanted, or nothing fits."""
+        if self.options.labelled is not False or self.place.is_dir() or not self.fitting:
+            return None
+        return replace(self.listed(self.fitting[0], self.fitting[0].kinds[0]), labels=None, labels_place="")
+
     def check_no_rival(self, layout: str, words: str, *, certain: bool) -> None:
         """Raises `DataError` where label files, and not a layout, say how a folder is to be read. certain: whether the
         layout makes no sense; if it does, `UsageError`.
@@ -122,8 +138,10 @@ class Formats:
             f"Say which: --layout {layout}" + (f" or --task {tasks[0]}" if tasks else ""),
         )
 
-    def none(self) -> DataError:
-        """Nothing in the place labels what the task takes."""
+    def none(self) -> GraftworkError:
+        """Nothing in the place labels what the task takes; or the format that might is broken."""
+        if self._faults:
+            return self._faults[0]
         kind = KINDS[self.kind]
         read = "; ".join(f"{spec.name} ({spec.words})" for spec in self._specs.values() if self._gives(spec))
         return DataError(
@@ -132,16 +150,18 @@ class Formats:
             "Save them in one of these formats; see: graftwork plugins",
         )
 
-    def listed(self, spec: AnnotationSpec) -> Listing:
-        """The listing of what is labelled in the place. Raises `DataError` as the format's reader does, and if nothing
-        is there."""
+    def listed(self, spec: AnnotationSpec, kind: str = "") -> Listing:
+        """The listing of what is labelled in the place, by the kind of labels that the task takes, or another one.
+
+        Raises `DataError` as the format's reader does, and if nothing is there.
+        """
         options, place = self.options, self.place
         if options.input or options.label:
             raise UsageError(
                 f"'{place}' is read as {spec.name} ({spec.words}), which has no columns.",
                 "Leave out --input and --label.",
             )
-        found = self._read(spec)
+        found = self._read(spec, kind or self.kind)
         modality = registry.modality(spec.modality)
         examples, notes = _in_known_splits(found)
         if not examples:
@@ -190,10 +210,10 @@ class Formats:
         except Exception as error:
             raise _fault(spec, self.place, error) from error
 
-    def _read(self, spec: AnnotationSpec) -> AnnotatedExamples:
+    def _read(self, spec: AnnotationSpec, kind: str) -> AnnotatedExamples:
         reader = self._reader(spec)
         try:
-            return reader.read(self.place, self.kind)
+            return reader.read(self.place, kind)
         except GraftworkError:
             raise
         except Exception as error:
@@ -207,9 +227,18 @@ class Formats:
         tasks = [name for each in specs for name in _tasks(each)]
         ways = " or ".join(f"--task {name}" for name in dict.fromkeys(tasks))
         return DataError(
-            f"'{self.place}' is {spec.words}, which gives {given}; the task '{task.name}' {takes}.",
+            f"'{self.place}' is read as {spec.name} ({spec.words}), which gives {given}; the task '{task.name}' "
+            f"{takes}.",
             f"Write: {ways}" if ways else "Install a plugin with a task that takes them; see: graftwork plugins",
         )
+
+
+def inputs_in(place: Path, modality: Modality) -> Raws | None:
+    """The examples of label files, for those who want no labels; None where the place is of no format of the
+    modality."""
+    formats = Formats(place, SourceOptions(labelled=False))
+    spec = next((spec for spec in formats.fitting if spec.modality == modality.name), None)
+    return None if spec is None else Raws.of(formats.listed(spec, spec.kinds[0]))
 
 
 def _tasks(spec: AnnotationSpec) -> list[str]:

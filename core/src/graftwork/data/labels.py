@@ -109,7 +109,7 @@ class LabelNames:
     """
 
     def __init__(self, spec: TaskSpec, rules: LabelRules = NO_RULES, known: Iterable[str] = ()) -> None:
-        self._spec = spec
+        self._spec, self._rules = spec, rules
         self._rename = {identity(trimmed(old)): trimmed(new) for old, new in rules.rename.items()}
         self._drop = {identity(trimmed(label)): label for label in rules.drop}
         self._unused = {**{identity(trimmed(old)): old for old in rules.rename}, **self._drop}
@@ -167,7 +167,10 @@ class LabelNames:
             return replace(raw, spans=self._within(raw.spans))
         if isinstance(raw, Boxes):
             return replace(raw, boxes=self._within(raw.boxes))
-        names = {level: self._name_within(label) for level, label in raw.names.items()}
+        levels = raw.names
+        if not levels and not raw.regions:  # a mask image whose levels are their own names
+            levels = {trimmed(level): level for level in (*self._rules.rename, *self._rules.drop)}
+        names = {level: self._name_within(label) for level, label in levels.items()}
         dropped = {level for level, name in names.items() if name is None}
         return replace(
             raw,

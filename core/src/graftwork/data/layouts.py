@@ -52,6 +52,8 @@ def open_data(source: Any, options: SourceOptions, *, streaming: bool = False) -
             return found if spec is None else formats.listed(spec)
         return _open_folder(found, options, formats, spec)
     except DataError as error:
+        if (unlabelled := formats.unlabelled()) is not None:
+            return unlabelled
         if not options.layout and (why := formats.of_other_kinds()) is not None:
             raise why from error
         raise

@@ -146,7 +146,9 @@ def list_source(source: Any, options: SourceOptions) -> Listing:
         if not isinstance(found, Listing):
             tables = found.whole()
             input, label = options.columns(next((table.column_names for table in tables.values()), []))
-            listing = list_tables(tables, found.name, found.base, found.path_guard, input, label, options.labelled)
+            listing = list_tables(
+                tables, found.name, found.base, found.path_guard, input, label, options.labelled, options.spec
+            )
             listing = copies.with_files(copies.as_named(listing, found.base), source)
             found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
     listing = found.named(names)
@@ -210,11 +212,18 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
             f"None of the {len(numbers)} examples of {listing.place} can be used; the first: {bad[0].reason}",
             "Mend the data.",
         )
+    found = None if labels is None else [label for i in good if (label := labels[i]) is not None]
+    if found is not None:
+        whole, found = found, [label_faults.without_empty(label) for label in found]
+        slips = [i for i, before, after in zip(good, whole, found, strict=True) if before is not after]
+        if slips:
+            name = reader.show(raws[slips[0]])
+            notes[f"Left out: boxes that hold no pixel, in {len(slips)} of the {items}; the first: {name}."] = None
     return Data(
         name=listing.name,
         modality=listing.modality,
         raws=Raws.of(listing, good),
-        labels=None if labels is None else [label for i in good if (label := labels[i]) is not None],
+        labels=found,
         splits=None if splits is None else [splits[i] for i in good],
         observed=observed,
         bad=bad,

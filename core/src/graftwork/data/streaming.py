@@ -109,7 +109,9 @@ def open_stream(source: Any, options: SourceOptions) -> Stream:
             for table in cut_tables(tables, split):
                 if not columns:
                     columns.append(
-                        Columns.of(table, found.name, *options.columns(table.column_names), options.labelled)
+                        Columns.of(
+                            table, found.name, *options.columns(table.column_names), options.labelled, options.spec
+                        )
                     )
                 listing = columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
                 listing = copies.with_files(copies.as_named(listing, found.base), source)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import Stage, State
-from graftwork.models.views import MapView, SequenceView, pyramid_of
+from graftwork.models.views import STRIDES, MapView, SequenceView, nearest, pyramid_of
 
 View = SequenceView | MapView | Mapping[int, MapView]
 """What the head of a task takes whose answers lie in the input."""
@@ -70,6 +71,13 @@ class Wanted:
     tap: int
     strides: tuple[int, ...] = ()
 
+    def used(self, strides: Iterable[int]) -> set[int]:
+        """Of the strides of the maps that stages gave, those that the view is made of."""
+        if self.reads != "pyramid":
+            return set(strides)
+        found, asked = set(strides) - {1}, set(self.strides or STRIDES) - {1}
+        return {nearest(found, stride) for stride in asked} | ({1} & set(strides))
+
 
 def read_on(
     backbone: Backbone,
@@ -102,7 +110,10 @@ def view_of(backbone: Backbone, reading: Reading, what: Wanted, values: Sequence
             return SequenceView(reading.state.hidden.float(), *reading.sequence)
         device = reading.state.hidden.device
         view = backbone.sequence(list(values), _stand_in(reading, reading.state), reading.state)
-        return SequenceView(view.hidden, view.mask.to(device), view.spans)
+        # Some rows of a batch are padded to the longest of all its rows.
+        more = view.hidden.shape[1] - view.mask.shape[1]
+        mask, spans = functional.pad(view.mask, (0, more)), functional.pad(view.spans, (0, 0, 0, more))
+        return SequenceView(view.hidden, mask.to(device), spans)
     if what.reads == "map":
         if not reading.maps:
             assert reading.state is not None, "the state of a map"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -81,9 +81,12 @@ def pyramid_of(maps: Mapping[int, MapView], pixels: Tensor) -> dict[int, MapView
     One that no stage gives is the nearest one made larger or smaller: the simple pyramid of a plain Vision Transformer
     (Li et al. 2022, arXiv:2203.16527, section 3), without parameters; its deconvolutions are left to the head.
     """
-    return {
-        stride: _at(maps[min(maps, key=lambda one: abs(math.log2(one / stride)))], stride, pixels) for stride in STRIDES
-    }
+    return {stride: _at(maps[nearest(maps, stride)], stride, pixels) for stride in STRIDES}
+
+
+def nearest(strides: Iterable[int], stride: int) -> int:
+    """Of the strides of maps the one that a map at `stride` is made of where it has to be made."""
+    return min(sorted(strides), key=lambda one: abs(math.log2(one / stride)))
 
 
 def _at(view: MapView, stride: int, pixels: Tensor) -> MapView:

@@ -14,6 +14,7 @@ from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import InputContract, ObservedInput, show
 from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
@@ -89,6 +90,10 @@ def converters() -> list[Converter]:
 
 def converter(modality_name: str, name: str) -> Converter:
     return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins")
+
+
+def demo(name: str) -> Demo:
+    return _named("demos", "demo", name, "graftwork plugins")
 
 
 def architecture(name: str) -> ArchitectureSpec:

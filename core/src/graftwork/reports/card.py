@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,24 @@ def _plain(words: str) -> str:
     return " ".join(html.escape(words, quote=False).replace("|", "\\|").split())
 
 
-def write_report(record: dict[str, Any], path: Path) -> None:
-    """The report, one HTML page that needs nothing else."""
+def write_report(record: dict[str, Any], path: Path, drawn: Sequence[tuple[str, str]] = ()) -> None:
+    """The report, one HTML page that needs nothing else. drawn: validation examples with their answers, the worst
+    first: the name of each, and it as HTML."""
     notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in record["warnings"]) or "<li>none</li>"
     body = f"""<p class="lead">{html.escape(record["headline"])}</p>
 <h2>Measured</h2>{rows(_figures(record))}
-{_epochs(record)}<h2>Made of</h2>{rows(_facts(record))}
+{_drawn(drawn)}{_epochs(record)}<h2>Made of</h2>{rows(_facts(record))}
 <h2>Warnings</h2><ul>{notes}</ul>"""
     title = f"{record['data']['name']}: {record['task']} with {record['backbone']}"
     path.write_text(page(title, body), encoding="utf-8")
+
+
+def _drawn(examples: Sequence[tuple[str, str]]) -> str:
+    """Examples with their answers."""
+    if not examples:
+        return ""
+    made = "".join(f"<section><h3>{html.escape(name)}</h3>{shown}</section>" for name, shown in examples)
+    return f"<h2>Seen: validation examples, the worst first</h2>{made}"
 
 
 def _epochs(record: dict[str, Any]) -> str:
@@ -91,5 +101,8 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
 def _figures(record: dict[str, Any]) -> list[tuple[str, str]]:
     metrics = record["metrics"]
     rows = [(f"validation {name}", f"{value:.4f}") for name, value in metrics.items() if not isinstance(value, dict)]
-    rows += [(f"test {name}", f"{value:.4f}") for name, value in metrics.get("test", {}).items()]
+    test = metrics.get("test", {})
+    rows += [(f"test {name}", f"{value:.4f}") for name, value in test.items() if not isinstance(value, dict)]
+    for figure, by_label in metrics.get("by_label", {}).items():
+        rows.append((f"{words(figure)} by label", ", ".join(f"{name} {value:.3f}" for name, value in by_label.items())))
     return [*rows, ("seconds", f"{record['timings']['total']:.1f}")]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,18 @@ td.n { text-align: right; width: 6rem } p.hint { color: #5a6675; margin: .1rem 0
 figure { margin: 0; width: 160px } figure img { max-width: 160px; max-height: 160px; display: block }
 figcaption { font-size: .75rem; color: #5a6675; overflow-wrap: anywhere }
 blockquote { margin: 0; padding: .1rem .6rem; border-left: 3px solid #b8c2ce; flex-basis: 100% }
+dl.texts { margin: .3rem 0; display: grid; grid-template-columns: 4rem 1fr; gap: .2rem .6rem }
+dl.texts dt { color: #5a6675 } dl.texts dd { margin: 0; overflow-wrap: anywhere }
+mark { padding: .05rem .2rem; border-radius: .2rem } mark small { color: #495057; font-size: .7rem }
+.pair { display: flex; gap: .6rem } .pair figure { width: auto; flex: 1 }
+.pair img { max-width: 100%; max-height: none }
 .ok { color: #19692c } .bad { color: #a3261b }
 """
 
 SHOWN = 6
 """How many groups of a problem are shown, and how many examples of a group."""
+DRAWN = 12
+"""How many examples are drawn with their labels."""
 
 
 def page(title: str, body: str) -> str:
@@ -60,6 +69,7 @@ def write_check(checked: Any, path: Path) -> None:
     if checked.problems:
         parts.append("<h2>Problems</h2>")
         parts += [_problem(checked, problem) for problem in checked.problems]
+    parts += _labels_drawn(checked)
     if checked.backbone:
         parts.append(f"<h2>Agreement with {html.escape(checked.backbone)}</h2>{_agreement(checked)}")
     parts.append(f"<h2>What the data are</h2>{_facts(observed)}")
@@ -74,6 +84,24 @@ def write_check(checked: Any, path: Path) -> None:
         path.write_text(page(f"{data.name}: check", "\n".join(parts)), encoding="utf-8")
     except OSError as error:
         raise DataError(f"'{path}' cannot be written: {error.strerror}.", "Name another file: --html FILE") from error
+
+
+def _labels_drawn(checked: Any) -> list[str]:
+    """Some examples with the labels that lie in them, drawn at random but always the same."""
+    data, task = checked.data, checked.task
+    if not data.labels or not hasattr(task, "draw"):
+        return []
+    try:
+        known = task.encode(data.labels)
+    except DataError:  # it is among the problems
+        return []
+    made = []
+    for place in sorted(random.Random(0).sample(range(len(data)), min(DRAWN, len(data)))):
+        raw = data.raws[place]
+        with contextlib.suppress(Unreadable, DataError):
+            if shown := task.draw(raw, None, data.labels[place], known):
+                made.append(f"<section><h3>{html.escape(checked.reader.show(raw))}</h3>{shown}</section>")
+    return [f"<h2>Some examples with their labels</h2>{''.join(made)}"] if made else []
 
 
 def _facts(observed: Any) -> str:

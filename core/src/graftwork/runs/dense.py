@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from graftwork.tasks.heads import Head
 from graftwork.tasks.task import Answer, Targets
 from graftwork.training.dense_model import GraftedView, answers
 from graftwork.training.dense_tuning import Judged, judged
+from graftwork.training.trainer import Trained
 
 
 class DenseAnswers:
@@ -50,6 +51,18 @@ class DenseAnswers:
     def judge(self, examples: WholeExamples, labels: Mapping[int, RawLabel]) -> Judged:
         """The figures of the answers for labelled examples, by number."""
         return judged(self.task, self.known, self(examples, list(labels)), labels, examples)
+
+
+def drawn(
+    task: DenseTask, known: Targets, examples: WholeExamples, trained: Trained, labels: Mapping[int, RawLabel]
+) -> list[tuple[str, str]]:
+    """The validation examples with the worst answers, each by its name and as HTML."""
+    found = []
+    for number, answer in trained.worst:
+        with suppress(Unreadable):
+            if shown := task.draw(examples.raws[number], answer, labels[number], known):
+                found.append((examples.name(number), shown))
+    return found
 
 
 def readable(examples: WholeExamples) -> tuple[dict[int, np.ndarray], dict[int, str]]:

@@ -130,7 +130,7 @@ def _fit(
         plan, data, model, encoded=encoded, outcome=outcome, known=known, metrics=metrics, overlap=overlap,
          warnings=warnings, seconds=clock.seconds(),
     )  # fmt: skip
-    run = Run(made, outcome.trained.head, model.backbone)
+    run = Run(made, outcome.trained.head, model.backbone, drawn=outcome.drawn)
     if request.out is not None and processes.is_main_process():
         run.save(request.out, logs=fit.checkpoints.logs() if fit.checkpoints else ())
         if fit.checkpoints:

@@ -68,7 +68,8 @@ class FitPlan:
 
     agreement: of the data, or of a stream's first chunk. task, targets, splits: what all labels are to the task, and
     the split of each example; None for a stream, whose labels are known at its end. head: that of the task which is
-    trained. tap: a stage's number; every: whether all up to it are tried. exactly: whether the head is solved, without steps. long: "truncate" or "windows".
+    trained. tap: a stage's number; every: whether all up to it are tried. exactly: whether the head is solved, without
+    steps. long: "truncate" or "windows".
     change: augments a training example; views: in how many versions, where they are kept.
     """
 

@@ -61,7 +61,8 @@ STREAM = 4096
 class Run:
     """What was asked, agreed, done and measured (`record`), and the model that came of it.
 
-    A loaded run brings its backbone to memory with the first prediction.
+    A loaded run brings its backbone to memory with the first prediction. drawn: validation examples with their answers
+    as HTML, for the report of a fit.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Run:
         head: Head,
         backbone: Backbone | None = None,
         path: Path | None = None,
+        drawn: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.record = record
+        self.drawn = drawn
         self.task = load_task(record["task"], record["target_transform"], record.get("options"))
         self.targets = Targets.from_json(record["targets"])
         self.path = path
@@ -119,7 +122,7 @@ class Run:
                 copy(log, temporary / log.name)
             (temporary / "run.json").write_text(json.dumps(self.record, indent=2, ensure_ascii=False), encoding="utf-8")
             write_card(self.record, temporary / "README.md")
-            write_report(self.record, temporary / "report.html")
+            write_report(self.record, temporary / "report.html", self.drawn)
             temporary.chmod(0o755)
             if path.exists():
                 path.rmdir()

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from graftwork.runs.planning import FitPlan
 from graftwork.runs.record import certified
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import ObservedInput
+from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.task import Targets
 from graftwork.training.checkpoints import Unfinished
 from graftwork.training.trainer import ExactEngine, Job, Trained, outputs_of
@@ -74,7 +75,8 @@ class Encoded:
 class Outcome:
     """A trained head, and the features that it is judged on. certificate: of the stages; tap: the stage that the
     features are of; taps: what each stage that was tried gave; precision, cosine: see
-    `graftwork.features.extraction.Features`. width: of the view that the head reads, where it is not one vector."""
+    `graftwork.features.extraction.Features`. width: of the view that the head reads, where it is not one vector;
+    drawn: see `Run`."""
 
     trained: Trained
     certificate: dict[str, Any]
@@ -85,6 +87,7 @@ class Outcome:
     taps: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     width: int | dict[int, int] | None = None
+    drawn: Sequence[tuple[str, str]] = ()
 
 
 def load(plan: FitPlan, backbone_cache: BackboneCache | None) -> Loaded:
@@ -148,6 +151,7 @@ def encode(fit: Fit, extracted: Extracted) -> Encoded:
                 f"The {part} split has the label '{unseen[0]}', which no training example has.",
                 f"Add training examples, or leave it out: --drop-label '{unseen[0]}'",
             )
+    known = task.learn([labels[i] for i in numbers["train"]], known)
     values = task.encode([labels[i] for i in extracted.kept], known).values
     dataset = FeatureDataset(extracted.values, values, numbers=extracted.kept, splits=numbers)
     return Encoded(extracted, agreement, known, dataset, tuple(warnings))
@@ -248,6 +252,7 @@ def _loop_engine(fit: Fit) -> LoopEngine:
 
 def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
     """Train a head on a view of the encoder, or solve it; the engine judges it too."""
+    from graftwork.runs.dense import drawn
     from graftwork.training.dense_model import width_of
     from graftwork.training.dense_tuning import source_of
 
@@ -262,7 +267,11 @@ def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
         certificate = certified(trained, fit.model, plan.request.freeze)
     notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
     precision = trained.details["precision"]
-    return Outcome(trained, certificate, plan.tap, encoded.dataset, precision, None, warnings=notes, width=job.width)
+    assert isinstance(plan.task, DenseTask)
+    shown = drawn(plan.task, encoded.known, examples, trained, labels)
+    return Outcome(
+        trained, certificate, plan.tap, encoded.dataset, precision, None, warnings=notes, width=job.width, drawn=shown
+    )
 
 
 def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:

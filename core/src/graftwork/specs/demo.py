@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graftwork.specs.task import DEFAULT_TASK
+
 
 @dataclass(frozen=True)
 class Demo:
     """A small labelled set that a plugin brings.
 
     data: names `build(folder) -> path`, which may write into `folder` and returns a source for `graftwork.data`.
-    baseline: names `features(values) -> (N, F) array`, features of decoded inputs made without an encoder.
+    task: what its labels are. baseline: names `features(values) -> (N, F) array`, features of decoded inputs made
+    without an encoder; empty for a task that judges the answer that needs no input: then `baseline_name` is that of its
+    figure ("nothing").
     """
 
     name: str
@@ -18,3 +22,4 @@ class Demo:
     data: str
     baseline: str
     baseline_name: str
+    task: str = DEFAULT_TASK

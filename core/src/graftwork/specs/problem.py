@@ -11,8 +11,8 @@ class Problem:
     """A problem, how many examples it affects, and the names of the first of them.
 
     kind: "unreadable", "empty", "unlabelled", "label", "exact_duplicates", "near_duplicates", "conflicting_labels",
-    "leakage", "unseen_label", "mismatch", "truncated", a modality's name for a defect ("blank"), or a task's name for a problem
-    with labels ("imbalance", "too_few").
+    "leakage", "unseen_label", "mismatch", "truncated", a modality's name for a defect ("blank"), or a task's name for a
+    problem with labels ("imbalance", "too_few").
     groups: for the first groups of examples that belong together, their numbers in the listing.
     """
 

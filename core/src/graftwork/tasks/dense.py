@@ -9,13 +9,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from graftwork.errors import UsageError
 from graftwork.features.pieces import Piece, WholeExample
 from graftwork.plugins.code_digest import made_by
 from graftwork.specs.contracts import Value
+from graftwork.specs.readers import Raw
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.answer_folder import AnswerFolder
 from graftwork.tasks.scorer import Scorer
 from graftwork.tasks.task import Answer, Targets, Task
 
@@ -111,8 +115,23 @@ class DenseTask(Task):
 
         return build_dense_head(name, channels, self.outputs(known))
 
-    def as_label(self, answer: Answer) -> RawLabel:
-        raise NotImplementedError(f"answers of '{self.spec.name}' are compared by its scorer")
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Answer | None, label: RawLabel | None, known: Targets) -> str:
+        """An example as HTML: what is true and what was found in it, as far as they are given; empty where it cannot be
+        drawn. Raises `Unreadable`."""
+        return ""
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        """What writes answers into an empty folder.
+
+        Raises `UsageError` for a task whose answers are rows of a table alone.
+        """
+        raise UsageError(f"Answers of the task '{self.spec.name}' are rows of a table.", "Write: --out answers.csv")
+
+    @abstractmethod
+    def as_answer(self, label: RawLabel, known: Targets) -> Answer:
+        """The answer that says a label: what a perfect one would be."""
 
 
 @dataclass(frozen=True)

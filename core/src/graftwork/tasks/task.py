@@ -106,6 +106,11 @@ class Task(ABC):
         Raises `DataError` for labels that it cannot take, in one sentence with the label in it.
         """
 
+    def learn(self, raw: Sequence[RawLabel], known: Targets) -> Targets:
+        """`known` with what is learned from the labels of the training part alone, as what is judged on the others must
+        be."""
+        return known
+
     def unknown(self, raw: Sequence[RawLabel], known: Targets) -> list[str]:
         """The names among labels that `known` has not, sorted."""
         return []
@@ -226,6 +231,10 @@ class Task(ABC):
             for name, value in answer.items()
             if name not in ("input", "notes")
         }
+
+    def as_json(self, answer: Answer) -> Answer:
+        """An answer as JSON can say it."""
+        return answer
 
     # For the conformance kit.
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+from graftwork.data.label_files import KINDS
+from graftwork.data.layouts import LAYOUTS
 from graftwork.plugins.loading import PluginReport, installed
+from graftwork.specs.annotations import AnnotationReader
 from graftwork.specs.factories import load_factory
 from graftwork.specs.source import Source
 from graftwork.testing.cases import Nonconformance, Registered, check
 
+NOISE = bytes(range(256)) * 8
+"""What no text and no label file holds."""
 HEAVY = (
     "torch",
     "torchvision",
@@ -113,6 +120,40 @@ def importing_it_changes_nothing_else(report: PluginReport) -> None:
             f"Importing the code of '{report.name}' changes {', '.join(changed)}, for everybody.",
             "Leave global state alone, or change it where it is used and put it back.",
         )
+
+
+@check("annotations")
+def its_factory_reads_label_files_and_takes_nothing_else_for_one(form: Registered) -> None:
+    """An empty folder, an empty file and one of noise are of no format, whatever they are called."""
+    made = load_factory(form.spec.factory)
+    if not (isinstance(made, type) and issubclass(made, AnnotationReader)):
+        raise Nonconformance(
+            f"The factory of the format '{form.name}', {form.spec.factory}, is no graftwork.AnnotationReader.",
+            "Name a subclass that defines fits() and read().",
+        )
+    if unknown := sorted(set(form.spec.kinds) - set(KINDS)):
+        raise Nonconformance(
+            f"The format '{form.name}' gives '{unknown[0]}', which is no kind of labels; {', '.join(KINDS)} are.",
+            "Name one of them.",
+        )
+    if form.name in LAYOUTS:
+        raise Nonconformance(
+            f"The format '{form.name}' is called as a layout of folders.", "Give it the name of a tool or a data set."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder)]
+        for name in ("a.json", "a.jsonl", "a.txt", "a.xml", "a.csv", "a.tsv", "a.conll"):
+            for content in (b"", NOISE):
+                place = Path(folder, "x" if content else "empty", name)
+                place.parent.mkdir(exist_ok=True)
+                place.write_bytes(content)
+                places += [place, place.parent]
+        for place in places:
+            if made().fits(place):
+                raise Nonconformance(
+                    f"The format '{form.name}' fits '{place.name}', a file without content or of noise.",
+                    "Let fits() be sure of what it sees.",
+                )
 
 
 @check("sources")

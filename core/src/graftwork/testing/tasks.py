@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields, is_dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from graftwork.errors import DataError, PluginFault, UnknownName
 from graftwork.features.dataset import FeatureDataset
+from graftwork.models.views import STRIDES, MapView, SequenceView
 from graftwork.plugins import registry
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
-from graftwork.tasks.heads import Head, build_head
-from graftwork.tasks.task import Targets, Task, load_task
+from graftwork.tasks.dense import DenseTask
+from graftwork.tasks.heads import Head, build_dense_head, build_head
+from graftwork.tasks.task import Answer, Targets, Task, load_task
 from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.training import solver
 from graftwork.training.trainer import convex_loss, solvable
@@ -50,6 +54,18 @@ class Work(Registered):
             optimizer.step()
         return outputs.detach()
 
+    @cached_property
+    def dense(self) -> DenseTask:
+        """The task, whose answers lie in the input."""
+        if not isinstance(self.task, DenseTask):
+            raise NotChecked(f"The task '{self.name}' answers for an example as a whole.")
+        return self.task
+
+    def check_pooled(self) -> None:
+        """Raises `NotChecked` for a task whose answers lie in the input."""
+        if isinstance(self.task, DenseTask):
+            raise NotChecked(f"The answers of the task '{self.name}' lie in the input.")
+
     @property
     def trivial(self) -> Tensor:
         """The same outputs for every example."""
@@ -67,7 +83,12 @@ def its_heads_and_metrics_are_there(work: Work) -> None:
             raise Nonconformance(
                 f"The task '{work.name}' names the head '{name}', which nothing brings.", error.hint
             ) from error
-    given = work.task.metrics(work.perfect, work.known.values, work.known)
+    if isinstance(work.task, DenseTask):
+        given = work.task.metrics(
+            _said(work.task, work.raw, work.known), _true(work.task, work.raw, work.known), work.known
+        )
+    else:
+        given = work.task.metrics(work.perfect, work.known.values, work.known)
     shown = [metric.name for metric in (*work.task.figures, work.task.tie_break)]
     for name in shown:
         if not isinstance(given.get(name), float) or not math.isfinite(given[name]):
@@ -79,6 +100,7 @@ def its_heads_and_metrics_are_there(work: Work) -> None:
 
 @check("tasks")
 def an_answer_says_the_label_that_was_encoded(work: Work) -> None:
+    work.check_pooled()
     answers = work.task.decode(work.perfect, work.known)
     said = work.task.encode([work.task.as_label(answer) for answer in answers], work.known).values
     if said.shape != work.known.values.shape or not torch.allclose(
@@ -160,6 +182,7 @@ def its_strata_and_counts_cover_all_labels(work: Work) -> None:
 
 @check("tasks")
 def a_perfect_answer_is_better_than_a_trivial_one(work: Work) -> None:
+    work.check_pooled()
     task, known = work.task, work.known
     perfect, trivial = (task.metrics(outputs, known.values, known) for outputs in (work.perfect, work.trivial))
     if not task.rank(perfect) > task.rank(trivial):
@@ -183,6 +206,7 @@ def a_perfect_answer_is_better_than_a_trivial_one(work: Work) -> None:
 
 @check("tasks")
 def its_loss_has_a_row_for_each_example(work: Work) -> None:
+    work.check_pooled()
     task, known = work.task, work.known
     outputs = torch.randn(work.perfect.shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
     losses = task.loss(outputs, known.values)
@@ -201,6 +225,7 @@ def its_loss_has_a_row_for_each_example(work: Work) -> None:
 
 @check("tasks")
 def the_exact_solution_is_a_minimum_of_its_loss(work: Work) -> None:
+    work.check_pooled()
     task, known = work.task, work.known
     if not solvable(task):
         raise NotChecked(f"No head of the task '{work.name}' is solved exactly.")
@@ -235,26 +260,121 @@ def the_exact_solution_is_a_minimum_of_its_loss(work: Work) -> None:
             )
 
 
+@check("tasks")
+def answers_in_the_input_that_say_the_labels_are_the_best(work: Work) -> None:
+    task, known = work.dense, work.known
+    true = _true(task, work.raw, known)
+    perfect = task.metrics(_said(task, work.raw, known), true, known)
+    first = task.metrics(_said(task, [work.raw[0]] * len(work.raw), known), true, known)
+    if not task.rank(perfect) > task.rank(first):
+        raise Nonconformance(
+            f"By the task '{work.name}' answers that say the labels have {task.primary.name} "
+            f"{perfect[task.primary.name]:.3f}, and one answer for all {first[task.primary.name]:.3f}.",
+            "Mend its scorer or as_answer, or say in figures whether more is better.",
+        )
+    words = task.headline(perfect, len(work.raw))
+    if "\n" in words or not words.endswith("."):
+        raise Nonconformance(f"The headline of the task '{work.name}' is '{words}'.", "Write one sentence.")
+
+
+@check("tasks")
+def answers_in_the_input_can_be_written_down(work: Work) -> None:
+    task, known = work.dense, work.known
+    loaded = Targets.from_json(json.loads(json.dumps(known.as_json())))
+    if loaded.names != known.names or len(task.encode(work.raw, loaded)) != len(work.raw):
+        raise Nonconformance(
+            f"The task '{work.name}' encodes labels otherwise by targets that were saved and loaded.",
+            "Take all that encode needs from `known` where it is not None; it may be of no examples.",
+        )
+    for answer in _said(task, work.raw, loaded):
+        cells, row = task.cells(answer), task.as_row(answer)
+        if len(cells) != len(task.columns()) or not all(isinstance(cell, str) for cell in cells):
+            raise Nonconformance(
+                f"cells of the task '{work.name}' gives {cells} for the columns {task.columns()}.",
+                "Give a word for each column.",
+            )
+        try:
+            json.dumps([row, task.as_json(answer)])
+        except TypeError as error:
+            raise Nonconformance(
+                f"An answer of the task '{work.name}' cannot be written down: {error}.",
+                "Let as_json and as_row give numbers, words, lists and dictionaries.",
+            ) from error
+
+
+def _said(task: DenseTask, labels: list[RawLabel], known: Targets) -> list[Answer]:
+    """The answers that say these labels."""
+    return [task.as_answer(label, known) for label in labels]
+
+
+def _true(task: DenseTask, labels: list[RawLabel], known: Targets) -> list[Any]:
+    """Labels as the scorer takes them, of examples of the size that they say, if they do."""
+    found = []
+    for label in labels:
+        width, height = getattr(label, "size", None) or (1, 1)
+        found.append(task.truth(label, known, {"width": width, "height": height, "orientation": 1}))
+    return found
+
+
 @subject("heads")
 class Top(Registered):
-    """A head under test, for features of 5 numbers."""
+    """A head under test, for 7 examples of 5 features: one vector each, or the view that it reads."""
 
     def __init__(self, name: str, spec: HeadSpec, given: Given) -> None:
         super().__init__(name, spec, given)
         generator = torch.Generator().manual_seed(0)
-        self.features = torch.randn(7, 5, generator=generator)
-        self.wanted = torch.randn(7, 3, generator=generator)
+
+        def drawn(*shape: int) -> Tensor:
+            return torch.randn(7, *shape, generator=generator)
+
+        self.dense = spec.reads != "pooled"
+        self.features = drawn(5)
+        self.hidden = drawn(6, 5) if spec.reads == "sequence" else drawn(5, 4, 4)
+        self.maps = {s: drawn(3 if s == 1 else 5, 64 // s, 64 // s) for s in spec.strides or STRIDES}
+
+    def view(self, count: int = 7) -> Any:
+        """What the head reads of the first examples."""
+        match self.spec.reads:
+            case "sequence":
+                return SequenceView(
+                    self.hidden[:count], torch.ones(count, 6, dtype=torch.bool), torch.zeros(count, 6, 2)
+                )
+            case "map":
+                return MapView(self.hidden[:count], 16)
+            case "pyramid":
+                return {stride: MapView(one[:count], stride) for stride, one in self.maps.items()}
+            case _:
+                return self.features[:count]
 
     def build(self, outputs: int = 3) -> Head:
         torch.manual_seed(0)
         try:
+            if self.dense:
+                pyramid = {stride: one.shape[1] for stride, one in self.maps.items()}
+                return build_dense_head(self.name, pyramid if self.spec.reads == "pyramid" else 5, outputs).eval()
             return build_head(self.name, 5, outputs).eval()
         except PluginFault as error:
             raise Nonconformance(error.message, error.hint) from error
 
+    def told(self, head: Head, count: int = 7) -> Tensor:
+        """All that a head gives, `(count, N)`."""
+        return torch.cat([one.flatten(1) for one in _tensors(head(self.view(count)))], 1)
+
+
+def _tensors(found: Any) -> list[Tensor]:
+    """The tensors of floats in any structure, in order."""
+    if isinstance(found, Tensor):
+        return [found] if found.is_floating_point() else []
+    if is_dataclass(found) and not isinstance(found, type):
+        found = [getattr(found, item.name) for item in fields(found)]
+    parts = found.values() if isinstance(found, dict) else found if isinstance(found, list | tuple) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
+
 
 @check("heads")
 def it_has_as_many_outputs_as_are_asked_for(top: Top) -> None:
+    if top.dense:
+        raise NotChecked(f"The outputs of the head '{top.name}' have a structure of its task's own.")
     for outputs in (1, 2, 3, 17):
         head = top.build(outputs)
         for count in (0, 1, 7):
@@ -267,17 +387,32 @@ def it_has_as_many_outputs_as_are_asked_for(top: Top) -> None:
 
 
 @check("heads")
+def it_answers_each_example_by_itself(top: Top) -> None:
+    head = top.build()
+    with torch.no_grad():
+        together, alone = top.told(head), top.told(head, 2)
+    if len(together) != 7 or not torch.allclose(together[:2], alone, atol=1e-4):
+        raise Nonconformance(
+            f"What the head '{top.name}' gives for an example depends on the others in its batch.",
+            "Give tensors with a row for each example, and use no statistics of a batch.",
+        )
+
+
+@check("heads")
 def it_learns(top: Top) -> None:
     head = top.build()
-    head.fit_scaler(top.features)
+    head.fit_scaler(top.view())
+    wanted = torch.randn(top.told(head).shape, generator=torch.Generator().manual_seed(1))
     losses = []
     for _ in range(30):
-        loss = (head(top.features) - top.wanted).square().mean()
+        loss = (top.told(head) - wanted).square().mean()
         losses.append(float(loss.detach()))
-        parameters = list(head.parameters())
+        parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
+        slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
         with torch.no_grad():
-            for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-                parameter -= 0.05 * slope
+            for parameter, slope in zip(parameters, slopes, strict=True):
+                if slope is not None:
+                    parameter -= (0.005 if top.dense else 0.05) * slope
     if not losses[-1] < losses[0]:
         raise Nonconformance(
             f"30 steps on 7 examples take the squared error of the head '{top.name}' from {losses[0]:.3f} to "
@@ -293,24 +428,29 @@ def a_convex_head_takes_on_a_solution(top: Top) -> None:
     # One weight vector for all outputs, so that heads whose outputs share theirs can be it too.
     weight, bias = torch.randn(1, 5).expand(3, 5), torch.randn(3).sort(descending=True).values
     head = top.build()
-    head.fit_scaler(top.features)
+    head.fit_scaler(top.view())
     head.load_solution(weight, bias)
-    if not torch.allclose(head(top.features), top.features @ weight.T + bias, atol=1e-4):
+    features = {"pooled": top.features, "map": top.hidden.movedim(1, -1)}.get(top.spec.reads, top.hidden)
+    found = head(top.view())
+    found = found.movedim(1, -1) if top.spec.reads == "map" else found
+    if not torch.allclose(found, features @ weight.T + bias, atol=1e-4):
         raise Nonconformance(
             f"The head '{top.name}' does not become the map that it is given.",
-            "After load_solution(weight, bias) its outputs are features @ weight.T + bias.",
+            "After load_solution(weight, bias) its outputs are features @ weight.T + bias (of each position).",
         )
 
 
 @check("heads")
 def a_head_that_is_saved_is_loaded(top: Top) -> None:
     head, other = top.build(), top.build()
-    head.fit_scaler(top.features)
+    head.fit_scaler(top.view())
     with torch.no_grad():
         for parameter in head.parameters():
             parameter += 0.1
     other.load_state_dict(head.state_dict())
-    if not torch.equal(head(top.features), other(top.features)):
+    with torch.no_grad():
+        same = torch.equal(top.told(head), top.told(other))
+    if not same:
         raise Nonconformance(
             f"The head '{top.name}' saved and loaded computes otherwise.", "Keep all of it in parameters and buffers."
         )

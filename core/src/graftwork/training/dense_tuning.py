@@ -106,10 +106,8 @@ class DenseTuning(FineTuning):
                     )  # fmt: skip
                     sequence = view.mask.cpu(), view.spans.cpu()  # pyright: ignore[reportAttributeAccessIssue]
             state = None if end and what.reads != "sequence" else reading.state
-            maps = reading.maps
-            if end and what.strides and set(what.strides) <= set(maps):  # no stage reads on
-                maps = {stride: maps[stride] for stride in what.strides}
-            maps = {stride: one.cpu() for stride, one in maps.items()}
+            used = what.used(reading.maps) if end else reading.maps  # later stages may put others in their place
+            maps = {stride: reading.maps[stride].cpu() for stride in used}
             return Reading(state and state.to("cpu"), reading.shape, begin, maps, sequence)
 
         versions = engine.views.count if engine.views else 0

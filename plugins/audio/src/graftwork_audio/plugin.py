@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from graftwork import (
     Adapter,
+    AnnotationSpec,
     ArchitectureSpec,
     AtLeast,
     AtMost,
@@ -13,6 +14,7 @@ from graftwork import (
     Demo,
     Exactly,
     Fact,
+    HeadSpec,
     HubWeights,
     InputContract,
     Modality,
@@ -22,6 +24,7 @@ from graftwork import (
     Recipe,
     Requirement,
     Resolver,
+    TaskSpec,
     Value,
     Within,
     hookimpl,
@@ -223,6 +226,62 @@ def graftwork_resolvers() -> Iterator[Resolver]:
     yield Resolver(factory="graftwork_audio.resolve:wav2vec2", model_types=MAPPED)
     yield Resolver(factory="graftwork_audio.resolve:whisper", model_types=("whisper",))
     yield Resolver(factory="graftwork_audio.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_annotations() -> Iterator[AnnotationSpec]:
+    def label_files(name: str, reader: str, kinds: tuple[str, ...], words: str) -> AnnotationSpec:
+        return AnnotationSpec(name, f"graftwork_audio.annotations.{reader}", kinds, "audio", words)
+
+    yield label_files(
+        "librispeech",
+        "librispeech:LibriSpeechReader",
+        ("transcript",),
+        "clips with their texts in *.trans.txt beside them",
+    )
+    yield label_files(
+        "ljspeech",
+        "ljspeech:LJSpeechReader",
+        ("transcript",),
+        "a metadata.csv of names and texts with | between, and wavs",
+    )
+    yield label_files(
+        "common-voice",
+        "common_voice:CommonVoiceReader",
+        ("transcript",),
+        "tables (.tsv) of paths and sentences, and clips",
+    )
+    yield label_files(
+        "audacity",
+        "audacity:AudacityReader",
+        ("name", "spans"),
+        "sounds, and beside each an Audacity label track (.txt)",
+    )
+    yield label_files(
+        "label-studio-sounds",
+        "label_studio:LabelStudioSoundReader",
+        ("spans", "transcript"),
+        "a JSON export of Label Studio, with labels or texts of sounds",
+    )
+
+
+@hookimpl
+def graftwork_tasks() -> Iterator[TaskSpec]:
+    yield TaskSpec(
+        "transcribe",
+        factory="graftwork_audio.transcribe.task:Transcribe",
+        labels="what is said in each clip",
+        heads=("sequence-linear", "ctc-lstm", "ctc-conv"),
+        names=False,
+        annotation="transcript",
+        modality="audio",
+    )
+
+
+@hookimpl
+def graftwork_heads() -> Iterator[HeadSpec]:
+    yield HeadSpec("ctc-lstm", factory="graftwork_audio.transcribe.heads:CtcLstm", reads="sequence")
+    yield HeadSpec("ctc-conv", factory="graftwork_audio.transcribe.heads:CtcConv", reads="sequence")
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import soundfile
 
-from graftwork import Empty, FileFormat, Raw, Reader, Unreadable, Value, recognise
+from graftwork import Empty, Extent, FileFormat, Raw, Reader, Unreadable, Value, recognise
 from graftwork_audio.clip import Clip, facts_of
 from graftwork_audio.levels import Levels, levels
 
@@ -34,6 +34,8 @@ DEPTHS = {
 }  # fmt: skip
 """Bits of a sample by libsndfile's name of the encoding; of one that is not here it has none of its own."""
 BLOCK = 1 << 18
+PART_SLACK = 0.1
+"""Seconds that a part may go on behind the end of a sound, and is cut there: programs round, and decoders pad."""
 
 OWN = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au", ".caf", ".w64", ".sph", ".voc")
 """The formats that libsndfile reads, by the usual ending of their files."""
@@ -49,6 +51,7 @@ class AudioReader(Reader):
     """
 
     items: ClassVar[str] = "files"
+    reads_parts: ClassVar[bool] = True
 
     def facts(self, raw: Raw) -> Mapping[str, Value]:
         """From the header: sampling_rate (Hz), channels, duration (s, cut to milliseconds) and bit_depth ("compressed"
@@ -60,13 +63,15 @@ class AudioReader(Reader):
             _check_finite(raw, clip.samples)
             return clip.facts()
         with _opened(raw) as file:
+            if raw.part is not None:
+                return _facts_of(file, _part_of(raw, file, raw.part))
             found = levels(_blocks(file), _bits(file))
             _check_finite(raw, found.peak)
             _check_complete(raw, file, found.frames)
             return _facts(file, found)
 
     def decode(self, raw: Raw) -> Clip:
-        """The whole sound at its own rate, every channel."""
+        """The whole sound, or the part that the example is, at its own rate, every channel."""
         clip = _in_memory(raw)
         if clip is not None:
             _check_finite(raw, clip.samples)
@@ -81,7 +86,11 @@ class AudioReader(Reader):
             return clip.facts(), clip
         with _opened(raw) as file:
             clip = _clip_of(raw, file)
-            return _facts(file, levels([clip.samples.T], _bits(file))), clip
+            return _facts_of(file, clip), clip
+
+    def extent(self, raw: Raw, facts: Mapping[str, Value]) -> Extent:
+        """The length in seconds."""
+        return Extent(length=float(facts["duration"]))
 
     def memory(self, value: Clip) -> int:
         return value.samples.nbytes
@@ -113,7 +122,8 @@ class AudioReader(Reader):
         if clip is not None:
             return clip.samples.shape[1]
         with _opened(raw) as file:
-            return file.frames
+            first, last = (0, file.frames) if raw.part is None else _frames(raw, raw.part, file.samplerate, file.frames)
+            return last - first
 
 
 def _blocks(file: soundfile.SoundFile | Track) -> Iterator[Any]:
@@ -128,10 +138,44 @@ def _blocks(file: soundfile.SoundFile | Track) -> Iterator[Any]:
 
 
 def _clip_of(raw: Raw, file: soundfile.SoundFile | Track) -> Clip:
+    if raw.part is not None:
+        return _part_of(raw, file, raw.part)
     samples = file.read(dtype="float32", always_2d=True)
     _check_complete(raw, file, len(samples))
     _check_finite(raw, samples)
     return Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
+
+
+def _part_of(raw: Raw, file: soundfile.SoundFile | Track, part: tuple[float, float]) -> Clip:
+    """The samples of a part, from and to in seconds. Raises `Unreadable` for one that the sound does not hold."""
+    first, last = _frames(raw, part, file.samplerate, file.frames)
+    if isinstance(file, soundfile.SoundFile) and file.seekable():
+        file.seek(first)
+        samples = file.read(last - first, dtype="float32", always_2d=True)
+    else:
+        samples = file.read(dtype="float32", always_2d=True)[first:last]
+    if len(samples) < last - first:
+        raise _cut(raw, len(samples), last - first, "samples")
+    _check_finite(raw, samples)
+    return Clip(np.ascontiguousarray(samples.T, dtype=np.float32), file.samplerate)
+
+
+def _frames(raw: Raw, part: tuple[float, float], rate: int, frames: int) -> tuple[int, int]:
+    """The first sample of a part and the one behind its last."""
+    first, last = (round(seconds * rate) for seconds in part)
+    if first < 0 or last > frames + PART_SLACK * rate:
+        raise _unreadable(raw, f"the sound lasts {frames / rate:.2f} s, and the part goes on to {part[1]:.2f} s")
+    last = min(last, frames)
+    if last <= first:
+        raise Empty(*_sentence(raw, "the part holds no samples"))
+    return first, last
+
+
+def _facts_of(file: soundfile.SoundFile | Track, clip: Clip) -> dict[str, Value]:
+    """The facts of samples that were read from a file."""
+    found = levels([clip.samples.T], _bits(file))
+    depth, video = DEPTHS.get(file.subtype, "compressed"), getattr(file, "video", False)
+    return facts_of(file.samplerate, file.channels, clip.samples.shape[1], found, depth, video)
 
 
 def _facts(file: soundfile.SoundFile | Track, found: Levels) -> dict[str, Value]:
@@ -262,6 +306,9 @@ def _in_memory(raw: Raw) -> Clip | None:
         )
     if clip.samples.size == 0:
         raise Empty(*_sentence(raw, "it holds no samples"))
+    if raw.part is not None:
+        first, last = _frames(raw, raw.part, clip.rate, clip.samples.shape[1])
+        return Clip(np.ascontiguousarray(clip.samples[:, first:last]), clip.rate)
     return clip
 
 

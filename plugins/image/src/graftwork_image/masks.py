@@ -64,6 +64,24 @@ def classes_in(mask: Mask) -> set[str]:
     return {_name(mask, key, count) for key, count in levels(mask).items() if key not in mask.ignored}
 
 
+def pixels_of(mask: Mask) -> dict[str, int]:
+    """How many pixels each class in a mask has, without what is ignored; 0 for all of regions that were drawn on an
+    image of a size that nobody says. Raises `DataError` as `class_map` does.
+    """
+    if not _is_drawn(mask):
+        found: dict[str, int] = {}
+        for key, count in levels(mask).items():
+            if key not in mask.ignored:
+                name = _name(mask, key, count)
+                found[name] = found.get(name, 0) + count
+        return found
+    names = sorted(classes_in(mask))
+    if mask.size is None:
+        return dict.fromkeys(names, 0)
+    counts = np.bincount(class_map(mask, names, mask.size).ravel(), minlength=len(names))
+    return {name: int(count) for name, count in zip(names, counts, strict=False) if count}
+
+
 def size_of(mask: Mask) -> Size | None:
     """Width and height of a mask: of its image by the header, or as regions were drawn; None where that is unknown."""
     if _is_drawn(mask):

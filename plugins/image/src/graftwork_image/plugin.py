@@ -235,6 +235,14 @@ def graftwork_resolvers():
 @hookimpl
 def graftwork_tasks():
     yield TaskSpec(
+        "segment",
+        factory="graftwork_image.segment.task:Segment",
+        labels="a class for each pixel of the image",
+        heads=("unet", "map-linear"),
+        annotation="mask",
+        modality="image",
+    )
+    yield TaskSpec(
         "detect",
         factory="graftwork_image.detect.task:Detect",
         labels="boxes in images, each with a name",
@@ -246,6 +254,7 @@ def graftwork_tasks():
 
 @hookimpl
 def graftwork_heads():
+    yield HeadSpec("unet", factory="graftwork_image.segment.head:Unet", reads="pyramid", strides=(1, 4, 8, 16, 32))
     yield HeadSpec("fcos", factory="graftwork_image.detect.head:Fcos", reads="pyramid", strides=(8, 16, 32))
 
 
@@ -271,6 +280,20 @@ def graftwork_annotations():
         kinds=("boxes", "mask"),
         modality="image",
         words="a YOLO folder: images/ and labels/ with a text per image, or a text beside each image",
+    )
+    yield AnnotationSpec(
+        "cvat",
+        factory="graftwork_image.annotations.cvat:CvatReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="an XML file of CVAT for images, or a folder with one beside its images",
+    )
+    yield AnnotationSpec(
+        "label-studio-images",
+        factory="graftwork_image.annotations.label_studio:LabelStudioImagesReader",
+        kinds=("boxes", "mask"),
+        modality="image",
+        words="a JSON export of Label Studio, or a folder with one beside its images",
     )
     yield AnnotationSpec(
         "mask-images",

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+CORNERS = 72
+"""Of an ellipse as a polygon; its area is off by a thousandth."""
+
 
 def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> tuple[slice, slice, np.ndarray]:
     """The pixels that polygons cover together, by the even-odd rule.
@@ -35,6 +38,22 @@ def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> tuple[sl
     places = np.ravel_multi_index((row - top, column - left), shape)
     crossings = np.bincount(places, minlength=shape[0] * shape[1]).reshape(shape)
     return slice(top, bottom), slice(left, right), np.cumsum(crossings, axis=1)[:, :-1] % 2 == 1
+
+
+def ellipse(x: float, y: float, across: float, down: float, degrees: float = 0.0) -> tuple[float, ...]:
+    """Corners of an ellipse as a polygon. x, y: its centre. across, down: its radii. degrees: how far it is turned
+    clockwise.
+    """
+    turn, angles = np.radians(degrees), np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    right, below = across * np.cos(angles), down * np.sin(angles)
+    xs, ys = x + right * np.cos(turn) - below * np.sin(turn), y + right * np.sin(turn) + below * np.cos(turn)
+    return tuple(np.stack([xs, ys], axis=1).ravel().tolist())
+
+
+def around(corners: Sequence[float]) -> tuple[float, float, float, float]:
+    """xmin, ymin, xmax and ymax of the box around a polygon."""
+    xs, ys = corners[::2], corners[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _edges(polygon: Sequence[float]) -> np.ndarray:

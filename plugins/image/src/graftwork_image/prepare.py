@@ -5,13 +5,15 @@ Pillow resizes with antialiasing, as torchvision does on Pillow images, so torch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from graftwork import BackboneSpec, State, UsageError
+from graftwork_image.geometry import Placement, Size
 from graftwork_image.reader import orientation
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -45,13 +47,7 @@ def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
                 f"'{spec.name}' prepares upright images; one of orientation {turn} was given.",
                 "Turn it first: PIL.ImageOps.exif_transpose(image)",
             )
-        wanted = numbers["resize"]
-        longest = LONGEST * min(image.size)
-        if isinstance(wanted, int) and max(image.size) > longest:
-            image = _centre(image, min(image.width, longest), min(image.height, longest))
-        size = _shorter_to(image.size, wanted) if isinstance(wanted, int) else (wanted[1], wanted[0])
-        resized = image.resize(size, resampling)
-        return np.asarray(_centre(resized, numbers["crop"], numbers["crop"]))
+        return np.asarray(moved(image.size, numbers).image(image, resampling))
 
     def prepare(images: list[Image.Image]) -> State:
         pixels = torch.from_numpy(np.stack([one(image) for image in images])).permute(0, 3, 1, 2)
@@ -60,17 +56,27 @@ def build(spec: BackboneSpec) -> Callable[[list[Image.Image]], State]:
     return prepare
 
 
-def _shorter_to(size: tuple[int, int], shorter: int) -> tuple[int, int]:
+def moved(size: Size, preparation: Mapping[str, Any]) -> Placement:
+    """Where what lies in an image of a size goes when it is resized and cut by a preparation's `resize` and `crop`."""
+    found, wanted, crop = Placement(size), preparation["resize"], preparation["crop"]
+    longest = LONGEST * min(size)
+    if isinstance(wanted, int) and max(size) > longest:
+        found = _centre(found, min(size[0], longest), min(size[1], longest))
+    found = found.resized(_shorter_to(found.size, wanted) if isinstance(wanted, int) else (wanted[1], wanted[0]))
+    return _centre(found, crop, crop)
+
+
+def _shorter_to(size: Size, shorter: int) -> Size:
     width, height = size
     if width <= height:
         return shorter, int(shorter * height / width)
     return int(shorter * width / height), shorter
 
 
-def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
+def _centre(placement: Placement, width: int, height: int) -> Placement:
     """The middle of an image; where it is too small, black is added around it."""
-    left, top = _start(image.width, width), _start(image.height, height)
-    return image.crop((left, top, left + width, top + height))
+    left, top = _start(placement.size[0], width), _start(placement.size[1], height)
+    return placement.cropped(left, top, width, height)
 
 
 def _start(length: int, wanted: int) -> int:

@@ -83,8 +83,8 @@ class ImageReader(Reader):
 
     def extent(self, raw: Raw, facts: Mapping[str, Value]) -> Extent:
         """The size in pixels, turned upright, and as stored."""
-        stored = (int(facts["width"]), int(facts["height"]))
-        return Extent(size=stored if int(facts["orientation"]) < 5 else stored[::-1], stored=stored)
+        width, height = int(facts["width"]), int(facts["height"])
+        return Extent((width, height) if int(facts["orientation"]) < 5 else (height, width), (width, height))
 
     def defects(self, value: Image.Image) -> Mapping[str, float]:
         """`blank`, of the image as it was converted: over the background that a converter put behind it."""

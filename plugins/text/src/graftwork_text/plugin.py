@@ -201,6 +201,27 @@ def graftwork_annotations():
         modality="text",
         words="columns of words and BIO tags, one word a line",
     )
+    yield AnnotationSpec(
+        "doccano",
+        factory="graftwork_text.annotations.doccano:DoccanoReader",
+        kinds=("spans",),
+        modality="text",
+        words="JSON lines of doccano, with a text and a list of [start, end, name]",
+    )
+    yield AnnotationSpec(
+        "prodigy",
+        factory="graftwork_text.annotations.prodigy:ProdigyReader",
+        kinds=("spans",),
+        modality="text",
+        words='JSON lines of Prodigy, with a text and "spans"',
+    )
+    yield AnnotationSpec(
+        "label-studio-texts",
+        factory="graftwork_text.annotations.label_studio:LabelStudioTextReader",
+        kinds=("spans",),
+        modality="text",
+        words="a JSON export of Label Studio, with labels in texts",
+    )
 
 
 @hookimpl
@@ -211,6 +232,14 @@ def graftwork_demos():
         data="graftwork_text.plugin:demo_messages",
         baseline="graftwork_text.baseline:bag_of_words",
         baseline_name="bag of words",
+    )
+    yield Demo(
+        "entities",
+        modality="text",
+        data="graftwork_text.tag.demo:entities",
+        baseline="",
+        baseline_name="nothing",
+        task="tag",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.formats.annotation_structs import are_annotations, as_array
 from graftwork.errors import DataError
 
 KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
@@ -143,6 +144,8 @@ def _from_pandas(frame: Any) -> pa.Table:
 
 
 def _column(values: list[Any], column: str, name: str, begin: int) -> pa.Array:
+    if are_annotations(values):
+        return as_array(values)
     values = [os.fspath(value) if isinstance(value, os.PathLike) else value for value in values]
     try:
         kinds = {bool if isinstance(value, bool) else 0 for value in values if value is not None}

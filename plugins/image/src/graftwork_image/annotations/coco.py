@@ -12,7 +12,7 @@ from typing import Any
 from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline
 from graftwork_image.annotations.json_file import load, name_in, numbers_in, objects, size_in
-from graftwork_image.annotations.places import SPLITS, listed, named, split_folders, split_of
+from graftwork_image.annotations.places import SPLITS, left_out, listed, named, once, split_folders, split_of
 from graftwork_image.runs import decompressed
 
 LISTS = ("images", "annotations", "categories")
@@ -54,8 +54,8 @@ class CocoReader(AnnotationReader):
                     f"Name one of them: '{file}'. Or put train, val or test into their names.",
                 )
             by_split[split] = file
-        examples = [example for split, file in by_split.items() for example in _File(file, place, split).read(kind)]
-        return AnnotatedExamples(tuple(examples), notes)
+        examples = [example for split, file in by_split.items() for example in _File(file, split).read(kind)]
+        return AnnotatedExamples(tuple(examples), (*notes, *left_out(examples)))
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -90,7 +90,7 @@ def _split(file: Path, place: Path) -> str:
 
 
 class _File:
-    def __init__(self, file: Path, place: Path, split: str) -> None:
+    def __init__(self, file: Path, split: str) -> None:
         self.file, self.split = file, split
         root = file.parent.parent if file.parent.name.lower() in ASIDE else file.parent
         words = [file.stem, *(word for word in re.findall("[A-Za-z]+[0-9]*", file.stem) if split_of(word))]
@@ -127,9 +127,11 @@ class _File:
             else:
                 things[number] += self._regions(thing, categories[category], images[number][1], at)
         made = Boxes if kind == "boxes" else lambda regions, size: Mask(regions=regions, size=size)
-        return [
+        examples = [
             Annotated(path, made(tuple(things[number]), size), self.split) for number, (path, size) in images.items()
         ]
+        once(examples, self.file)
+        return examples
 
     def _categories(self, content: dict[str, Any]) -> dict[Hashable, str]:
         found: dict[Hashable, str] = {}

@@ -11,6 +11,8 @@ from graftwork_image.annotations.faults import fault, text_of
 TABLES = ("labelmap.txt", "label_colors.txt", "classes.csv", "class_dict.csv", "_classes.csv", "classes.txt")
 """File names of tables, in the order in which they are looked for."""
 
+NUMBER = re.compile("[0-9]{1,9}")
+
 
 def colour(red: int, green: int, blue: int) -> str:
     """A colour as `Mask.names` has it: "#ff0000"."""
@@ -46,16 +48,16 @@ def read_table(file: Path) -> dict[str, str]:
         if not text.strip() or text.lstrip().startswith("#"):
             continue
         parts = _parts(text, titled)
-        if titled and not found and not any(re.fullmatch(r"\d+", part) for part in parts) and len(parts) > 1:
+        if titled and not found and not any(NUMBER.fullmatch(part) for part in parts) and len(parts) > 1:
             continue  # the line of titles
-        numbers = [int(part) for part in parts if re.fullmatch(r"\d+", part)]
-        names = [part for part in parts if not re.fullmatch(r"\d+", part)]
+        numbers = [int(part) for part in parts if NUMBER.fullmatch(part)]
+        names = [part for part in parts if not NUMBER.fullmatch(part)]
         if len(numbers) == 3 and names and max(numbers) <= 255:
             level = colour(*numbers)
         elif len(numbers) == 1 and names:
             level = str(numbers[0])
         elif (not numbers and names) or len(parts) == 1:
-            level, names = str(place), parts
+            level, names = str(place), parts if len(parts) == 1 else [text.strip()]
         else:
             raise fault(file, f"Line {line}", text.strip(), "a name with red, green and blue, or a level, is accepted")
         name = " ".join(names)

@@ -37,7 +37,7 @@ def number(value: Any, file: Path, where: str, accepted: str = "a number is acce
     """A finite number, from JSON or from text. Raises `DataError` for anything else."""
     try:
         found = math.nan if isinstance(value, bool) or value is None else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
         raise fault(file, where, value, accepted)

@@ -16,8 +16,9 @@ def load(file: Path) -> Any:
         return json.loads(text_of(file))
     except json.JSONDecodeError as error:
         raise DataError(f"Line {error.lineno} of '{file}' is not JSON: {error.msg}.", CORRECT) from error
-    except RecursionError as error:
-        raise DataError(f"'{file}' is not JSON that can be read: it is nested too deep.", CORRECT) from error
+    except (RecursionError, ValueError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else "a number in it has too many digits"
+        raise DataError(f"'{file}' is not JSON that can be read: {reason}.", CORRECT) from error
 
 
 def objects(holder: dict[str, Any], name: str, file: Path, at: str = "") -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from graftwork import DataError
+from graftwork import Annotated, DataError
 from graftwork_image.plugin import EXTENSIONS
 
 SPLITS = {
@@ -104,3 +104,25 @@ def named(name: str, folders: Sequence[Path], file: Path, where: str) -> Path:
         )
     tried = [folder / pure for folder in folders]
     return next((path for path in tried if path.exists()), tried[0])
+
+
+def once(examples: Sequence[Annotated], file: Path) -> None:
+    """Refuse a label file that names an image twice, since each entry then says only a part of what lies in it."""
+    seen: set[Path | str] = set()
+    for example in examples:
+        if example.input in seen:
+            raise DataError(
+                f"'{file}' names the image '{example.input}' twice; one entry of an image is accepted.",
+                "Join the two, or remove one of them.",
+            )
+        seen.add(example.input)
+
+
+def left_out(examples: Iterable[Annotated]) -> list[str]:
+    """A note about images that lie beside those of the examples, and that no label file names."""
+    named_ones = {example.input for example in examples}
+    folders = {image.parent for image in named_ones if isinstance(image, Path)}
+    beside = [path for folder in sorted(folders) for path in listed(folder) if is_image(path)]
+    if not (count := sum(path not in named_ones for path in beside)):
+        return []
+    return [f"Images left out, since no label file names them: {count} of {len(beside)} in their folders."]

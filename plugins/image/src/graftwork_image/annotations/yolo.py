@@ -5,6 +5,7 @@ The format of darknet and of Ultralytics (docs.ultralytics.com/datasets/detect a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,10 +19,14 @@ from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number, text_of
 from graftwork_image.annotations.places import SPLITS, by_stem, images_in, is_image, listed, split_folders, walked
 from graftwork_image.geometry import Placement, Size
+from graftwork_image.polygons import around
 from graftwork_image.reader import orientation
 
 NAMED_BY = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml", "classes.txt", "obj.names", "classes.names")
 """Files that name the classes, in the order in which they are looked for."""
+
+DIGITS = re.compile("[0-9]{1,9}")
+"""The number of a class."""
 
 ACCEPTED = "class, x, y, width and height, or class with x and y of at least three corners, are accepted"
 
@@ -130,7 +135,7 @@ def _label(file: Path, image: Path, names: dict[int, str], kind: str) -> Boxes |
     boxes, regions = [], []
     for line, parts in lines:
         where = f"Line {line}"
-        name = names.get(int(parts[0])) if parts[0].isdecimal() else None
+        name = names.get(int(parts[0])) if DIGITS.fullmatch(parts[0]) else None
         if name is None:
             said = f"a class of 0 to {max(names)} is accepted" if names else "a named class is accepted"
             raise fault(file, f"The class in line {line}", parts[0], said)
@@ -148,8 +153,7 @@ def _label(file: Path, image: Path, names: dict[int, str], kind: str) -> Boxes |
 
 def _sides(values: list[float]) -> tuple[float, float, float, float]:
     if len(values) > 4:
-        xs, ys = values[::2], values[1::2]
-        return min(xs), min(ys), max(xs), max(ys)
+        return around(values)
     x, y, width, height = values
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
@@ -211,7 +215,7 @@ def _of_yaml(file: Path) -> dict[int, str]:
         raise fault(file, "names", names, accepted)
     found = {}
     for key, name in names.items():
-        if not str(key).isdecimal() or not isinstance(name, str) or not name.strip():
+        if not DIGITS.fullmatch(str(key)) or not isinstance(name, str) or not name.strip():
             raise fault(file, f"names[{key}]", name, accepted)
         found[int(key)] = name.strip()
     return found

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace as replaced
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from torch.nn import functional
 from torchvision.ops import batched_nms, generalized_box_iou_loss, sigmoid_focal_loss
 
 from graftwork import (
+    AnswerFolder,
     Backbone,
     Box,
     Boxes,
@@ -24,6 +26,7 @@ from graftwork import (
     Metric,
     Piece,
     Problem,
+    Raw,
     RawLabel,
     Recipe,
     Scorer,
@@ -41,6 +44,8 @@ from graftwork_image.detect.faults import problems
 from graftwork_image.detect.head import BOX
 from graftwork_image.detect.scores import SURE, BoxScores
 from graftwork_image.framing import check_size, only_side, prepared, resampling
+from graftwork_image.painting import paint_boxes
+from graftwork_image.seeing import BoxFolder, boxes_of, opened, side_by_side
 
 RATE = 1e-4
 """The least learning rate of an encoder that trains (ViTDet and DETR take it)."""
@@ -51,6 +56,9 @@ HEAD_RATE = 2e-3
 APART = 0.5
 """Of boxes of one label that overlap more (IoU), the most probable stays. The authors of FCOS take .6, which leaves
 more boxes around one thing: on blood cells map_50 is .01 lower."""
+
+DRAWN = 0.3
+"""The least probability of a box on a page."""
 
 CANDIDATES = 1000
 """The most probable boxes of a piece that are compared with each other."""
@@ -235,8 +243,33 @@ class Detect(DenseTask):
         return shown(given, facts)
 
     def as_label(self, answer: Mapping[str, Any]) -> RawLabel:
+        return boxes_of(answer)
+
+    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
         sides = ("xmin", "ymin", "xmax", "ymax")
-        return Boxes(tuple(Box(box["label"], *(box[side] for side in sides)) for box in answer["boxes"]))
+        boxes = [box for box in checked(label) if not box.ignored]
+        return {
+            "boxes": [
+                {"label": box.label, "probability": 1.0, **{side: getattr(box, side) for side in sides}}
+                for box in boxes
+            ]
+        }
+
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Mapping[str, Any] | None, label: RawLabel | None, known: Targets) -> str:
+        image, facts = opened(raw)
+        pictures = []
+        if isinstance(label, Boxes):
+            pictures.append(("true", paint_boxes(image, shown(label, facts), known.names)))
+        if answer is not None:
+            probable = {"boxes": [box for box in answer["boxes"] if box["probability"] >= DRAWN]}
+            chances = [box["probability"] for box in probable["boxes"]]
+            pictures.append(("found", paint_boxes(image, boxes_of(probable), known.names, chances)))
+        return side_by_side(pictures)
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        return BoxFolder(folder, known.names)
 
     # What people read.
 

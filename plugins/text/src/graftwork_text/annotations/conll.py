@@ -10,8 +10,16 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, DataError, Spans
-from graftwork_text.annotations.bio import TAG, spans_of, tags_of
+from graftwork import (
+    BIO_TAG,
+    Annotated,
+    AnnotatedExamples,
+    AnnotationReader,
+    DataError,
+    Spans,
+    spans_of_tags,
+    tags_of_spans,
+)
 from graftwork_text.annotations.places import by_split
 
 ENDINGS = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".tsv", ".txt")
@@ -35,7 +43,7 @@ class ConllReader(AnnotationReader):
         examples = [
             Annotated(text, Spans(spans), split)
             for file, split in by_split(place, ENDINGS)
-            for text, spans in (spans_of(*sentence) for sentence in sentences(file))
+            for text, spans in (spans_of_tags(*sentence) for sentence in sentences(file))
         ]
         return AnnotatedExamples(tuple(examples))
 
@@ -58,7 +66,7 @@ def sentences(file: Path) -> Iterator[tuple[list[str], list[str]]]:
                 "between sentences.",
                 "Mend the line.",
             )
-        if not TAG.fullmatch(cells[-1]):
+        if not BIO_TAG.fullmatch(cells[-1]):
             raise DataError(
                 f"Line {number} of '{file}' ends in the tag '{cells[-1][:60]}'; O and B-, I-, E-, S-, L- and U- with a "
                 "label are accepted.",
@@ -74,7 +82,7 @@ def written(sentences: Sequence[tuple[str, Spans]]) -> str:
     """Texts with their spans as columns of words and BIO tags; what is no word of its own is tagged with its word."""
     blocks = []
     for text, label in sentences:
-        words, tags = tags_of(text, label.spans)
+        words, tags = tags_of_spans(text, label.spans)
         blocks.append("".join(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)))
     return "\n".join(blocks)
 
@@ -113,6 +121,6 @@ def _is_columns(file: Path) -> bool:
     tags = {row[-1] for row in rows if len(row) > 1}
     return (
         bool(rows)
-        and all(len(row) > 1 and TAG.fullmatch(row[-1]) for row in rows)
+        and all(len(row) > 1 and BIO_TAG.fullmatch(row[-1]) for row in rows)
         and (len(tags) > 1 or tags != {"O"} or len(filled) < len(head))
     )

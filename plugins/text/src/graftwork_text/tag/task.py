@@ -9,18 +9,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from graftwork import (
+    AnswerFolder,
     Backbone,
     DataError,
     DenseTask,
     Loss,
     Metric,
     Piece,
+    Raw,
     RawLabel,
     Recipe,
     Scorer,
@@ -37,6 +40,7 @@ from graftwork import (
 from graftwork_text.tag.legal import best_path, spans_of, tags
 from graftwork_text.tag.scores import EntityScores
 from graftwork_text.tag.words import Moved, windows, words_of
+from graftwork_text.tag.writing import EntityFolder, drawn, text_of
 
 RATE = 5e-5
 """The least learning rate of an encoder: Devlin et al. 2019, appendix A.3, whose largest is the one for tagging."""
@@ -207,10 +211,29 @@ class Tag(DenseTask):
     def scorer(self, known: Targets) -> Scorer:
         return EntityScores()
 
+    def as_answer(self, label: RawLabel, known: Targets) -> dict[str, Any]:
+        entities = [
+            {"start": s.start, "end": s.end, "label": s.label, "text": "", "probability": 1.0}
+            for s in self._spans(label)
+        ]
+        return {"entities": entities}
+
     def as_label(self, answer: Mapping[str, Any]) -> RawLabel:
         return Spans(tuple(Span(one["start"], one["end"], one["label"]) for one in answer["entities"]))
 
-    # What people read.
+    # What people see.
+
+    def draw(self, raw: Raw, answer: Mapping[str, Any] | None, label: RawLabel | None, known: Targets) -> str:
+        found = None if answer is None else self.as_label(answer)
+        return drawn(
+            text_of(raw),
+            found if isinstance(found, Spans) else None,
+            label if isinstance(label, Spans) else None,
+            known.names,
+        )
+
+    def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:
+        return EntityFolder(folder)
 
     def nothing(self) -> dict[str, Any]:
         return {"entities": None}

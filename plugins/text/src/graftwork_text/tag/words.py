@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -56,9 +57,9 @@ class Moved:
     def __init__(self, before: str, after: str) -> None:
         self._there, self._back = None, None
         if before != after:
-            blocks = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-            self._there = _places(((a, b, c, d) for _, a, b, c, d in blocks), len(before), len(after))
-            self._back = _places(((c, d, a, b) for _, a, b, c, d in blocks), len(after), len(before))
+            blocks = _aligned(before, after)
+            self._there = _places(blocks, len(before), len(after))
+            self._back = _places([(c, d, a, b) for a, b, c, d in blocks], len(after), len(before))
 
     def there(self, place: int) -> int:
         return place if self._there is None else self._there[min(place, len(self._there) - 1)]
@@ -67,7 +68,18 @@ class Moved:
         return place if self._back is None else self._back[min(place, len(self._back) - 1)]
 
 
-def _places(blocks, length: int, other: int) -> list[int]:
+def _aligned(before: str, after: str) -> list[tuple[int, int, int, int]]:
+    """The parts of both texts that stand for each other: from and to in the one, from and to in the other."""
+    clusters = regex.findall(r"\X", before)
+    composed = [unicodedata.normalize("NFC", cluster) for cluster in clusters]
+    if "".join(composed) != after:
+        return [block[1:] for block in SequenceMatcher(None, before, after, autojunk=False).get_opcodes()]
+    here, there = ([0, *itertools.accumulate(map(len, parts))] for parts in (clusters, composed))
+    return [(*a, *b) for a, b in zip(itertools.pairwise(here), itertools.pairwise(there), strict=True)]
+
+
+def _places(blocks: Sequence[tuple[int, int, int, int]], length: int, other: int) -> list[int]:
+    """The place in the other text of each place in the one, and of its end."""
     found = [0] * length + [other]
     for begin, end, there, there_end in blocks:
         for place in range(begin, end):

@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from graftwork import Span
+from graftwork.specs.annotations import Span
 
 OUTSIDE = "O"
-TAG = re.compile(r"O|[BIESLU]-\S+")
+BIO_TAG = re.compile(r"O|[BIESLU]-\S+")
 """A tag of any of these schemes."""
 _BEGINS, _ENDS = frozenset("BSU"), frozenset("ESLU")
 
 
-def spans_of(words: Sequence[str], tags: Sequence[str]) -> tuple[str, tuple[Span, ...]]:
+def spans_of_tags(words: Sequence[str], tags: Sequence[str]) -> tuple[str, tuple[Span, ...]]:
     """The words joined by blanks, and the spans that their tags say, by the characters of the joined text.
 
     An I- that follows no word of its label begins a span, as in IOB1, which is also how most tools mend BIO.
@@ -42,7 +42,7 @@ def spans_of(words: Sequence[str], tags: Sequence[str]) -> tuple[str, tuple[Span
     return " ".join(words), tuple(spans)
 
 
-def tags_of(text: str, spans: Sequence[Span]) -> tuple[list[str], list[str]]:
+def tags_of_spans(text: str, spans: Sequence[Span]) -> tuple[list[str], list[str]]:
     """The words of a text, and a BIO tag of each: that of the first span that holds a part of it."""
     words, tags = [], []
     last: Span | None = None
