@@ -28,9 +28,6 @@ FAR = 4.0
 BOX = 5
 """Numbers of a position beside one for each label: left, top, right, bottom, and how well the box fits."""
 
-MOST_STRIDES = 8.0
-"""The logarithm of a distance is cut here, so that no step makes it infinite."""
-
 
 class Norm(nn.LayerNorm):
     """Normalises the channels of each position `(B, C, H, W)`, so that no position depends on how large the other
@@ -45,8 +42,8 @@ class Fcos(Head):
     arXiv:1904.01355), with the overlap of a box as its quality in place of centerness.
 
     Built as `Fcos({8: C, 16: C, 32: C}, labels)`. Takes a pyramid with these strides and gives
-    `{stride: (B, 5 + labels, H, W)}` float32 for the strides 8 to 128: distances in pixels to the left, top, right and
-    bottom edge of a box, the logit of its overlap with the true one, and the logit of each label.
+    `{stride: (B, 5 + labels, H, W)}` float32 for the strides 8 to 128: the logarithm of the distance in strides to the
+    left, top, right and bottom edge of a box, the logit of its overlap with the true one, and the logit of each label.
     """
 
     def __init__(self, features: Mapping[int, int], outputs: int) -> None:
@@ -75,8 +72,7 @@ class Fcos(Head):
             label, box = self.label_tower(shared), self.box_tower(shared)
             with torch.autocast(shared.device.type, enabled=False):  # half precision would move edges by a pixel
                 label, box = self.labels(label.float()), self.boxes(box.float())
-                distances = (box[:, :4] * self.scales[place]).clamp(max=MOST_STRIDES).exp() * stride
-                found[stride] = torch.cat([distances, box[:, 4:], label], 1)
+                found[stride] = torch.cat([box[:, :4] * self.scales[place], box[:, 4:], label], 1)
         return found
 
     def _pyramid(self, features: Mapping[int, MapView]) -> dict[int, Tensor]:

@@ -63,6 +63,9 @@ DRAWN = 0.3
 CANDIDATES = 1000
 """The most probable boxes of a piece that are compared with each other."""
 
+FARTHEST = 8.0
+"""The logarithm of a distance in strides is cut here, so that no step makes it infinite."""
+
 TOUCH = 2.0
 """A box this near to an edge, in pixels of a piece, is cut by it."""
 
@@ -321,9 +324,12 @@ def _refused(box: Box, why: str) -> DataError:
 
 
 def flat(values: Mapping[int, Tensor]) -> tuple[Positions, Tensor]:
-    """The positions of all maps, and the outputs of a head there, `(B, P, 5 + labels)`."""
+    """The positions of all maps, and the outputs of a head there, `(B, P, 5 + labels)`, with distances in pixels."""
     sizes = {stride: (one.shape[-2], one.shape[-1]) for stride, one in values.items()}
-    return Positions.of(sizes), torch.cat([one.flatten(2).transpose(1, 2) for one in values.values()], 1)
+    positions = Positions.of(sizes)
+    rows = torch.cat([one.flatten(2).transpose(1, 2) for one in values.values()], 1)
+    distances = rows[..., :4].clamp(max=FARTHEST).exp() * positions.strides.to(rows.device)[:, None]
+    return positions, torch.cat([distances, rows[..., 4:]], 2)
 
 
 def _loss(positions: Positions, row: Tensor, boxes: PieceBoxes) -> Tensor:
