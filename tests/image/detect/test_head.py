@@ -8,7 +8,7 @@ import torch
 from graftwork import MapView
 from graftwork.plugins import registry
 from graftwork.tasks.heads import build_dense_head
-from graftwork_image.detect.head import BOX, RARE, READ, Fcos
+from graftwork_image.detect.head import BOX, FAR, RARE, READ, Fcos
 
 WIDTHS = {8: 6, 16: 10, 32: 12}
 
@@ -29,17 +29,19 @@ def test_it_gives_a_map_at_each_stride_from_8_to_128() -> None:
     assert {stride: tuple(one.shape) for stride, one in found.items()} == {
         stride: (2, BOX + 3, *size) for stride, size in sizes.items()
     }
-    assert all(bool((one[:, :4] > 0).all()) for one in found.values())
 
 
-def test_a_fresh_head_finds_nothing_probable() -> None:
+def test_a_fresh_head_finds_nothing_probable_and_edges_four_strides_away() -> None:
     torch.manual_seed(0)
     head = Fcos(WIDTHS, 3)
     views = pyramid(128, 128)
     head.fit_scaler(views)
     with torch.no_grad():
-        probable = torch.cat([one[:, BOX:].sigmoid().flatten() for one in head(views).values()])
+        found = head(views).values()
+    probable = torch.cat([one[:, BOX:].sigmoid().flatten() for one in found])
     assert float(probable.mean()) == pytest.approx(RARE, rel=0.5)
+    distances = torch.cat([one[:, :4].exp().flatten() for one in found])
+    assert float(distances.mean()) == pytest.approx(FAR, rel=0.2)
 
 
 def test_maps_of_other_scale_give_the_same_where_the_scaler_has_met_them() -> None:

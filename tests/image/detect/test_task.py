@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+import graftwork as gw
 from graftwork import Box, Boxes, DataError, MapView, Piece, Seen, Targets, UsageError
 from graftwork.tasks.task import load_task
 from graftwork_image.detect.assignment import RANGES, PieceBoxes, Positions
@@ -32,7 +33,7 @@ def outputs(size: tuple[int, int], *found: tuple[int, list[float]], sure: float 
         high, wide = (-(-length // stride) for length in size[::-1])
         positions = Positions.of({stride: (high, wide)})
         row = torch.full((high * wide, BOX + 2), -SURE)
-        row[:, :4] = 1.0
+        row[:, :4] = 0.0
         for label, corners in found:
             boxes = PieceBoxes(torch.tensor([corners]), torch.tensor([label]), torch.tensor([False]))
             far = max(corners[2] - corners[0], corners[3] - corners[1]) / 2
@@ -40,7 +41,7 @@ def outputs(size: tuple[int, int], *found: tuple[int, list[float]], sure: float 
                 continue
             there = positions.assigned(boxes)[0] >= 0
             edges = torch.cat([positions.points - boxes.corners[0, :2], boxes.corners[0, 2:] - positions.points], 1)
-            row[there, :4] = edges[there]
+            row[there, :4] = (edges[there] / stride).log()
             row[there, BOX - 1] = SURE
             row[there, BOX + label] = sure
         made[stride] = row.T.reshape(1, BOX + 2, high, wide)
@@ -124,6 +125,13 @@ def test_a_label_and_an_answer_say_themselves_in_words() -> None:
     )
 
 
+def test_encoders_train_faster_than_their_recipe_says_where_it_is_for_names() -> None:
+    usual = gw.Recipe(learning_rate=2e-5)
+    found = task().recipe(usual)
+    assert (found.learning_rate, found.head_learning_rate, found.batch_size) == (1e-4, 2e-3, 16)
+    assert task().recipe(gw.Recipe(learning_rate=5e-4)).learning_rate == 5e-4
+
+
 # What check says.
 
 
@@ -192,7 +200,8 @@ def test_outputs_and_positions_lie_in_the_same_order() -> None:
     place = int(
         ((positions.points == torch.tensor([24.0, 40.0])) & (positions.strides == 16)[:, None]).all(1).nonzero()
     )
-    assert torch.equal(rows[:, place], values[16][:, :, 2, 1])
+    assert torch.equal(rows[:, place, 4:], values[16][:, 4:, 2, 1])
+    assert torch.allclose(rows[:, place, :4], 16 * values[16][:, :4, 2, 1].exp())
 
 
 # Answers.
