@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graftwork.errors import UsageError
 from graftwork.features.pieces import Piece, WholeExample
@@ -46,7 +46,13 @@ class Seen:
 
 
 class DenseTask(Task):
-    """A task whose head reads the view `sequence`, `map` or `pyramid`."""
+    """A task whose head reads the view `sequence`, `map` or `pyramid`.
+
+    of_answers: those of its options that decide answers, and not what the encoder reads: with others, what is frozen is
+    not computed anew.
+    """
+
+    of_answers: ClassVar[frozenset[str]] = frozenset()
 
     # Pieces.
 
@@ -143,7 +149,8 @@ class TaskCutter:
 
     @property
     def identity(self) -> str:
-        return f"{self.task.spec.name} {sorted(self.task.options.items())} {made_by(self.task.spec.factory)}"
+        options = {name: value for name, value in self.task.options.items() if name not in self.task.of_answers}
+        return f"{self.task.spec.name} {sorted(options.items())} {made_by(self.task.spec.factory)}"
 
     @property
     def alike(self) -> bool:

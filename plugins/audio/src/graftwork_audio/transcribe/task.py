@@ -79,6 +79,7 @@ class Transcribe(DenseTask):
         Metric("sentence_accuracy", "texts without an error"),
     )
     tie_break: ClassVar = figures[1]
+    of_answers: ClassVar = frozenset({"units", "pieces", "lower", "search", "beam", "ngram", "lm"})
     usual: ClassVar = {
         "units": "characters", "pieces": 200, "lower": False, "search": "greedy", "beam": 16, "ngram": 0, "lm": 0.5,
     }  # fmt: skip
