@@ -256,7 +256,9 @@ def test_unknown_words_are_answered_before_anything_is_loaded(messages, monkeypa
     from graftwork.runs import steps
 
     monkeypatch.setattr(steps, "load_frozen", lambda spec: pytest.fail("the backbone was loaded"))
-    with pytest.raises(UnknownName, match="No task is called 'segment'; the nearest are classify"):
+    with pytest.raises(UnknownName, match="No task is called 'clasify'; the nearest is classify"):
+        gw.fit(messages, task="clasify")
+    with pytest.raises(UsageError, match="The task 'segment' is for images; column 'text' holds text"):
         gw.fit(messages, task="segment")
     with pytest.raises(UnknownName, match="No freeze policy is called"):
         gw.fit(messages, freeze="nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import types
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 import graftwork as gw
 import graftwork_text.plugin
 from graftwork.testing import Nonconformance, cases
+from graftwork.testing.cases import NotChecked
 
 SIGNS = ("parcel", "card", "refund")
 
@@ -115,7 +117,7 @@ def test_the_command_line_fits_every_task_and_shows_its_labels(mentions, tiny, s
     assert refused["error"]["message"].startswith("The labels are lists")
     for option in (
         ["--balance", "weights"],
-        ["--c", "1", "--task", "tag"],
+        ["--c", "1", "--task", "tags"],
         ["--label-smoothing", "0.1", "--freeze", "all"],
     ):
         refused = shell.json(
@@ -123,8 +125,8 @@ def test_the_command_line_fits_every_task_and_shows_its_labels(mentions, tiny, s
         )  # fmt: skip
         assert refused["error"]["type"] in ("UsageError", "UnknownName")
     assert (
-        "No task is called 'tag'"
-        in shell.json("check", str(mentions), "--task", "tag", "--input", "text", code=2)["error"]["message"]
+        "No task is called 'tags'"
+        in shell.json("check", str(mentions), "--task", "tags", "--input", "text", code=2)["error"]["message"]
     )
     found = shell.json("check", str(mentions), "--task", "regress", "--input", "text", "--label", "labels")
     assert "labels" in [problem["kind"] for problem in found["problems"]]
@@ -242,7 +244,8 @@ def test_a_third_partys_task_is_solved_by_its_own_loss(bring, messages, tiny) ->
     assert not torch.equal(theirs._head.linear.weight, ours._head.linear.weight)
     for case in cases("theirs"):
         if case.kind in ("tasks", "heads"):
-            case()
+            with contextlib.suppress(NotChecked):
+                case()
 
 
 def test_a_task_without_a_loss_to_solve_is_trained_by_steps_and_has_no_use_for_c(bring, messages, tiny) -> None:
@@ -304,7 +307,7 @@ def test_a_head_with_other_outputs_than_the_task_asks_for_is_refused_in_a_senten
 def test_a_view_that_the_encoder_does_not_give_is_named_before_its_weights_are_loaded(
     bring, messages, tiny, monkeypatch
 ) -> None:
-    bring(reads="map")
+    bring(heads=("map-linear",))
     monkeypatch.setattr(gw.FolderWeights, "obtain", lambda *a: pytest.fail("looked for weights"))
     with pytest.raises(
         gw.UsageError, match="The task 'squares' reads the view 'map' of an encoder; 'local:.*' gives pooled, sequence"

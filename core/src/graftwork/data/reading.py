@@ -14,6 +14,7 @@ from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.raws import Raws
 from graftwork.errors import DataError, Empty, Unreadable, UsageError
+from graftwork.plugins.registry import modalities
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 from graftwork.specs.agreement import Agreement
@@ -151,10 +152,23 @@ def list_source(source: Any, options: SourceOptions) -> Listing:
             )
             listing = copies.with_files(copies.as_named(listing, found.base), source)
             found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
+    _check_modality(options, found)
     listing = found.named(names)
     if options.strict:
         names.check_used()
     return replace(listing, notes=(*listing.notes, *names.notes()))
+
+
+def _check_modality(options: SourceOptions, listing: Listing) -> None:
+    """Raises `UsageError` for data of another modality than the task is for."""
+    wanted = options.spec.modality
+    if wanted in ("", listing.modality.name):
+        return
+    noun = next((modality.noun for modality in modalities() if modality.name == wanted), wanted)
+    raise UsageError(
+        f"The task '{options.task}' is for {noun}; {listing.place} holds {listing.modality.noun}.",
+        "Name another task, or other data; see: graftwork fit --help",
+    )
 
 
 def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *, chunk: bool = False) -> Data:
