@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +32,18 @@ SEED = 0
 HELD = 0.2
 
 
-def run(name: str = "", folder: str | Path | None = None) -> dict[str, Any]:
+def run(name: str = "", folder: str | Path | None = None, watch: Callable[[Any], None] | None = None) -> dict[str, Any]:
     """Fit every demo with one answer per example, or the one of this name. Returns `{demos: [...], refused}`; a demo
     without weights says why it was skipped.
 
     folder: where the data of a named demo are written, a new folder; None for one that goes with the tour.
+    watch: of the fit of a named one, see `graftwork.fit`.
 
     Raises `UnknownName` when no installed plugin brings a demo, or one of this name, `UsageError` for a folder that is
     there, or that is given without a name.
     """
     if name:
-        return _one(registry.demo(name), folder)
+        return _one(registry.demo(name), folder, watch)
     if folder is not None:
         raise UsageError(
             "--data keeps the data of one demo, and none is named.", "Name it: graftwork demo NAME --data DIR"
@@ -62,19 +65,30 @@ def run(name: str = "", folder: str | Path | None = None) -> dict[str, Any]:
         return {"demos": rows, "refused": _refusal(demos, read)}
 
 
-def _one(demo: Demo, folder: str | Path | None) -> dict[str, Any]:
+def _one(demo: Demo, folder: str | Path | None, watch: Callable[[Any], None] | None) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         if folder is None:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="graftwork-demo-")))
+            source = load_factory(demo.data)(place)
         else:
-            place = stack.enter_context(new_folder(Path(folder)))
-        source = load_factory(demo.data)(place)
-        row = _tour(demo, read_data(source, task=demo.task))
-    kept = None if folder is None else str(Path(folder) / Path(source).relative_to(place))
-    return {"demos": [{**row, "task": demo.task, "data": kept}], "refused": None}
+            with new_folder(Path(folder)) as place:
+                written = _inside(Path(load_factory(demo.data)(place)), place)
+            source = Path(folder) / written  # it is there before the fit, which takes longer
+        row = _tour(demo, read_data(source, task=demo.task), watch)
+    return {"demos": [{**row, "task": demo.task, "data": None if folder is None else str(source)}], "refused": None}
 
 
-def _tour(demo: Demo, data: Data) -> dict[str, Any]:
+def _inside(source: Path, folder: Path) -> Path:
+    """The path in `folder` of data; what comes with a package, and lies elsewhere, is copied there."""
+    if source.is_relative_to(folder):
+        return source.relative_to(folder)
+    if source.is_dir():
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        return Path()
+    return Path(shutil.copy(source, folder)).relative_to(folder)
+
+
+def _tour(demo: Demo, data: Data, watch: Callable[[Any], None] | None = None) -> dict[str, Any]:
     row = {"name": demo.name, "modality": demo.modality, "n": len(data)}
     try:
         spec = registry.starter(demo.modality)
@@ -82,7 +96,7 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
         return {**row, "skipped": str(error)}
     begun = time.perf_counter()
     try:
-        fitted = fit(data, spec.name, task=demo.task, seed=SEED, val=HELD)
+        fitted = fit(data, spec.name, task=demo.task, seed=SEED, val=HELD, watch=watch, **demo.settings)
     except GraftworkError as error:
         return {**row, "backbone": spec.name, "skipped": str(error)}
     seconds = time.perf_counter() - begun
@@ -90,6 +104,7 @@ def _tour(demo: Demo, data: Data) -> dict[str, Any]:
         **row,
         "backbone": spec.name,
         "metric": fitted.task.primary.name,
+        "higher_is_better": fitted.task.primary.higher_is_better,
         fitted.task.primary.name: fitted.metrics[fitted.task.primary.name],
         "baseline": baseline(demo, data) if demo.baseline else fitted.metrics[demo.baseline_name],
         "baseline_name": demo.baseline_name,

@@ -54,6 +54,10 @@ def test_the_figures_are_those_of_scikit_learn_over_all_pixels(pairs) -> None:
     assert ours["dice"] == pytest.approx(f1_score(true, found, average="macro"))
     assert ours["pixel_accuracy"] == pytest.approx(accuracy_score(true, found))
     assert ours["majority"] == pytest.approx(np.bincount(true).max() / len(true))
+    everywhere = jaccard_score(
+        true, np.full(len(true), np.bincount(true).argmax()), average="macro", labels=np.unique(true)
+    )
+    assert ours["majority_iou"] == pytest.approx(everywhere)
     there = sorted({*true.tolist(), *found.tolist()})
     each = jaccard_score(true, found, average=None, labels=there)
     assert ours["by_label"]["iou"] == pytest.approx({NAMES[k]: v for k, v in zip(there, each, strict=True)})
@@ -85,7 +89,7 @@ def test_the_score_of_an_image_is_the_mean_overlap_of_its_own_classes() -> None:
 def test_every_figure_is_finite_without_a_pixel_to_judge(pairs) -> None:
     metrics = score(*pairs)
     assert metrics.pop("by_label") == {"iou": {}}
-    assert metrics == {"mean_iou": 0, "dice": 0, "pixel_accuracy": 0, "majority": 0}
+    assert metrics == {"mean_iou": 0, "dice": 0, "pixel_accuracy": 0, "majority": 0, "majority_iou": 0}
     assert all(math.isfinite(value) for value in metrics.values())
 
 

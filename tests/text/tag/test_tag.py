@@ -208,3 +208,11 @@ def test_the_report_shows_the_worst_texts_with_what_is_true_and_what_was_found(l
     assert page.count("<section>") == 12
     assert "<small>thing</small>" in page
     assert "f1 by label" in page
+
+
+def test_augmentation_that_would_change_nothing_is_refused(data, backbone) -> None:
+    with pytest.raises(gw.UsageError) as refused:
+        gw.fit(data, backbone, task="tag", freeze="all", augment=True)
+    assert (
+        str(refused.value) == "--augment changes nothing: the task 'tag' shows its examples as they are. Leave it out."
+    )

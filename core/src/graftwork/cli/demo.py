@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from graftwork.cli.options import Json, Offline, go_offline
+from graftwork.cli.progress import watching
 from graftwork.cli.terminal import answer, steady, table, tell
 
 
@@ -23,8 +24,8 @@ def demo(
     go_offline(offline)
     from graftwork import demo as tour
 
-    with steady():
-        result = tour.run(name, data)
+    with steady(), watching() as watch:
+        result = tour.run(name, data, watch)
     answer(result, render, json)
 
 
@@ -37,7 +38,7 @@ def render(result: dict[str, Any]) -> None:
             rows.append([row["name"], row["modality"], "-", "-", "-", "-", "-", "skipped"])
             continue
         found = row[row["metric"]]
-        gain = found - row["baseline"]
+        gain = (found - row["baseline"]) * (1 if row.get("higher_is_better", True) else -1)
         rows.append(
             [
                 row["name"], row["modality"], row["backbone"], str(row["n"]), f"{found:.3f}",

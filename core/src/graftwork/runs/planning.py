@@ -132,7 +132,7 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task, head_spec)
     _check_asked(request, exactly, policy.head_first, streamed)
     if isinstance(task, DenseTask):
-        _check_dense(request, streamed)
+        _check_dense(request, task, streamed)
     _check_applicable(request, task)
     long = request.long or data.modality.long
     check_long(long)
@@ -193,7 +193,7 @@ def _check_view(task: Task, head: HeadSpec, spec: BackboneSpec) -> None:
     )
 
 
-def _check_dense(request: FitRequest, streamed: bool) -> None:
+def _check_dense(request: FitRequest, task: DenseTask, streamed: bool) -> None:
     """Raises `UsageError` for what is for one vector per example."""
     for option, given in (
         ("--tap all", request.tap == "all"),
@@ -207,6 +207,10 @@ def _check_dense(request: FitRequest, streamed: bool) -> None:
                 f"{option} is for tasks with one answer per example; those of '{request.task}' lie in the input.",
                 "Leave it out.",
             )
+    if request.settings.augment and type(task).training_pieces is DenseTask.training_pieces:
+        raise UsageError(
+            f"--augment changes nothing: the task '{request.task}' shows its examples as they are.", "Leave it out."
+        )
 
 
 def _check_applicable(request: FitRequest, task: Task) -> None:

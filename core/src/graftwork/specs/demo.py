@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from graftwork.specs.task import DEFAULT_TASK
 
@@ -15,6 +17,7 @@ class Demo:
     task: what its labels are. baseline: names `features(values) -> (N, F) array`, features of decoded inputs made
     without an encoder; empty for a task that judges the answer that needs no input: then `baseline_name` is that of its
     figure ("nothing").
+    settings: what its fit is told besides (`{"epochs": 8, "options": {"size": 160}}`), so that it ends soon.
     """
 
     name: str
@@ -23,3 +26,4 @@ class Demo:
     baseline: str
     baseline_name: str
     task: str = DEFAULT_TASK
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -293,6 +293,15 @@ def graftwork_demos() -> Iterator[Demo]:
         baseline="graftwork_audio.demos:log_mel",
         baseline_name="log-mel mean and deviation",
     )
+    yield Demo(
+        "digit-strings",
+        modality="audio",
+        data="graftwork_audio.transcribe.demo:digit_strings",
+        baseline="",
+        baseline_name="nothing",
+        task="transcribe",
+        settings={"head": "ctc-conv", "epochs": 20},
+    )
 
 
 WAV2VEC2 = {

@@ -313,6 +313,24 @@ def graftwork_demos():
         baseline="graftwork_image.demo:pixels",
         baseline_name="pixels",
     )
+    yield Demo(
+        "boxes",
+        modality="image",
+        data="graftwork_image.shapes:boxes",
+        baseline="",
+        baseline_name="nothing",
+        task="detect",
+        settings={"batch_size": 4, "epochs": 16, "options": {"size": 256}},
+    )
+    yield Demo(
+        "masks",
+        modality="image",
+        data="graftwork_image.shapes:masks",
+        baseline="",
+        baseline_name="majority_iou",
+        task="segment",
+        settings={"head": "map-linear", "options": {"size": 320}},
+    )
 
 
 RESNET = {"layer_type": "basic", "image_size": 64}

@@ -19,6 +19,8 @@ from graftwork_image.convert import TURNS, to_rgb
 from graftwork_image.painting import mask_image, paint_boxes, paint_mask
 from graftwork_image.reader import ImageReader
 
+DRAWN = 0.3
+"""The least probability of a box that is drawn; those below it would cover the picture."""
 SHOWN = 480
 """Pixels of the longer side of a picture on a page, at most."""
 
@@ -47,8 +49,8 @@ def _source(picture: Image.Image) -> str:
 
 
 class BoxFolder(AnswerFolder):
-    """annotations.json: the boxes as COCO has them, with their probabilities as "score"; drawn/: the pictures with
-    them. names: of all classes."""
+    """annotations.json: the boxes as COCO has them, with their probabilities as "score"; drawn/: the pictures with the
+    probable ones. names: of all classes."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(folder)
@@ -58,11 +60,10 @@ class BoxFolder(AnswerFolder):
 
     def add(self, raw: Raw, answer: dict[str, Any]) -> None:
         image, _ = opened(raw)
-        boxes, chances = boxes_of(answer), [box["probability"] for box in answer["boxes"]]
-        file = Path(raw.name).name if raw.path is not None else f"{self.name_for(raw)}.png"
+        name, boxes, chances = self.name_for(raw), boxes_of(answer), [box["probability"] for box in answer["boxes"]]
+        file = Path(raw.name).name if raw.path is not None else f"{name}.png"
         self._found.append(Labelled(file, image.size, boxes, chances))
-        drawn = paint_boxes(image, boxes, self._names_of_classes, chances)
-        drawn.save(self.folder / "drawn" / f"{self.name_for(raw)}.jpg", quality=90)
+        with_boxes(image, answer, self._names_of_classes).save(self.folder / "drawn" / f"{name}.jpg", quality=90)
 
     def close(self) -> None:
         found = to_coco(self._found, self._names_of_classes)
@@ -85,6 +86,12 @@ class MaskFolder(AnswerFolder):
         mask: np.ndarray = answer["mask"]
         mask_image(mask, self._classes).save(self.folder / "masks" / f"{name}.png")
         paint_mask(image, mask, self._classes).save(self.folder / "drawn" / f"{name}.jpg", quality=90)
+
+
+def with_boxes(image: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
+    """A picture with the probable boxes of an answer of `detect`. names: of all classes."""
+    probable = [box for box in answer["boxes"] if box["probability"] >= DRAWN]
+    return paint_boxes(image, boxes_of({"boxes": probable}), names, [box["probability"] for box in probable])
 
 
 def boxes_of(answer: Mapping[str, Any]) -> Boxes:

@@ -45,7 +45,7 @@ from graftwork_image.detect.head import BOX
 from graftwork_image.detect.scores import SURE, BoxScores
 from graftwork_image.framing import check_size, only_side, prepared, resampling
 from graftwork_image.painting import paint_boxes
-from graftwork_image.seeing import BoxFolder, boxes_of, opened, side_by_side
+from graftwork_image.seeing import BoxFolder, boxes_of, opened, side_by_side, with_boxes
 
 RATE = 1e-4
 """The least learning rate of an encoder that trains (ViTDet and DETR take it)."""
@@ -56,9 +56,6 @@ HEAD_RATE = 2e-3
 APART = 0.5
 """Of boxes of one label that overlap more (IoU), the most probable stays. The authors of FCOS take .6, which leaves
 more boxes around one thing: on blood cells map_50 is up to .01 lower."""
-
-DRAWN = 0.3
-"""The least probability of a box on a page."""
 
 CANDIDATES = 1000
 """The most probable boxes of a piece that are compared with each other."""
@@ -267,9 +264,7 @@ class Detect(DenseTask):
         if isinstance(label, Boxes):
             pictures.append(("true", paint_boxes(image, shown(label, facts), known.names)))
         if answer is not None:
-            probable = {"boxes": [box for box in answer["boxes"] if box["probability"] >= DRAWN]}
-            chances = [box["probability"] for box in probable["boxes"]]
-            pictures.append(("found", paint_boxes(image, boxes_of(probable), known.names, chances)))
+            pictures.append(("found", with_boxes(image, answer, known.names)))
         return side_by_side(pictures)
 
     def answer_folder(self, folder: Path, known: Targets) -> AnswerFolder:

@@ -37,16 +37,19 @@ class MaskScores(Scorer):
 
     def metrics(self) -> dict[str, Any]:
         """mean_iou and dice (means over classes), pixel_accuracy, majority (the pixel accuracy of the most frequent
-        class), each 0..1; `by_label`: the IoU of each class that is there or painted. 0 without any pixel."""
+        class), majority_iou (the mean IoU of painting that one everywhere), each 0..1; `by_label`: the IoU of each
+        class that is there or painted. 0 without any pixel."""
         overlap = iou(self._confusion)
         there = ~np.isnan(overlap)
         overlap, pixels = overlap[there], max(int(self._confusion.sum()), 1)
         names = [name for name, seen in zip(self._names, there, strict=True) if seen]
+        majority = float(self._confusion.sum(1).max(initial=0) / pixels)
         return {
             "mean_iou": _mean(overlap),
             "dice": _mean(2 * overlap / (1 + overlap)),  # of one class, each follows from the other
             "pixel_accuracy": float(self._confusion.trace() / pixels),
-            "majority": float(self._confusion.sum(1).max(initial=0) / pixels),
+            "majority": majority,
+            "majority_iou": majority / max(1, int((self._confusion.sum(1) > 0).sum())),  # that of all others is 0
             "by_label": {"iou": dict(zip(names, overlap.tolist(), strict=True))},
         }
 

@@ -1,0 +1,34 @@
+"""Names in texts, from labelled texts to files that annotation tools read: python examples/tagging.py [FOLDER]"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import graftwork as gw
+from graftwork_text.tag.demo import entities
+
+TEXTS = ["May Banks moves to Bath on 3 May.", "Will the rose bloom in Paris in June?"]
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    data = entities(folder)  # 300 messages with persons, places and dates
+    run = gw.fit(data, "text/minilm", task="tag", out=folder / "run")  # the encoder stays frozen, the head is solved
+    for figure in run.task.figures:
+        print(f"{figure.words}: {run.metrics[figure.name]:.3f}")
+
+    answers = run.predict(TEXTS)
+    for entity in answers[0]["entities"]:
+        print(f"{entity['text']}: {entity['label']} ({entity['probability']:.2f})")
+
+    (folder / "found").mkdir()
+    found = run.task.answer_folder(folder / "found", run.targets)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        found.add(gw.Raw("text", value=text), answer)
+    found.close()
+    print(f"As JSON lines and CoNLL columns: {folder / 'found'}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "tagging"))

@@ -1,0 +1,33 @@
+"""What is said in clips, from clips with texts to texts of clips: python examples/transcription.py [FOLDER]"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import graftwork as gw
+from graftwork_audio.transcribe.demo import digit_strings
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    data = digit_strings(folder / "digits")  # 96 clips of 3 to 6 digits
+    # The encoder stays frozen and is asked once; a head that hears what is around each frame trains on what it said.
+    run = gw.fit(data, "audio/wav2vec2-tiny", task="transcribe", head="ctc-conv", epochs=20, out=folder / "run")
+    for figure in run.task.figures:
+        print(f"{figure.words}: {run.metrics[figure.name]:.3f}")
+
+    clips = sorted((data / "wavs").iterdir())[:3]
+    answers = run.predict(clips)
+    print(f"{clips[0].name}: {answers[0]['text']}")
+
+    (folder / "heard").mkdir()
+    heard = run.task.answer_folder(folder / "heard", run.targets)
+    for clip, answer in zip(clips, answers, strict=True):
+        heard.add(gw.Raw(str(clip), clip), answer)
+    heard.close()
+    print(f"As LJSpeech has it: {folder / 'heard'}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "transcription"))
