@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 
 import graftwork as gw
 from graftwork.features.view_cache import stacked
+from graftwork.training.progress import TrainState
 
 POLICIES = (
     "head", "all", "last:1", "last:1+bitfit", "lpft", "gradual:1", "layerwise:0.5", "bitfit", "norm", "lora:r=2",
@@ -236,3 +237,15 @@ def test_pieces_of_different_sizes_are_padded_with_zeros_at_the_end(sizes) -> No
     for row, (high, wide) in zip(found, sizes, strict=True):
         assert bool((row[:high, :wide] == 1).all())
         assert float(row.sum()) == high * wide
+
+
+def test_patience_is_lost_only_once_something_is_found() -> None:
+    state = TrainState()
+    key = lambda row: -row["wer"]  # noqa: E731
+    for epoch in range(6):
+        state.record_validation({"epoch": epoch, "wer": 1.0}, key, begun=False)
+    assert not state.out_of_patience(3)
+    state.record_validation({"epoch": 6, "wer": 0.5}, key)
+    for epoch in range(3):
+        state.record_validation({"epoch": 7 + epoch, "wer": 0.6}, key)
+    assert state.out_of_patience(3)

@@ -117,9 +117,8 @@ def test_spans_that_cannot_be_learned_are_refused(spans, said) -> None:
 
 
 def test_other_labels_are_refused_and_what_is_accepted_is_said(messages, backbone) -> None:
-    with pytest.raises(gw.DataError, match="spans") as refused:
+    with pytest.raises(gw.DataError, match="accepted is a list of {start, end, label}"):
         gw.fit(messages, backbone, task="tag")
-    assert "accepted" in refused.value.message
 
 
 def test_texts_without_any_span_are_refused(tmp_path, backbone) -> None:

@@ -181,9 +181,10 @@ class DenseTuning(FineTuning):
         return (losses * torch.tensor(shares, device=device)).sum()
 
     def evaluate(self, step: int) -> dict[str, float]:
-        metrics = self.task.tracked(self.judge("validation").metrics)
+        metrics = self.judge("validation").metrics
+        self.begun = metrics[self.task.primary.name] != metrics.get("nothing")
         self.model.train()
-        return metrics
+        return self.task.tracked(metrics)
 
     def judge(self, split: str) -> Judged:
         """The figures of a split, each process answering a part of it, and the worst answers."""

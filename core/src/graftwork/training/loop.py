@@ -40,6 +40,7 @@ class Trainable(ABC):
     weights: how much each of these counts in the loss. labels: a key of each, for balanced sampling; may be empty.
     columns: the figures of `evaluate` that are logged, and under which names. metric: the one that a watcher is told.
     guessing: the loss of knowing nothing, beyond which it may not explode; infinite where there is no such number.
+    begun: whether the last validation found anything at all, as a CTC head does after many epochs only.
     key: greater for the row of a better validation, whose weights come back in the end; None, and the last ones stay.
     rates: the options that say the learning rates, with their values.
     evaluate_first: whether there is a validation before the first step. save_last: whether the last step is kept in a
@@ -56,6 +57,7 @@ class Trainable(ABC):
     rates: Mapping[str, float]
     key: Callable[[Row], Any] | None = None
     guessing: float = math.inf
+    begun: bool = True
     evaluate_first: bool = False
     save_last: bool = False
 
@@ -242,7 +244,7 @@ class TrainingLoop:
         trainable, state = self.trainable, self.state
         figures = trainable.evaluate(state.step)
         row: Row = {"epoch": epoch, **figures}
-        if state.record_validation(row, trainable.key):
+        if state.record_validation(row, trainable.key, trainable.begun):
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in trainable.tensors().items()}
         logged = {column: figures[name] for name, column in trainable.columns.items()}
         self.log(step=state.step, epoch=epoch, **logged)

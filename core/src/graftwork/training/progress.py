@@ -64,15 +64,18 @@ class TrainState:
         self.running = SMOOTH * self.running + (1 - SMOOTH) * loss
         return math.isfinite(loss) and self.running <= EXPLODED * max(self.first, guessing)
 
-    def record_validation(self, row: Row, key: Callable[[Row], Any] | None) -> bool:
-        """Take in a validation. Returns whether its key is greater than that of all before; False without a key."""
+    def record_validation(self, row: Row, key: Callable[[Row], Any] | None, begun: bool = True) -> bool:
+        """Take in a validation. Returns whether its key is greater than that of all before; False without a key.
+
+        begun: whether it found anything at all; until one does, no patience is lost.
+        """
         if self.seen:
             row["loss"] = self.loss / self.seen
         self.history.append(row)
         self.seen, self.loss = 0, 0.0
         if key is None:
             return False
-        self.waited += 1
+        self.waited += begun
         if self.best and key(row) <= key(self.best):
             return False
         self.best, self.waited = dict(row), 0
