@@ -25,12 +25,7 @@ def main(folder: Path) -> None:
     for box in answers[0]["boxes"][:3]:
         print("{label} ({probability:.2f}) from {xmin}, {ymin} to {xmax}, {ymax}".format(**box))
 
-    (folder / "found").mkdir()
-    found = run.task.answer_folder(folder / "found", run.targets)
-    for picture, answer in zip(pictures, answers, strict=True):
-        found.add(gw.Raw(str(picture), picture), answer)
-    found.close()
-    print(f"As COCO and drawn: {folder / 'found'}")
+    print(f"As COCO and drawn: {run.write_answers(pictures, folder / 'found')}")
 
 
 if __name__ == "__main__":

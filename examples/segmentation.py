@@ -23,12 +23,7 @@ def main(folder: Path) -> None:
     answers = run.predict(pictures)
     print(f"{pictures[0].name}: {answers[0]['mask'].shape}, circles {answers[0]['shares']['circle']:.1%}")
 
-    (folder / "painted").mkdir()
-    painted = run.task.answer_folder(folder / "painted", run.targets)
-    for picture, answer in zip(pictures, answers, strict=True):
-        painted.add(gw.Raw(str(picture), picture), answer)
-    painted.close()
-    print(f"As palette images and drawn: {folder / 'painted'}")
+    print(f"As palette images and drawn: {run.write_answers(pictures, folder / 'painted')}")
 
 
 if __name__ == "__main__":

@@ -22,12 +22,7 @@ def main(folder: Path) -> None:
     for entity in answers[0]["entities"]:
         print(f"{entity['text']}: {entity['label']} ({entity['probability']:.2f})")
 
-    (folder / "found").mkdir()
-    found = run.task.answer_folder(folder / "found", run.targets)
-    for text, answer in zip(TEXTS, answers, strict=True):
-        found.add(gw.Raw("text", value=text), answer)
-    found.close()
-    print(f"As JSON lines and CoNLL columns: {folder / 'found'}")
+    print(f"As JSON lines and CoNLL columns: {run.write_answers(TEXTS, folder / 'found')}")
 
 
 if __name__ == "__main__":

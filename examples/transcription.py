@@ -21,12 +21,7 @@ def main(folder: Path) -> None:
     answers = run.predict(clips)
     print(f"{clips[0].name}: {answers[0]['text']}")
 
-    (folder / "heard").mkdir()
-    heard = run.task.answer_folder(folder / "heard", run.targets)
-    for clip, answer in zip(clips, answers, strict=True):
-        heard.add(gw.Raw(str(clip), clip), answer)
-    heard.close()
-    print(f"As LJSpeech has it: {folder / 'heard'}")
+    print(f"As LJSpeech has it: {run.write_answers(clips, folder / 'heard')}")
 
 
 if __name__ == "__main__":

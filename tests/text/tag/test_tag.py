@@ -195,6 +195,11 @@ def test_answers_go_into_a_folder_that_other_tools_and_we_read(learned, tmp_path
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["entities.conll", "entities.jsonl"]
     read = gw.data(tmp_path / "out/entities.conll", task="tag")
     assert [len(label.spans) for label in read.labels] == [1, 1]
+    assert learned.write_answers(["please help my parcel", "i lost my card"], tmp_path / "ours") == tmp_path / "ours"
+    for name in ("entities.conll", "entities.jsonl"):
+        assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    with pytest.raises(gw.UsageError, match="is there already"):
+        learned.write_answers(["please"], tmp_path / "ours")
     again = shell("predict", str(tmp_path / "run"), "please", "--out", str(tmp_path / "out"))
     assert again.returncode == 2
     assert "is there already" in again.stderr

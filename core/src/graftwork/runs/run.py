@@ -48,6 +48,7 @@ from graftwork.specs.defects import told_by_facts
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.answer_folder import new_folder
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head, build_head
 from graftwork.tasks.task import Answer, Targets, Task, load_task, most_probable
@@ -315,6 +316,32 @@ class Run:
         left = iter([inputs] if isinstance(inputs, str | bytes | Path) else inputs)
         while chunk := list(islice(left, STREAM)):
             yield from self.predict(chunk, **options)
+
+    def write_answers(self, inputs: Any, folder: str | Path, **options: Any) -> Path:
+        """Write the answers for inputs into a new folder, as files that other tools read: masks, drawn pictures, label
+        files. It appears whole or not at all.
+
+        inputs, options: as `predict` takes them; rows of tables are not.
+
+        Raises `UsageError` where the folder is there, and for a task whose answers are rows of a table.
+        """
+        modality = registry.modality(self.record["modality"])
+        given = [inputs] if isinstance(inputs, str | bytes | Path) else list(inputs)
+        raws = Raws(files_among(given, modality), modality, Path())
+        if not isinstance(self.task, DenseTask):
+            raise UsageError(
+                f"Answers of the task '{self.task.spec.name}' are rows of a table.",
+                "Write: graftwork predict --out FILE",
+            )
+        with new_folder(Path(folder)) as made:
+            written = self.task.answer_folder(made, self.targets)
+            for start in range(0, len(raws), STREAM):
+                some = raws[start : start + STREAM]
+                for raw, answer in zip(some, self.predict(some, **options), strict=True):
+                    if "error" not in answer:
+                        written.add(raw, answer)
+            written.close()
+        return Path(folder)
 
     def evaluate(
         self, data: Data | Stream | Any, *, on_bad: str = "skip", device: str = "cpu", cache: bool = True
