@@ -55,7 +55,6 @@ class DenseTuning(FineTuning):
     """As `FineTuning`, of a head that reads a view of pieces of the examples."""
 
     model: GraftedView
-    views: ViewCache | None
     validated: Head | None = None
     solution: solver.Solution | None = None
 
@@ -65,10 +64,6 @@ class DenseTuning(FineTuning):
     @property
     def _others(self) -> list[int]:
         return [*self.job.data.splits["validation"], *self.job.data.splits["test"]]
-
-    @property
-    def kept(self) -> ViewCache | None:
-        return self.views
 
     @property
     def task(self) -> DenseTask:
@@ -81,13 +76,8 @@ class DenseTuning(FineTuning):
         head = self.job.new_head()
         return GraftedView(job.backbone, head, wanted(job), said.dropout, gradient_checkpointing=said.recompute)
 
-    def _activations(self) -> None:
-        """Starts the head too, which reads what frozen stages made."""
-        self.views = self._kept(self.begin)
-        self._start_head()
-
-    def _kept(self, begin: int) -> ViewCache | None:
-        engine = self.engine
+    def _activations(self) -> ViewCache | None:
+        begin, engine = self.begin, self.engine
         if not begin or (engine.change and not engine.views):
             return None
         self.model.eval()
@@ -166,8 +156,8 @@ class DenseTuning(FineTuning):
     # Loss and validation.
 
     def load(self, numbers: Sequence[int], epoch: int | None) -> Any:
-        if self.views is not None:
-            return self.views.batch(numbers, epoch)
+        if self.kept is not None:
+            return self.kept.batch(numbers, epoch)
         changed = epoch is not None and self.engine.change is not None
         return self.source.batch(numbers, epoch is not None, f"{self.job.seed} {epoch}" if changed else None)
 

@@ -142,7 +142,8 @@ class FineTuning(Trainable):
         self.ever: dict[str, set[str]] = {}
         self.notes: list[str] = []
         self.begin = self._frozen_stages()
-        self.activations = self._activations()
+        self.kept = self._activations()
+        self._start_head()
 
     def trained(self, state: TrainState) -> Trained:
         kept = self.kept
@@ -168,11 +169,6 @@ class FineTuning(Trainable):
     def _others(self) -> list[int]:
         """The examples that are read unchanged."""
         return list(self.job.data.splits["validation"])
-
-    @property
-    def kept(self) -> ActivationCache | ViewCache | None:
-        """Where what is frozen is kept; None where nothing is."""
-        return self.activations
 
     def solved(self) -> Trained:
         """The head as it was solved at the start, where no step is to be taken."""
@@ -215,7 +211,10 @@ class FineTuning(Trainable):
         self.ever, self.moving = self.moving, {}
         return begin
 
-    def _activations(self) -> ActivationCache | None:
+    def _start_head(self) -> None:
+        """Called once what is frozen is kept, for a head that is made of it."""
+
+    def _activations(self) -> ActivationCache | ViewCache | None:
         """States after the stages that no epoch trains, where there are such and there is room for them."""
         begin, stages = self.begin, self.model.stages
         engine, views = self.engine, self.engine.views
@@ -284,8 +283,8 @@ class FineTuning(Trainable):
     # Loss and validation.
 
     def load(self, numbers: Sequence[int], epoch: int | None) -> Any:
-        if self.activations is not None:
-            return self.activations.batch(numbers, epoch)
+        if self.kept is not None:
+            return self.kept.batch(numbers, epoch)
         examples: Examples = self.examples
         if epoch is not None and self.engine.change is not None:
             examples = AugmentedExamples(
