@@ -115,6 +115,7 @@ def test_a_label_and_an_answer_say_themselves_in_words() -> None:
     answer = {"boxes": [{"label": "a", "probability": 0.9, "xmin": 1, "ymin": 2, "xmax": 3, "ymax": 4.5}]}
     assert task().show(task().as_label(answer)) == "a (1, 2) to (3, 4.5)"
     assert task().show(Boxes()) == "nothing"
+    assert task().show(Boxes((Box("a", 0, 0, 1, 1), *[Box("b", 0, 0, 1, 1)] * 4))) == "4 b, 1 a"
     assert task().cells(answer) == ("1 a", "a 0.90")
     assert task().columns() == ("boxes of 0.5 and more", "most probable")
     assert task().cells({"boxes": [{**answer["boxes"][0], "probability": 0.4}]}) == ("nothing", "a 0.40")
