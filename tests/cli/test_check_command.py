@@ -50,7 +50,7 @@ def test_the_table_says_what_the_data_are_what_is_wrong_and_what_next(shell, mes
     ("arguments", "kind", "words"),
     [
         (["check", "nowhere"], "DataError", "'nowhere' does not exist"),
-        (["check", "{messages}", "--task", "segment"], "UnknownName", "No task is called 'segment'"),
+        (["check", "{messages}", "--task", "clasify"], "UnknownName", "No task is called 'clasify'"),
         (["check", "{messages}", "--backbone", "text/minilmm"], "UnknownName", "the nearest is text/minilm"),
         (["check", "{messages}", "--input", "words"], "UsageError", "has no column 'words'"),
         (["check", "{messages}", "--html", "/proc/none/page.html"], "DataError", "cannot be written"),
