@@ -8,7 +8,8 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
 for package in core plugins/image plugins/text plugins/audio plugins/audio-starter plugins/timm examples/plugins/efficientnet-lite \
-  examples/plugins/word-vectors examples/plugins/time-series examples/plugins/ordinal examples/plugins/zenodo; do
+  examples/plugins/word-vectors examples/plugins/time-series examples/plugins/ordinal examples/plugins/sound-events \
+  examples/plugins/zenodo; do
   "$uv" build -q --wheel --out-dir "$work/wheels" "$package"
 done
 ls "$work/wheels"
@@ -65,7 +66,7 @@ third/bin/python -m pytest -p no:cacheprovider "$OLDPWD/examples/plugins/time-se
 
 "$uv" venv -q --python 3.11 "$work/all"
 "$uv" pip install -q --python "$work/all/bin/python" -c "$OLDPWD/constraints.txt" --find-links "$work/wheels" \
-  "graftwork[image,text,audio]" graftwork-efficientnet-lite graftwork-word-vectors graftwork-time-series graftwork-ordinal graftwork-zenodo
+  "graftwork[image,text,audio]" graftwork-efficientnet-lite graftwork-word-vectors graftwork-time-series graftwork-ordinal graftwork-sound-events graftwork-zenodo
 all/bin/graftwork plugins
 printf 'text,label\n' >messages.csv
 for number in 1 2 3 4 5; do
