@@ -161,9 +161,10 @@ def test_every_policy_trains_what_it_says_of_every_task_and_proves_it(cases, tas
 @pytest.mark.parametrize("freeze", ["all", "last:1", "lpft"])
 def test_a_kill_is_gone_on_from_to_the_same_bits(cases, task, tmp_path, freeze) -> None:
     case = cases[task]
-    whole = fitted(case, task, freeze, out=tmp_path / "whole", augment=freeze == "all")
+    augment = freeze == "all" and task != "tag"  # whose texts are shown as they are
+    whole = fitted(case, task, freeze, out=tmp_path / "whole", augment=augment)
     steps = random.Random(f"{task} {freeze}").sample(range(1, whole.record["training"]["steps"]), 2)
-    asked = {"out": tmp_path / "stopped", "augment": freeze == "all"}
+    asked = {"out": tmp_path / "stopped", "augment": augment}
     for number, step in enumerate(sorted(steps)):
         with pytest.raises(Killed):
             fitted(case, task, freeze, watch=stop_at(step), resume=number > 0, **asked)
