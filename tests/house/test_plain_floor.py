@@ -54,6 +54,10 @@ def test_every_public_name_exists() -> None:
         graftwork.nonsense  # noqa: B018
 
 
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+"""Seconds in which the system counts the time of a process."""
+
+
 def seconds(arguments: list[str], compiled: Path) -> float:
     """Of a processor that a command takes, and does not wait for others; it finds modules compiled, as all but the first
     after an installation do."""
@@ -70,4 +74,4 @@ def test_listing_takes_at_most_four_times_the_import_of_typer(command: str, tmp_
     """The least of eight each, in turns: what else the machine does only ever adds."""
     sides = (["-m", "graftwork", command], ["-c", "import typer"])
     ours, typer = (min(took) for took in zip(*([seconds(s, tmp_path) for s in sides] for _ in range(8)), strict=True))
-    assert ours <= 4 * typer
+    assert ours <= 4 * typer + TICK
