@@ -28,16 +28,20 @@ def main() -> None:
     asked.add_argument("--seeds", type=int, default=1)
     asked.add_argument("--threads", type=int, default=2)
     asked.add_argument("--freeze", nargs="+", default=["head", "all"])
-    asked.add_argument("--epochs", type=int)
+    asked.add_argument("--epochs", type=int, default=12)
     said = asked.parse_args()
     torch.set_num_threads(said.threads)
     print(f"{platform.processor() or platform.machine()}, {said.threads} threads of {os.cpu_count()} processors")
     data = gw.data(said.folder, task="detect")
-    settings: dict[str, Any] = {"task": "detect", "device": "cpu", "cache": False, "patience": 0, "epochs": said.epochs}
+    settings: dict[str, Any] = {
+        "task": "detect", "device": "cpu", "cache": False, "patience": 0, "epochs": said.epochs, "augment": True,
+    }  # fmt: skip
     for freeze in said.freeze:
         found = []
         for seed in range(said.seeds):
-            run = gw.fit(data, ENCODER, freeze=freeze, seed=seed, **settings)
+            # What is frozen is kept, so of each picture so many changed versions are; a tuned encoder sees a new one each
+            # time.
+            run = gw.fit(data, ENCODER, freeze=freeze, seed=seed, views=4 if freeze == "head" else 0, **settings)
             metrics, trained = run.metrics, run.record["training"]
             found.append(metrics["map_50"])
             labels = ", ".join(f"{name} {value:.3f}" for name, value in metrics["by_label"]["ap_50"].items())
