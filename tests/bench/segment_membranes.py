@@ -29,7 +29,7 @@ from graftwork.plugins import loading, registry
 ENCODER = "image/efficientnet-lite0"
 FOLDS = 5
 AUGMENTED = {"augment": True, "views": 8}
-SHARED = {"task": "segment", "precision": "fp32", "device": "cpu", "cache": False, "patience": 0}
+SHARED = {"task": "segment", "device": "cpu", "cache": False, "patience": 0}
 KINDS: dict[str, dict[str, Any]] = {
     "frozen, linear": {"head": "map-linear"},
     "frozen, decoder": {"epochs": 50, "batch_size": 2, "head_lr": 2e-3, **AUGMENTED},
