@@ -182,8 +182,9 @@ class Segment(DenseTask):
         image, mask = self._as_read(given, backbone, known)
         assert mask is not None, "training examples are labelled"
         tile = self._tile(backbone)
+        window = min(tile, image.width), min(tile, image.height)  # a larger one would only cost time
         image, mask = changed(
-            image, mask, (tile, tile), rng, self.options["orientations"], self.options["elastic"],
+            image, mask, window, rng, self.options["orientations"], self.options["elastic"],
             resampling(backbone.spec),
         )  # fmt: skip
         label = Painted.of(mask, known.learned["weights"])
