@@ -200,7 +200,7 @@ def test_what_is_frozen_is_computed_once_ever_and_may_be_computed_in_every_epoch
     monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", "1KB")
     anew = fitted(case, task, "last:1", precision="fp32")
     assert not anew.record["training"]["states_kept"]
-    assert any("so it runs in every epoch" in warning for warning in anew.record["warnings"])
+    assert any("so what is frozen runs in every epoch" in warning for warning in anew.record["warnings"])
     primary = kept.task.primary.name
     assert anew.metrics[primary] == pytest.approx(kept.metrics[primary], abs=0.25)
 

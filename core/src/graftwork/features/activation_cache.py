@@ -21,7 +21,7 @@ from graftwork.data.reading import Bad
 from graftwork.features.examples import Batch, CachedAugmentations, Examples, assemble, batches, pad
 from graftwork.features.extraction import Cache
 from graftwork.features.leases import compute_missing
-from graftwork.features.store import Row, Space
+from graftwork.features.store import Row, Space, Store
 from graftwork.models.precision import rounding
 from graftwork.models.stages import State
 from graftwork.runtime.parallel import prefetch_map
@@ -173,18 +173,21 @@ class ActivationCache:
         group = self._groups(missing)[0]
         taken = sum(len(segment) for row in self._rows(*self._prepared(group)) for segment in row.segments)
         all_of_them, these = (sum(self.examples.sizes([n for n, _ in items])) for items in (missing, group))
-        needed = taken * all_of_them / these
-        store = self.cache.store
-        free = shutil.disk_usage(store.folder).free - SPARE
-        if needed <= min(store.limit, free):
-            return ""
-        room = f"the feature store holds at most {store.limit / 1e6:,.0f} MB"
-        if free < store.limit:
-            room = f"the disk has room for {max(free, 0) / 1e6:,.0f} MB"
-        return (
-            f"The states before '{self._place}' would take {needed / 1e6:,.0f} MB and {room}, so what is frozen runs "
-            "in every epoch. Make room: GRAFTWORK_CACHE_LIMIT, or GRAFTWORK_CACHE for another disk"
-        )
+        return no_room(self.cache.store, taken * all_of_them / these, f"The states before '{self._place}'")
+
+
+def no_room(store: Store, needed: float, what: str) -> str:
+    """Why so many bytes cannot be kept, a sentence about `what`; empty if they can."""
+    free = shutil.disk_usage(store.folder).free - SPARE
+    if needed <= min(store.limit, free):
+        return ""
+    room = f"the feature store holds at most {store.limit / 1e6:,.0f} MB"
+    if free < store.limit:
+        room = f"the disk has room for {max(free, 0) / 1e6:,.0f} MB"
+    return (
+        f"{what} would take {needed / 1e6:,.0f} MB and {room}, so what is frozen runs in every epoch. Make room: "
+        "GRAFTWORK_CACHE_LIMIT, or GRAFTWORK_CACHE for another disk"
+    )
 
 
 def halved(state: Tensor) -> tuple[Tensor, float]:

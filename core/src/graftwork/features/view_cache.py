@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from graftwork.data.reading import Bad
-from graftwork.features.activation_cache import SPARE, Kept, halved
+from graftwork.features.activation_cache import Kept, halved, no_room
 from graftwork.features.examples import batches
 from graftwork.features.extraction import Cache
 from graftwork.features.leases import compute_missing
@@ -197,17 +196,7 @@ class ViewCache:
         taken = sum(len(segment) for row in self._rows(*self._prepared(group)) for segment in row.segments)
         sizes = self.source.examples.sizes
         needed = taken * sum(sizes([n for n, _ in missing])) / sum(sizes([n for n, _ in group]))
-        store = self.cache.store
-        free = shutil.disk_usage(store.folder).free - SPARE
-        if needed <= min(store.limit, free):
-            return ""
-        room = f"the feature store holds at most {store.limit / 1e6:,.0f} MB"
-        if free < store.limit:
-            room = f"the disk has room for {max(free, 0) / 1e6:,.0f} MB"
-        return (
-            f"What is frozen would take {needed / 1e6:,.0f} MB and {room}, so it runs in every epoch. Make room: "
-            "GRAFTWORK_CACHE_LIMIT, or GRAFTWORK_CACHE for another disk"
-        )
+        return no_room(self.cache.store, needed, "The views of the examples")
 
 
 def _light(piece: Piece) -> Piece:

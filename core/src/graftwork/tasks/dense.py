@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from graftwork.errors import UsageError
+from graftwork.errors import PluginFault, UsageError
 from graftwork.features.pieces import Piece, WholeExample
 from graftwork.plugins.code_digest import made_by
 from graftwork.specs.contracts import Value
@@ -106,7 +106,10 @@ class DenseTask(Task):
     def rows(self, view: View, pieces: Sequence[Piece]) -> tuple[Tensor, Tensor]:
         """Positions to solve a linear head on: features `(R, D)` and targets `(R,)` of some or all of those of labelled
         pieces. For tasks with a `solver_loss`."""
-        raise NotImplementedError
+        raise PluginFault(
+            f"The task '{self.spec.name}' says which loss to solve, and gives no positions to solve it on.",
+            "Its plugin must give it 'rows', or return None from solver_loss.",
+        )
 
     def metrics(self, outputs: Sequence[Answer], targets: Sequence[Any], known: Targets) -> dict[str, Any]:
         """Figures of answers for labels as `truth` gives them, both of whole examples."""

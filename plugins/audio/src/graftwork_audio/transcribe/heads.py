@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from torch import Tensor, nn
 
 from graftwork import Head, LinearHead, SequenceView
@@ -23,8 +25,9 @@ class Contextual(Head):
         hidden = self.dropout(nn.functional.gelu(self.narrow(features.hidden)))
         return self.last(self.dropout(self.around(hidden, features.mask.to(hidden.device))))
 
+    @abstractmethod
     def around(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What stands around each frame, `(B, T, WIDTH)` to `(B, T, wide)`."""
 
     def fit_scaler(self, features: SequenceView) -> None:
         self.narrow.fit_scaler(features.hidden[features.mask.to(features.hidden.device)])
