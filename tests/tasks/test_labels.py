@@ -85,7 +85,7 @@ def test_numbers_that_are_mostly_different_are_taken_for_names_with_a_note() -> 
 
 
 def test_an_unknown_task_names_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="No task is called 'regres'; the nearest is regress"):
+    with pytest.raises(UnknownName, match="No task is called 'regres'; the nearest (is|are) regress"):
         load_task("regres")
 
 
