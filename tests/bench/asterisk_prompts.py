@@ -73,10 +73,10 @@ def table(folder: Path, held: str, longest: float, place: Path) -> Path:
         rows = csv.writer(file)
         rows.writerow(("file", "text", "split"))
         for voice, name in VOICES.items():
-            sounds = {sound.stem: sound for sound in folder.rglob("*.wav") if name in sound.parts}
+            sounds = folder / "usr/share/asterisk/sounds" / name
             for number, (prompt, text) in enumerate(sorted(texts(folder, voice).items())):
-                sound = sounds.get(Path(prompt).name)
-                if sound is None or _seconds(sound) > longest:
+                sound = sounds / f"{prompt}.wav"
+                if not sound.is_file() or _seconds(sound) > longest:
                     continue
                 split = "test" if voice == held else "validation" if number % 10 == 0 else "train"
                 rows.writerow((sound, text, split))

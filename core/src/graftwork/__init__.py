@@ -61,6 +61,7 @@ from graftwork.specs.contracts import (
     Sighting,
     Value,
     Within,
+    plural,
     show,
 )
 from graftwork.specs.convert import Adapter, Converter
@@ -301,6 +302,7 @@ __all__ = [
     "map_view",
     "masked_mean",
     "new_model",
+    "plural",
     "pooled_dims",
     "preparer",
     "pretrain",

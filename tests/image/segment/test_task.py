@@ -104,6 +104,25 @@ def test_augmented_views_are_kept_and_differ_from_the_pictures(tiny, pictures) -
     assert run.record["training"]["states"]["misses"] == 3 * 2 + 1
 
 
+@pytest.mark.parametrize(("crop", "side"), [(0, 96), (64, 64), (256, 96)])
+def test_what_training_cuts_out_is_as_large_as_crop_says(tiny, pictures, monkeypatch, crop, side) -> None:
+    """A picture of 96 pixels; answers read all of it."""
+    sizes: dict[str, set[tuple[int, int]]] = {"training_pieces": set(), "pieces": set()}
+    for name, found in sizes.items():
+        cut = getattr(Segment, name)
+
+        def noted(self, *args, cut=cut, found=found) -> list[gw.Piece]:
+            made = cut(self, *args)
+            found |= {piece.value.size for piece in made}
+            return made
+
+        monkeypatch.setattr(Segment, name, noted)
+    options = {"size": 96, "tile": 96, "crop": crop}
+    gw.fit(pictures(4, size=(96, 96)), tiny, task="segment", options=options, augment=True, cache=False, **STEPS)
+    largest = [tuple(max(size[side] for size in found) for side in (0, 1)) for found in sizes.values()]
+    assert largest == [(side, side), (96, 96)]
+
+
 def test_what_is_frozen_is_computed_once_for_training_and_answers(tiny, pictures) -> None:
     folder = pictures(4)
     run = gw.fit(folder, tiny, task="segment", options=QUICK, **STEPS)
@@ -280,6 +299,7 @@ def test_a_mask_in_words_and_how_many_pictures_have_each_class() -> None:
     [
         ({"size": 20}, r"The task option size=20 is not accepted; 32 to 8192 pixels are\."),
         ({"tile": 100}, r"The task option tile=100 is not accepted; a multiple of 32 pixels is\."),
+        ({"crop": 100}, r"The task option crop=100 is not accepted; 0 and a multiple of 32 pixels are\."),
         ({"overlap": 1.5}, r"The task option overlap=1\.5 is not accepted; 0 to 0\.9 is\."),
         ({"orientations": 4}, r"The task option orientations=4 is not accepted; 1, 2 and 8 are\."),
         ({"averaged": True, "orientations": 1}, r"averaged=true takes the mean over orientations, and orientations=1"),

@@ -28,6 +28,7 @@ from graftwork.data.remote.addresses import Address
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
+from graftwork.specs.contracts import plural
 from graftwork.specs.modality import Modality
 from graftwork.specs.task import RawLabel, TaskSpec
 
@@ -48,7 +49,7 @@ def list_tables(
     """
     known = known_splits(tables, name)
     notes = [
-        f"The split '{split}' ({len(tables[split])} rows) is left out; train, validation and test are used."
+        f"The split '{split}' ({plural(len(tables[split]), 'row')}) is left out; train, validation and test are used."
         for split in sorted(tables.keys() - set(known))
     ]
     tables = {split: tables[split] for split in known}

@@ -36,7 +36,7 @@ from graftwork import (
     UsageError,
     Value,
     WholeExample,
-    show,
+    plural,
 )
 from graftwork_image.detect.assignment import IGNORED, PieceBoxes, Positions
 from graftwork_image.detect.cutting import Place, changed, coloured, in_piece, resized, shown, tiles
@@ -283,8 +283,8 @@ class Detect(DenseTask):
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
-            f"In {show(count)} held-out images boxes have an average precision of {metrics['map_50']:.1%} where they "
-            f"must overlap by half, and of {metrics['map']:.1%} over all overlaps (COCO's mAP); finding nothing has 0."
+            f"In {plural(count, 'held-out image')} boxes have an average precision of {metrics['map_50']:.1%} where "
+            f"they must overlap by half, and of {metrics['map']:.1%} over all (COCO's mAP); finding nothing has 0."
         )
 
     def columns(self) -> tuple[str, ...]:

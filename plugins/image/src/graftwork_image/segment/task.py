@@ -42,6 +42,7 @@ from graftwork import (
     Value,
     View,
     WholeExample,
+    plural,
     show,
 )
 from graftwork_image.framing import DEEPEST, check_size, only_side, prepared, resampling
@@ -71,9 +72,10 @@ class Segment(DenseTask):
     """Each pixel has one class of those that the masks name.
 
     Options: size, the longer side in pixels at which a picture is read (0 leaves it as it is); tile, the longest side
-    that is read at once, and overlap, the part of a tile that the next one shares; orientations, in how many a picture
-    may lie (1, 2 for mirrored ones, 8 for any quarter turn, mirrored or not), for --augment and for averaged, where an
-    answer is the mean over all of them; elastic, whether --augment bends pictures.
+    that is read at once, and overlap, the part of a tile that the next one shares; crop, the longest side of what
+    --augment cuts out of a picture (0: as large as a tile); orientations, in how many a picture may lie (1, 2 for
+    mirrored ones, 8 for any quarter turn, mirrored or not), for --augment and for averaged, where an answer is the mean
+    over all of them; elastic, whether --augment bends pictures.
     """
 
     figures: ClassVar = (
@@ -84,7 +86,7 @@ class Segment(DenseTask):
     tie_break: ClassVar = figures[2]
     applicable: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "c"})
     usual: ClassVar[Mapping[str, Any]] = {
-        "size": 512, "tile": 1024, "overlap": 0.25, "orientations": 2, "averaged": False, "elastic": False,
+        "size": 512, "tile": 1024, "overlap": 0.25, "crop": 0, "orientations": 2, "averaged": False, "elastic": False,
     }  # fmt: skip
 
     def __init__(self, *args: Any) -> None:
@@ -181,8 +183,8 @@ class Segment(DenseTask):
             return self._pieces(given, backbone, known, (1,))
         image, mask = self._as_read(given, backbone, known)
         assert mask is not None, "training examples are labelled"
-        tile = self._tile(backbone)
-        window = min(tile, image.width), min(tile, image.height)  # a larger one would only cost time
+        side = self.options["crop"] or self._tile(backbone)
+        window = min(side, image.width), min(side, image.height)  # a larger one would only cost time
         image, mask = changed(
             image, mask, window, rng, self.options["orientations"], self.options["elastic"],
             resampling(backbone.spec),
@@ -349,7 +351,7 @@ class Segment(DenseTask):
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
-            f"In {show(count)} held-out images {metrics['pixel_accuracy']:.1%} of the pixels have the right class "
+            f"In {plural(count, 'held-out image')} {metrics['pixel_accuracy']:.1%} of the pixels have the right class "
             f"(always the most frequent one: {metrics['majority']:.1%}), and what is found and what is there "
             f"overlap with a mean IoU of {metrics['mean_iou']:.3f}, a dice of {metrics['dice']:.3f}."
         )
@@ -394,6 +396,11 @@ def _check_options(said: Mapping[str, Any]) -> None:
         raise UsageError(
             f"The task option tile={said['tile']} is not accepted; a multiple of {DEEPEST} pixels is.",
             "Write: --task-option tile=1024",
+        )
+    if said["crop"] and (said["crop"] < DEEPEST or said["crop"] % DEEPEST):
+        raise UsageError(
+            f"The task option crop={said['crop']} is not accepted; 0 and a multiple of {DEEPEST} pixels are.",
+            "Write: --task-option crop=256",
         )
     if not 0 <= said["overlap"] <= 0.9:
         raise UsageError(
