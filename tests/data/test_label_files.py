@@ -425,9 +425,22 @@ def test_names_within_annotations_are_folded_renamed_and_dropped(formats, tmp_pa
     ]
     assert names(tmp_path, "detect", drop_label="cat") == [Boxes((Box("dog", 0, 0, 2, 2),), (40, 30))]
     assert names(tmp_path, "detect", label_map={"dog": "pet", "cat": "pet"})[0].boxes[0].label == "pet"  # pyright: ignore
-    mask = Mask(names={"0": "back", "1": "cat"}, ignored=frozenset({"255"}), regions=(Region("cat", runs=(1,)),))
+    mask = Mask(names={"0": "back", "1": "cat"}, ignored=frozenset({"255"}))
     labelled(tmp_path, Annotated(tmp_path / "a.jpg", mask))
     assert names(tmp_path, "segment", drop_label="cat") == [Mask(names={"0": "back"}, ignored=frozenset({"1", "255"}))]
+
+
+def test_painted_regions_that_are_dropped_are_neither_background_nor_a_class(formats, tmp_path) -> None:
+    formats(demo(("mask",)))
+    mask = Mask(regions=(Region(" cat ", runs=(1,)), Region("dog", runs=(2,))), size=(40, 30))
+    labelled(tmp_path, Annotated(photo(tmp_path / "a.jpg"), mask))
+    ignored = frozenset({""})
+    gone, dog = Region("", runs=(1,)), Region("dog", runs=(2,))
+    assert names(tmp_path, "segment", drop_label="cat") == [replace(mask, regions=(gone, dog), ignored=ignored)]
+    renamed = (gone, replace(dog, label="cat"))
+    assert names(tmp_path, "segment", drop_label="cat", label_map={"dog": "cat"}) == [
+        replace(mask, regions=renamed, ignored=ignored)
+    ]
 
 
 def test_levels_of_a_mask_without_names_are_renamed_and_dropped(formats, tmp_path) -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from graftwork.errors import DataError, UsageError
-from graftwork.specs.annotations import Annotation, Box, Boxes, Mask, Region, Span, Spans
+from graftwork.specs.annotations import Annotation, Box, Boxes, Mask, Span, Spans
 from graftwork.specs.task import RawLabel, TaskSpec
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -99,7 +99,7 @@ def renamed(labels: Iterable[RawLabel], spec: TaskSpec, known: Iterable[str]) ->
     return [label if name is None or isinstance(name, Dropped) else name for label, name in found]
 
 
-_Labelled = TypeVar("_Labelled", Span, Box, Region)
+_Labelled = TypeVar("_Labelled", Span, Box)
 
 
 class LabelNames:
@@ -161,8 +161,8 @@ class LabelNames:
         return tuple(name for name in found if name is not None)
 
     def _annotation(self, raw: Annotation) -> Annotation:
-        """The annotation with its labels under their names. What the rules drop is taken out; levels of a mask image
-        become ignored, since something else cannot be said of their pixels."""
+        """The annotation with its labels under their names. What the rules drop is taken out; in a mask it becomes
+        ignored, since something else cannot be said of its pixels."""
         if isinstance(raw, Spans):
             return replace(raw, spans=self._within(raw.spans))
         if isinstance(raw, Boxes):
@@ -172,11 +172,14 @@ class LabelNames:
             levels = {trimmed(level): level for level in (*self._rules.rename, *self._rules.drop)}
         names = {level: self._name_within(label) for level, label in levels.items()}
         dropped = {level for level, name in names.items() if name is None}
+        painted = {region.label: self._name_within(region.label) for region in raw.regions}
+        if None in painted.values():
+            dropped.add("")  # no class is called so, while another may be renamed to what is dropped
         return replace(
             raw,
             names={level: name for level, name in names.items() if name is not None},
             ignored=raw.ignored | dropped,
-            regions=self._within(raw.regions),
+            regions=tuple(replace(region, label=painted[region.label] or "") for region in raw.regions),
         )
 
     def _within(self, items: tuple[_Labelled, ...]) -> tuple[_Labelled, ...]:
