@@ -84,8 +84,8 @@ def clips(folder: Path) -> Path:
     return folder
 
 
-def pictures(folder: Path, kind: str) -> Path:
-    """Bright squares on grey, with their boxes or masks."""
+def pictures(folder: Path, kind: str, level: int = 1) -> Path:
+    """Bright squares on grey, with their boxes or masks. level: of the squares in a mask, and in the name of a box."""
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
     images, found = [], []
@@ -93,7 +93,7 @@ def pictures(folder: Path, kind: str) -> Path:
         rng = random.Random(number)
         left, top, side = rng.randint(0, 30), rng.randint(0, 30), rng.randint(16, 30)
         image, mask = Image.new("RGB", (64, 64), (90, 90, 90)), Image.new("L", (64, 64))
-        for picture, colour in ((image, (230, 230, 200)), (mask, 1)):
+        for picture, colour in ((image, (230, 230, 200)), (mask, level)):
             ImageDraw.Draw(picture).rectangle((left, top, left + side - 1, top + side - 1), fill=colour)
         image.save(folder / "images" / f"{number}.png")
         mask.save(folder / "masks" / f"{number}.png")
@@ -103,7 +103,7 @@ def pictures(folder: Path, kind: str) -> Path:
         for file in (folder / "masks").iterdir():
             file.unlink()
         (folder / "masks").rmdir()
-        about = {"images": images, "annotations": found, "categories": [{"id": 1, "name": "square"}]}
+        about = {"images": images, "annotations": found, "categories": [{"id": 1, "name": f"square {level}"}]}
         (folder / "annotations.json").write_text(json.dumps(about))
     return folder
 
@@ -229,6 +229,15 @@ def test_answers_are_written_into_a_folder(cases, task, tmp_path, shell) -> None
     assert table.returncode == 0, table.stderr
     assert len(list(csv.DictReader((tmp_path / "out.csv").open()))) == 2
     assert len(shell.json("predict", str(tmp_path / "run"), *inputs)) == 2
+
+
+@pytest.mark.parametrize(("task", "kind", "label"), [("segment", "masks", "2"), ("detect", "boxes", "square 2")])
+def test_a_class_that_the_validation_split_alone_has_is_named(cases, task, kind, label, tmp_path) -> None:
+    pictures(tmp_path / "train", kind)
+    pictures(tmp_path / "validation", kind, level=2)
+    sentence = f"The validation split has the label '{label}', which no training example has."
+    with pytest.raises(gw.DataError, match=sentence):
+        gw.fit(tmp_path, cases[task].backbone, task=task)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=4))
