@@ -72,3 +72,22 @@ def test_what_lies_far_away_in_the_same_batch_changes_nothing() -> None:
         before, after = head(views)[8], head(moved)[8]
     assert torch.equal(before[:, :, :32], after[:, :, :32])
     assert not torch.equal(before[:, :, 120:], after[:, :, 120:])
+
+
+def test_gradients_of_small_pictures_are_the_same_in_half_precision() -> None:
+    """Of which the coarsest map is one position wide. What nobody wrote is not always wrong, hence the repetitions."""
+    torch.manual_seed(0)
+    head, views = Fcos(WIDTHS, 2), pyramid(64, 64)
+    found = []
+    for half in (False, *[True] * 20):
+        head.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            outputs = head(views)
+        sum(one.float().square().sum() for one in outputs.values()).backward()  # pyright: ignore
+        found.append(
+            [one.weight.grad.clone() for block in head.coarser for one in block if hasattr(one, "kernel_size")]
+        )
+    assert len(found[0]) == 2
+    for half in found[1:]:
+        for one, other in zip(found[0], half, strict=True):
+            assert float((one - other).norm() / one.norm()) < 0.1
