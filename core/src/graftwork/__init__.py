@@ -77,6 +77,7 @@ from graftwork.specs.readers import Likeness, Raw, Reader, Window
 from graftwork.specs.settings import Settings
 from graftwork.specs.signatures import FileFormat, recognise, refusal
 from graftwork.specs.source import RemoteFile, Source, SourceSpec
+from graftwork.specs.splits import SPLITS, split_of
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
 from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
 
@@ -178,6 +179,7 @@ __all__ = [
     "API_VERSION",
     "BIO_TAG",
     "HUB_WEIGHTS",
+    "SPLITS",
     "Adapter",
     "Agreement",
     "Annotated",
@@ -313,6 +315,7 @@ __all__ = [
     "show",
     "spans_of_tags",
     "spatial_mean",
+    "split_of",
     "stream",
     "tags_of_spans",
 ]  # fmt: skip

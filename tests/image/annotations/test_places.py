@@ -9,18 +9,7 @@ import pytest
 from graftwork import Annotated, DataError
 from graftwork.plugins import registry
 from graftwork.specs.factories import load_factory
-from graftwork_image.annotations.places import images_in, left_out, named, once, split_of
-
-
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("train", "train"), ("instances_train2017", "train"), ("Valid", "validation"), ("dev", "validation"),
-        ("testing-1", "test"), ("trainval", ""), ("train_and_val", ""), ("default", ""), ("", ""),
-    ],
-)  # fmt: skip
-def test_a_name_speaks_of_one_split_or_none(name, split) -> None:
-    assert split_of(name) == split
+from graftwork_image.annotations.places import images_in, left_out, named, once
 
 
 def test_links_that_go_in_circles_are_followed_once(tmp_path, images) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from graftwork.data.labels import label_text, readable
-from graftwork.data.listing import SPLITS
 from graftwork.errors import DataError
+from graftwork.specs.splits import SPLITS
 from graftwork.specs.task import RawLabel
 
 

@@ -22,7 +22,7 @@ from graftwork.data.column_names import (
 )
 from graftwork.data.formats.metadata import notes_of, text_is_bytes
 from graftwork.data.label_files import KINDS
-from graftwork.data.listing import SPLITS, Listing, by_extension, modality_of_files, reader_hint
+from graftwork.data.listing import Listing, by_extension, modality_of_files, reader_hint
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.remote.addresses import Address
 from graftwork.errors import DataError, UsageError
@@ -30,6 +30,7 @@ from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
 from graftwork.specs.contracts import plural
 from graftwork.specs.modality import Modality
+from graftwork.specs.splits import SPLITS
 from graftwork.specs.task import RawLabel, TaskSpec
 
 

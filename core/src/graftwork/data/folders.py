@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from graftwork.data.labels import readable
-from graftwork.data.listing import SPLITS, Listing, by_extension, has_ending, modality_of_files
+from graftwork.data.listing import Listing, by_extension, has_ending, modality_of_files
 from graftwork.data.walk import Walk, shown, walk
 from graftwork.errors import DataError
 from graftwork.specs.modality import Modality
+from graftwork.specs.splits import SPLITS
 
 PLACES = {"class-folders": "folder names", "split-folders": "folder names", "text-files": "text files"}
 """Where labels stand, by layout."""

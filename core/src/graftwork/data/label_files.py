@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.data.formats.tables import ending
-from graftwork.data.listing import SPLITS, Listing, Part
+from graftwork.data.listing import Listing, Part
 from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.raws import Raws
@@ -23,6 +23,7 @@ from graftwork.specs.annotations import Annotated, AnnotatedExamples, Annotation
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Reader
+from graftwork.specs.splits import SPLITS
 
 KINDS = {
     "spans": "spans",

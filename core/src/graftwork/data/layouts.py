@@ -7,7 +7,7 @@ from typing import Any
 
 from graftwork.data import folders, label_files
 from graftwork.data.folders import Files, Found
-from graftwork.data.listing import SPLITS, Listing
+from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.remote import copies
 from graftwork.data.sources import Tables, find_source, open_path
@@ -15,6 +15,7 @@ from graftwork.data.table_folders import TableFolder, tables_in
 from graftwork.data.walk import Walk, walk
 from graftwork.errors import DataError, UsageError
 from graftwork.specs.annotations import AnnotationSpec
+from graftwork.specs.splits import SPLITS
 
 LAYOUTS = {
     "class-folders": "one folder per label",

@@ -19,18 +19,6 @@ from graftwork.specs.readers import Raw
 from graftwork.specs.signatures import file_format, head_of, kind_of_ending
 from graftwork.specs.task import RawLabel
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""The accepted names of splits, and the split that each stands for."""
-
 PLUGINS = {
     "image": "graftwork-image",
     "sound": "graftwork-audio",

@@ -9,12 +9,13 @@ import pyarrow as pa
 
 from graftwork.data.formats.tables import DATABASES, SUFFIXES, ending, read_pieces, read_table, stem
 from graftwork.data.labels import readable
-from graftwork.data.listing import SPLITS, by_extension
+from graftwork.data.listing import by_extension
 from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.sources import Tables
 from graftwork.data.walk import Walk, is_debris, shown
 from graftwork.errors import DataError
+from graftwork.specs.splits import SPLITS
 
 FILE_COLUMN = "file_name"
 """The column of a metadata table that names files, as `datasets` writes it."""

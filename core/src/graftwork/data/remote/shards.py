@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from graftwork.data.formats.tables import PIECE
 from graftwork.data.labels import readable
-from graftwork.data.listing import SPLITS, by_extension
+from graftwork.data.listing import by_extension
 from graftwork.data.remote.addresses import Address
 from graftwork.data.remote.archives import TAR
 from graftwork.data.remote.fetching import connected, fetch, listed, pieces
@@ -28,6 +28,7 @@ from graftwork.data.walk import is_debris
 from graftwork.errors import DataError
 from graftwork.specs.modality import Modality
 from graftwork.specs.source import RemoteFile, Source
+from graftwork.specs.splits import SPLITS
 from graftwork.specs.weights import offline
 
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, DataError
-from graftwork_audio.annotations.places import first_line, lines, sound, split_of
+from graftwork import Annotated, AnnotatedExamples, AnnotationReader, DataError, split_of
+from graftwork_audio.annotations.places import first_line, lines, sound
 
 CLIPS = ("wavs", "wav", "clips", "audio", "")
 """The folders in which clips are looked for, beside the file."""

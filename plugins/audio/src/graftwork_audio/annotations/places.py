@@ -1,31 +1,12 @@
-"""Where the sounds lie that label files name, and which split a name says."""
+"""Where the sounds lie that label files name, and which split their folder says."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from graftwork import DataError
+from graftwork import DataError, split_of
 from graftwork_audio.plugin import EXTENSIONS
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""Words of names, and the split that each stands for."""
-
-
-def split_of(name: str) -> str:
-    """The split that a word of a name says ("train-clean-100"); empty where none does, or two do."""
-    found = {SPLITS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in SPLITS}
-    return found.pop() if len(found) == 1 else ""
 
 
 def split_below(root: Path, path: Path) -> str:

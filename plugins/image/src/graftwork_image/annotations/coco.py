@@ -9,10 +9,21 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
+from graftwork import (
+    SPLITS,
+    Annotated,
+    AnnotatedExamples,
+    AnnotationReader,
+    Box,
+    Boxes,
+    DataError,
+    Mask,
+    Region,
+    split_of,
+)
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline
 from graftwork_image.annotations.json_file import load, name_in, numbers_in, objects, size_in
-from graftwork_image.annotations.places import SPLITS, left_out, listed, named, once, split_folders, split_of
+from graftwork_image.annotations.places import left_out, listed, named, once, split_folders
 from graftwork_image.runs import decompressed
 
 LISTS = ("images", "annotations", "categories")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
+from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region, split_of
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number
-from graftwork_image.annotations.places import left_out, listed, named, once, split_of
+from graftwork_image.annotations.places import left_out, listed, named, once
 from graftwork_image.annotations.xml_tree import Element, parse, root_of
 from graftwork_image.geometry import Size
 from graftwork_image.polygons import around, ellipse

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, DataError, Mask
+from graftwork import SPLITS, Annotated, AnnotatedExamples, AnnotationReader, DataError, Mask
 from graftwork_image.annotations.colours import table_in
-from graftwork_image.annotations.places import SPLITS, images_in, listed, split_folders, walked
+from graftwork_image.annotations.places import images_in, listed, split_folders, walked
 
 IMAGES = ("images", "image", "imgs", "img")
 MASKS = ("masks", "mask", "labels", "label", "annotations", "segmentation", "segmentations", "seg", "gt")

@@ -7,20 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from graftwork import Annotated, DataError
+from graftwork import SPLITS, Annotated, DataError
 from graftwork_image.plugin import EXTENSIONS
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""The words for splits, and the split that each stands for."""
 
 ENDINGS = frozenset(EXTENSIONS)
 
@@ -28,12 +16,6 @@ ENDINGS = frozenset(EXTENSIONS)
 def is_image(path: Path | str) -> bool:
     """Whether a file is an image by its ending."""
     return os.path.splitext(path)[1].lower() in ENDINGS  # noqa: PTH122 - a Path for each of many files is slow
-
-
-def split_of(name: str) -> str:
-    """The split that a file's or folder's name speaks of ("instances_train2017"); empty for none, or several."""
-    found = {SPLITS[word] for word in re.findall("[a-z]+", name.lower()) if word in SPLITS}
-    return found.pop() if len(found) == 1 else ""
 
 
 def listed(folder: Path) -> list[Path]:

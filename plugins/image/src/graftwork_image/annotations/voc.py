@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask
+from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, split_of
 from graftwork_image.annotations.colours import table_in
 from graftwork_image.annotations.faults import fault, text_of
-from graftwork_image.annotations.places import by_stem, images_in, listed, named, split_folders, split_of
+from graftwork_image.annotations.places import by_stem, images_in, listed, named, split_folders
 from graftwork_image.annotations.xml_tree import Element, parse, root_of
 
 CLASSES = (

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
+from graftwork import SPLITS, Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
 from graftwork_image.annotations.faults import fault, needs_outline, number, text_of
-from graftwork_image.annotations.places import SPLITS, by_stem, images_in, is_image, listed, split_folders, walked
+from graftwork_image.annotations.places import by_stem, images_in, is_image, listed, split_folders, walked
 from graftwork_image.geometry import Placement, Size
 from graftwork_image.polygons import around
 from graftwork_image.reader import orientation
