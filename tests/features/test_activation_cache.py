@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import graftwork as gw
 from graftwork import UsageError
-from graftwork.features import activation_cache
-from graftwork.features.activation_cache import _packed, _unpacked, halved
+from graftwork.features import activation_cache, kept
+from graftwork.features.activation_cache import _packed, _unpacked
+from graftwork.features.kept import halved
 from graftwork.features.store import Store
 from graftwork.training.loop import TrainingLoop
 
@@ -98,7 +99,7 @@ def test_states_that_would_not_fit_are_computed_each_time_and_the_run_says_so(me
         "The states before 'block2' would take 0 MB and the feature store holds at most 0 MB, so what"
     )
     monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", "20GB")
-    monkeypatch.setattr(activation_cache, "SPARE", 10**18)
+    monkeypatch.setattr(kept, "SPARE", 10**18)
     run = gw.fit(messages, still, **FAST)
     assert any("the disk has room for 0 MB" in words for words in run.record["warnings"])
 

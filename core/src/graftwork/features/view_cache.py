@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional
 
 from graftwork.data.reading import Bad
-from graftwork.features.activation_cache import Kept, halved, no_room
-from graftwork.features.examples import batches
 from graftwork.features.extraction import Cache
-from graftwork.features.leases import compute_missing
+from graftwork.features.kept import Item, Kept, KeptRows, halved
 from graftwork.features.pieces import Piece, PieceBatch, PieceExamples
 from graftwork.features.store import Row
 from graftwork.models.precision import rounding
 from graftwork.models.reading import Reading
 from graftwork.models.stages import State
-from graftwork.runtime.parallel import prefetch_map
-from graftwork.runtime.progress import track
 
 Run = Callable[[PieceBatch], Reading]
-Item = tuple[int, int]
-"""The number of an example, and its view: 0 as it is asked about, 1 and up as training shows it."""
 
 
 @dataclass
-class ViewCache:
+class ViewCache(KeptRows[PieceBatch]):
     """What stages before `begin` make of the pieces of examples.
 
     run: computes that of a prepared batch, on the processor's memory. precision: that of `run`. versions: how many
@@ -65,25 +58,13 @@ class ViewCache:
             "changes": self.changes,
             **examples.about,
         }
-        self.space = self.cache.store.space(about)
-        self._digests: dict[Item, bytes] = {}
-        self._places: dict[Item, np.void] = {}
+        super().__init__(self.cache.store.space(about))
         self._pieces: dict[Item, list[Piece]] = {}
 
     def precompute(self, train: Sequence[int], others: Sequence[int]) -> str:
         """Compute and keep what is missing. Returns an empty string, or a sentence that says why nothing is kept."""
         items = [(number, view) for view in self._views for number in train] + [(number, 0) for number in others]
-        self._identify(items)
-        to_compute = {self._digests[item]: item for item in self._missing(items)}
-        self.kept.hits, self.kept.misses = len(items) - len(to_compute), len(to_compute)
-        if to_compute:
-            if why := self._too_large(list(to_compute.values())):
-                return why
-            compute_missing(self.space, to_compute, self._groups, self._compute, lambda item: False)
-            self._missing(items)
-        self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
-        self.kept.error = self.space.note.get("error", self.kept.error)
-        return ""
+        return self._keep(items, self.source.examples, "The views of the examples")
 
     def batch(self, numbers: Sequence[int], epoch: int | None = None) -> PieceBatch:
         """Examples as an epoch of training shows them; as they are asked about for None."""
@@ -111,16 +92,6 @@ class ViewCache:
             identity = found.reason.encode() if isinstance(found, Bad) else found
             self._digests[number, view] = hashlib.blake2b(identity + f" {view}".encode(), digest_size=16).digest()
 
-    def _missing(self, items: Sequence[Item]) -> list[Item]:
-        found = self.space.find([self._digests[item] for item in items])
-        self._places.update(zip(items, found, strict=True))
-        return [item for item in items if self._places[item]["shard"] < 0]
-
-    def _groups(self, items: Sequence[Item]) -> list[list[Item]]:
-        examples = self.source.examples
-        groups = batches(examples.sizes([number for number, _ in items]), examples.backbone.batch_size)
-        return [[items[place] for place in group] for group in groups]
-
     def _cut(self, item: Item) -> list[Piece]:
         number, view = item
         changed = bool(view and self.versions)
@@ -133,12 +104,6 @@ class ViewCache:
         for item, pieces in zip(items, found, strict=True):
             self._pieces[item] = [_light(piece) for piece in pieces]
         return items, batch
-
-    def _compute(self, groups: Iterable[list[Item]], count: int) -> None:
-        for items, batch in track(prefetch_map(self._prepared, groups), "Computing what is frozen", count):
-            self.space.write(self._rows(items, batch))
-        if self.kept.error > self.space.note.get("error", 0.0):
-            self.space.remember(error=self.kept.error)
 
     def _rows(self, items: list[Item], batch: PieceBatch) -> list[Row]:
         reading = self.run(batch)
@@ -189,14 +154,6 @@ class ViewCache:
         if "spans" in rows[0]:
             sequence = stacked([row["mask"] for row in rows]), stacked([row["spans"] for row in rows])
         return Reading(state, shape, self.begin, maps, sequence)
-
-    def _too_large(self, missing: list[Item]) -> str:
-        """Why what is missing cannot be kept; empty if it can. Its size is estimated from one batch."""
-        group = self._groups(missing)[0]
-        taken = sum(len(segment) for row in self._rows(*self._prepared(group)) for segment in row.segments)
-        sizes = self.source.examples.sizes
-        needed = taken * sum(sizes([n for n, _ in missing])) / sum(sizes([n for n, _ in group]))
-        return no_room(self.cache.store, needed, "The views of the examples")
 
 
 def _light(piece: Piece) -> Piece:
