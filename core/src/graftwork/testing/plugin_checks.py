@@ -62,7 +62,7 @@ def state():
         "the handlers of the root logger": len(logging.getLogger().handlers),
         "the locale": locale.setlocale(locale.LC_ALL),
         "the folder of the process": os.getcwd(),
-        "the environment": dict(os.environ),
+        "the environment": {k: v for k, v in os.environ.items() if not k.startswith("TORCHINDUCTOR_")},  # torch's own
         "who is told of an interrupt": repr(signal.getsignal(signal.SIGINT)),
         "the limit of recursion": sys.getrecursionlimit(),
         "the filters of all warnings": [f[0] for f in warnings.filters if f[2] is Warning and not (f[1] or f[3])],
