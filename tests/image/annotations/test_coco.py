@@ -160,9 +160,12 @@ def test_two_files_whose_split_is_not_known_are_refused(tmp_path, write) -> None
     assert error.value.hint == f"Name one of them: '{second}'. Or put train, val or test into their names."
 
 
-def test_a_missing_image_is_listed_where_it_should_lie(tmp_path, write) -> None:
+def test_a_missing_image_is_listed_where_it_should_lie(tmp_path, write, images) -> None:
     (example,) = READER.read(write("a.json", coco({})), "boxes").examples
     assert example.input == tmp_path / "a.png"
+    images("images/b.png")
+    (example,) = READER.read(tmp_path / "a.json", "boxes").examples
+    assert example.input == tmp_path / "images/a.png"
 
 
 @pytest.mark.parametrize(

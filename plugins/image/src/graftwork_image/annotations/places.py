@@ -71,7 +71,8 @@ def by_stem(images: Iterable[Path], folder: Path) -> dict[str, Path]:
 
 
 def named(name: str, folders: Sequence[Path], file: Path, where: str) -> Path:
-    """The image that a label file names, in the first of the folders that has it; in the first if none has.
+    """The image that a label file names, in the first of the folders that has it; if none has, in the first that has
+    others, where it should lie.
 
     file, where: the label file, and the line or field that holds the name.
 
@@ -85,7 +86,16 @@ def named(name: str, folders: Sequence[Path], file: Path, where: str) -> Path:
             "Write it as it lies in the folder, without '..' and without a disk.",
         )
     tried = [folder / pure for folder in folders]
-    return next((path for path in tried if path.exists()), tried[0])
+    there = (path for path in tried if path.exists())
+    return next(there, None) or next((path for path in tried if _has_images(path.parent)), tried[0])
+
+
+def _has_images(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(is_image(entry.name) for entry in entries)
+    except OSError:
+        return False
 
 
 def once(examples: Sequence[Annotated], file: Path) -> None:
