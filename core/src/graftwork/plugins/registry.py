@@ -30,7 +30,7 @@ def modalities() -> list[Modality]:
 
 def modality(name: str) -> Modality:
     """The modality of this name. Raises `UnknownName` if no installed plugin brings it."""
-    return _named("modalities", "modality", name, "graftwork plugins")
+    return _named("modalities", "modality", name, "graftwork plugins --json")
 
 
 def backbones(modality_name: str | None = None) -> list[BackboneSpec]:
@@ -89,24 +89,24 @@ def converters() -> list[Converter]:
 
 
 def converter(modality_name: str, name: str) -> Converter:
-    return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins")
+    return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins --json")
 
 
 def demo(name: str) -> Demo:
-    return _named("demos", "demo", name, "graftwork plugins")
+    return _named("demos", "demo", name, "graftwork plugins --json")
 
 
 def architecture(name: str) -> ArchitectureSpec:
-    return _named("architectures", "architecture", name, "graftwork plugins")
+    return _named("architectures", "architecture", name, "graftwork plugins --json")
 
 
 def objective(name: str) -> ObjectiveSpec:
-    return _named("objectives", "objective", name, "graftwork plugins")
+    return _named("objectives", "objective", name, "graftwork plugins --json")
 
 
 def logger(name: str) -> LoggerSpec:
     """The spec of a logger. Raises `UnknownName` if no installed plugin brings it."""
-    return _named("loggers", "logger", name, "graftwork plugins")
+    return _named("loggers", "logger", name, "graftwork plugins --json")
 
 
 def source(scheme: str) -> SourceSpec:
@@ -127,7 +127,7 @@ def annotation_formats() -> list[AnnotationSpec]:
 
 
 def adapter(name: str) -> Adapter:
-    return _named("adapters", "adapter", name, "graftwork plugins")
+    return _named("adapters", "adapter", name, "graftwork plugins --json")
 
 
 def agree_on(
