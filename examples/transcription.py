@@ -13,7 +13,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     data = digit_strings(folder / "digits")  # 96 clips of 3 to 6 digits
     # The encoder stays frozen and is asked once; a head that hears what is around each frame trains on what it said.
-    run = gw.fit(data, "audio/wav2vec2-tiny", task="transcribe", head="ctc-conv", epochs=20, out=folder / "run")
+    run = gw.fit(data, "audio/wav2vec2-tiny", task="transcribe", epochs=20, out=folder / "run")
     for figure in run.task.figures:
         print(f"{figure.words}: {run.metrics[figure.name]:.3f}")
 

@@ -271,7 +271,7 @@ def graftwork_tasks() -> Iterator[TaskSpec]:
         "transcribe",
         factory="graftwork_audio.transcribe.task:Transcribe",
         labels="what is said in each clip",
-        heads=("sequence-linear", "ctc-lstm", "ctc-conv"),
+        heads=("ctc-conv", "ctc-lstm", "sequence-linear"),
         names=False,
         annotation="transcript",
         modality="audio",
@@ -300,7 +300,7 @@ def graftwork_demos() -> Iterator[Demo]:
         baseline="",
         baseline_name="nothing",
         task="transcribe",
-        settings={"head": "ctc-conv", "epochs": 20},
+        settings={"epochs": 20},
     )
 
 
