@@ -235,6 +235,9 @@ def test_weights_are_inverse_square_roots_and_one_on_average() -> None:
     assert class_weights([900, 100]) == pytest.approx([0.8333, 2.5])
     assert class_weights([10**9, 1]) == [1.0, 10.0]
     assert class_weights([0, 0]) == [1.0, 1.0]
+    assert class_weights([900, 100], 0.0) == [1.0, 1.0]
+    assert class_weights([900, 100], 1.0) == pytest.approx([0.5556, 5.0])
+    assert task(class_weights=0.0).encode([mask(0, 0, 0, 1)]).learned["weights"] == [1.0, 1.0]
 
 
 # Labels.
@@ -301,6 +304,7 @@ def test_a_mask_in_words_and_how_many_pictures_have_each_class() -> None:
         ({"tile": 100}, r"The task option tile=100 is not accepted; a multiple of 32 pixels is\."),
         ({"crop": 100}, r"The task option crop=100 is not accepted; 0 and a multiple of 32 pixels are\."),
         ({"overlap": 1.5}, r"The task option overlap=1\.5 is not accepted; 0 to 0\.9 is\."),
+        ({"class_weights": -1.0}, r"The task option class_weights=-1\.0 is not accepted; 0 to 1 is\."),
         ({"orientations": 4}, r"The task option orientations=4 is not accepted; 1, 2 and 8 are\."),
         ({"averaged": True, "orientations": 1}, r"averaged=true takes the mean over orientations, and orientations=1"),
     ],

@@ -48,8 +48,8 @@ class Seen:
 class DenseTask(Task):
     """A task whose head reads the view `sequence`, `map` or `pyramid`.
 
-    of_answers: those of its options that decide answers, and not what the encoder reads: with others, what is frozen is
-    not computed anew.
+    of_answers: those of its options that decide losses or answers, and not what the encoder reads: with others, what is
+    frozen is not computed anew.
     """
 
     of_answers: ClassVar[frozenset[str]] = frozenset()

@@ -64,16 +64,16 @@ def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(found)
 
 
-def class_weights(pixels: Sequence[int]) -> list[float]:
-    """What a pixel of each class counts: the inverse square root of how frequent the class is, 1 on average over all
-    pixels. Ronneberger et al. 2015 (arXiv:1505.04597) balance frequencies wholly; the root keeps large classes right
-    too. 1 for all where nobody knows how many pixels there are.
+def class_weights(pixels: Sequence[int], balance: float = 0.5) -> list[float]:
+    """What a pixel of each class counts: the inverse of how frequent the class is, to the power of `balance`, 1 on
+    average over all pixels. Ronneberger et al. 2015 (arXiv:1505.04597) balance frequencies wholly; the root keeps large
+    classes right too. 1 for all where nobody knows how many pixels there are.
     """
     count = np.asarray(pixels, np.float64)
     if not count.sum():
         return [1.0] * len(count)
     share = np.maximum(count, 1) / count.sum()
-    weights = share**-0.5
+    weights = share**-balance
     weights /= (share * weights).sum()
     return np.minimum(weights, HEAVIEST).round(4).tolist()
 

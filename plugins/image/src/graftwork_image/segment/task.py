@@ -75,7 +75,8 @@ class Segment(DenseTask):
     that is read at once, and overlap, the part of a tile that the next one shares; crop, the longest side of what
     --augment cuts out of a picture (0: as large as a tile); orientations, in how many a picture may lie (1, 2 for
     mirrored ones, 8 for any quarter turn, mirrored or not), for --augment and for averaged, where an answer is the mean
-    over all of them; elastic, whether --augment bends pictures.
+    over all of them; elastic, whether --augment bends pictures; class_weights, how much more a pixel of a rare class
+    counts (0: as one of any other; 1: each class counts the same).
     """
 
     figures: ClassVar = (
@@ -84,9 +85,11 @@ class Segment(DenseTask):
         Metric("pixel_accuracy", "pixel accuracy"),
     )
     tie_break: ClassVar = figures[2]
+    of_answers: ClassVar[frozenset[str]] = frozenset({"class_weights"})
     applicable: ClassVar[frozenset[str]] = frozenset({"label_smoothing", "c"})
     usual: ClassVar[Mapping[str, Any]] = {
         "size": 512, "tile": 1024, "overlap": 0.25, "crop": 0, "orientations": 2, "averaged": False, "elastic": False,
+        "class_weights": 0.5,
     }  # fmt: skip
 
     def __init__(self, *args: Any) -> None:
@@ -110,7 +113,7 @@ class Segment(DenseTask):
                 f"The {len(raw)} masks have {said}, so there is nothing to tell apart; two or more are accepted.",
                 "Give masks with another class; a level that is to count as one must not be ignored.",
             )
-        learned = {"weights": class_weights([pixels[name] for name in names])}
+        learned = {"weights": class_weights([pixels[name] for name in names], self.options["class_weights"])}
         return Targets(names, torch.zeros(len(raw)), learned, strata)
 
     def unknown(self, raw: Sequence[RawLabel], known: Targets) -> list[str]:
@@ -411,6 +414,11 @@ def _check_options(said: Mapping[str, Any]) -> None:
         raise UsageError(
             f"The task option orientations={said['orientations']} is not accepted; 1, 2 and 8 are.",
             "Write: --task-option orientations=8",
+        )
+    if not 0 <= said["class_weights"] <= 1:
+        raise UsageError(
+            f"The task option class_weights={said['class_weights']} is not accepted; 0 to 1 is.",
+            "Write: --task-option class_weights=0.5",
         )
     if said["averaged"] and said["orientations"] == 1:
         raise UsageError(
