@@ -28,8 +28,8 @@ from graftwork.plugins import loading, registry
 
 ENCODER = "image/efficientnet-lite0"
 FOLDS = 5
-TRAINED = {"batch_size": 2, "head_lr": 2e-3, "augment": True}
-SHARED = {"task": "segment", "device": "cpu", "cache": False, "patience": 0}
+TRAINED = {"batch_size": 2, "head_lr": 2e-3, "augment": True, "patience": 0}
+SHARED = {"task": "segment", "device": "cpu", "cache": False}
 KINDS: dict[str, dict[str, Any]] = {
     "frozen, linear": {"head": "map-linear"},
     "frozen, decoder": {"epochs": 80, "views": 20, **TRAINED},
