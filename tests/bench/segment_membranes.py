@@ -97,7 +97,9 @@ def averaged(run: gw.Run, data: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).resolve().parents[3] / "shared/data/membranes")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path(__file__).resolve().parents[3] / "shared/data/membranes"
+    )
     parser.add_argument("--folds", type=int, default=FOLDS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))

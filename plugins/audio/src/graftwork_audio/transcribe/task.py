@@ -35,7 +35,7 @@ from graftwork import (
     Value,
     WholeExample,
     Within,
-    show,
+    plural,
 )
 from graftwork_audio.clip import Clip
 from graftwork_audio.transcribe.alphabet import Alphabet, normal, rare
@@ -319,7 +319,7 @@ class Transcribe(DenseTask):
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
-            f"In {show(count)} held-out clips {metrics['wer']:.1%} of the words and {metrics['cer']:.1%} of the "
+            f"In {plural(count, 'held-out clip')} {metrics['wer']:.1%} of the words and {metrics['cer']:.1%} of the "
             f"characters are wrong; {metrics['sentence_accuracy']:.1%} of the texts have no error."
         )
 

@@ -35,7 +35,7 @@ from graftwork import (
     Targets,
     View,
     WholeExample,
-    show,
+    plural,
 )
 from graftwork_text.tag.legal import best_path, spans_of, tags
 from graftwork_text.tag.scores import EntityScores
@@ -240,7 +240,7 @@ class Tag(DenseTask):
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
-            f"In {show(count)} held-out texts {metrics['recall']:.1%} of the entities are found, and "
+            f"In {plural(count, 'held-out text')} {metrics['recall']:.1%} of the entities are found, and "
             f"{metrics['precision']:.1%} of what is found is right: F1 {metrics['f1']:.3f} of whole entities."
         )
 
