@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import graftwork as gw
 from graftwork import Span, Spans
+from graftwork.tasks.task import load_task
 
 NAMES = ["card", "parcel", "order", "money"]
 OTHERS = ["where", "is", "my", "the", "please", "help", "back", "i"]
@@ -74,6 +77,41 @@ def test_a_frozen_encoder_has_its_head_solved_and_nothing_moves(data, backbone) 
     again = gw.fit(data, backbone, task="tag")
     assert again.metrics == run.metrics
     assert again.record["training"]["states"]["hits"] == 80, "what is frozen is computed once"
+
+
+def words_f1(outputs: torch.Tensor, targets: torch.Tensor, lowered: float) -> float:
+    found = torch.cat([outputs[:, :1] - lowered, outputs[:, 1:]], 1).argmax(1)
+    right = int(((found == targets) & (targets > 0)).sum())
+    return 2 * right / max(1, int((found > 0).sum() + (targets > 0).sum()))
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 2))
+def test_o_is_lowered_to_where_words_have_the_highest_f1(seed, count, names) -> None:
+    numbers = torch.Generator().manual_seed(seed)
+    outputs = torch.randn(count, 1 + 2 * names, generator=numbers)
+    targets = torch.randint(0, 1 + 2 * names, (count,), generator=numbers)
+    task = load_task("tag")
+    lowered = task.calibrate(outputs, targets, gw.Targets(("a", "b")[:names], targets)).learned["outside"]
+    assert lowered >= 0
+    behind = (outputs[:, 0] - outputs[:, 1:].amax(1)).tolist()
+    tried = [0.0, *(one + 1e-4 for one in behind if one > 0)]
+    assert words_f1(outputs, targets, lowered) >= max(words_f1(outputs, targets, one) for one in tried) - 1e-6
+
+
+def test_a_solved_head_finds_entities_where_they_are_rare(tmp_path, tiny_bert) -> None:
+    """One word in twenty is one, and what it is cannot be told from it alone."""
+    rng, lines = random.Random(0), []
+    for _ in range(60):
+        words = [(rng.choice(OTHERS), "O") for _ in range(19)]
+        words.append((rng.choice(NAMES[:2]), "B-thing" if rng.random() < 0.4 else "O"))
+        rng.shuffle(words)
+        lines += [f"{word} {tag}" for word, tag in words] + [""]
+    (tmp_path / "rare.conll").write_text("\n".join(lines))
+    run = gw.fit(tmp_path / "rare.conll", f"local:{tiny_bert}", task="tag")
+    assert run.targets.learned["outside"] > 0
+    assert run.metrics["recall"] > 0.5
+    run.save(tmp_path / "run")
+    assert gw.load(tmp_path / "run").evaluate(tmp_path / "rare.conll")["metrics"]["recall"] > 0.5
 
 
 def test_evaluate_gives_the_figures_of_the_fit(data, backbone) -> None:
@@ -175,7 +213,6 @@ def test_what_the_task_has_no_use_for_is_refused(data, backbone, asked, said) ->
 
 
 def test_a_training_step_sees_the_words_that_a_span_holds() -> None:
-    from graftwork.tasks.task import load_task
     from graftwork_text.tag.words import Moved, words_of
 
     task = load_task("tag")

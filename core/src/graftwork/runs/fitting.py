@@ -120,7 +120,7 @@ def _fit(
         with clock("train"):
             if plan.dense:
                 outcome = train_dense(fit, encoded)
-                known, metrics = encoded.known, dict(outcome.trained.metrics)
+                known, metrics = outcome.trained.known or encoded.known, dict(outcome.trained.metrics)
             else:
                 outcome = solve(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
                 known, metrics = evaluate(fit, encoded.known, outcome)

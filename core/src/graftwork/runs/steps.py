@@ -268,7 +268,7 @@ def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
     notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
     precision = trained.details["precision"]
     assert isinstance(plan.task, DenseTask)
-    shown = drawn(plan.task, encoded.known, examples, trained, labels)
+    shown = drawn(plan.task, trained.known or encoded.known, examples, trained, labels)
     return Outcome(
         trained, certificate, plan.tap, encoded.dataset, precision, None, warnings=notes, width=job.width, drawn=shown
     )

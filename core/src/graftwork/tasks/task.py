@@ -188,7 +188,8 @@ class Task(ABC):
         """The label that an answer of `decode` says, as data would have it."""
 
     def calibrate(self, outputs: Tensor, targets: Tensor, known: Targets) -> Targets:
-        """What is chosen on held-out examples, added to what is known: thresholds."""
+        """What is chosen on held-out examples, added to what is known: thresholds. Of a `DenseTask` whose head was
+        solved, on the positions that it was solved on."""
         return known
 
     def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:

@@ -135,6 +135,9 @@ class DenseTuning(FineTuning):
             chosen = solver.solve(train, outputs, 1 / (len(train) * exact.c), loss)
         head.load_solution(chosen.weight, chosen.bias)
         self.solution = chosen
+        if exact is not None:  # where no step follows, nothing that is chosen here becomes stale
+            found = torch.cat([chosen.logits(rows) for _, rows in train.chunks()])
+            self.job = replace(job, known=job.task.calibrate(found, train.targets, job.known))
         if exact is not None and exact.refit:
             self.validated = copy.deepcopy(head)
             both = train + validation
@@ -198,7 +201,8 @@ class DenseTuning(FineTuning):
         kept = self.kept
         details |= {"precision": self.engine.precision, "states_kept": kept is not None}
         details["states"] = asdict(kept.kept) if kept else None
-        return self.with_figures(Trained(self.model.head.cpu().eval(), details, self.validated))
+        made = Trained(self.model.head.cpu().eval(), details, self.validated, known=self.job.known)
+        return self.with_figures(made)
 
     def with_figures(self, made: Trained) -> Trained:
         """With the figures of the splits that were not trained on."""

@@ -71,7 +71,7 @@ class Trained:
     moving: for each stage the names of the tensors that training may have changed.
     adapted: the rank of the low-rank updates of each stage that has some. notes: what a user should know, a sentence
     each. metrics: of the splits that were not trained on, where the engine judges them itself; worst: the numbers of
-    the validation examples with the worst answers, each with its answer.
+    the validation examples with the worst answers, each with its answer; known: with what the task chose by then.
     """
 
     head: Head
@@ -82,6 +82,7 @@ class Trained:
     notes: tuple[str, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     worst: tuple[tuple[int, Answer], ...] = ()
+    known: Targets | None = None
 
 
 class Engine(ABC):
