@@ -100,6 +100,7 @@ def test_names_are_learned_and_the_rarest_of_an_image_is_its_stratum() -> None:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
+        ({"orientations": 4}, "orientations=4 is not accepted; 1, 2 and 8 are"),
         ({"size": 8}, "size=8 is not accepted; 32 to 8192 pixels are"),
         ({"tile": 100}, r"tile=100 is not accepted; 0 \(none\) and 128 to 4096 pixels are"),
         ({"threshold": 1}, "threshold=1 is not accepted; numbers between 0 and 1 are"),

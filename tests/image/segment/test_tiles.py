@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graftwork_image.geometry import Placement
-from graftwork_image.segment.changes import ORIENTATIONS
+from graftwork_image.geometry import ORIENTATIONS, Placement
 from graftwork_image.segment.tiles import Place, joined, read_at, starts, tiled
 
 sides = st.integers(1, 400)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch.nn import functional
 
 from graftwork import Backbone, BackboneSpec, State, UsageError
+from graftwork_image.geometry import ORIENTATIONS
 from graftwork_image.prepare import RESAMPLING
 
 DEEPEST = 32
@@ -58,4 +59,14 @@ def check_size(size: int) -> None:
     if not 32 <= size <= 8192:
         raise UsageError(
             f"The task option size={size} is not accepted; 32 to 8192 pixels are.", "Write: --task-option size=512"
+        )
+
+
+def check_orientations(orientations: int) -> None:
+    """Raises `UsageError` for a number that `geometry.ORIENTATIONS` does not know."""
+    if orientations not in ORIENTATIONS:
+        raise UsageError(
+            f"The task option orientations={orientations} is not accepted; {', '.join(map(str, [*ORIENTATIONS][:-1]))} "
+            f"and {[*ORIENTATIONS][-1]} are.",
+            "Write: --task-option orientations=8",
         )

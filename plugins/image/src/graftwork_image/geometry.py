@@ -34,6 +34,10 @@ AXES = {
 UNDONE = {**{tag: tag for tag in AXES}, 6: 8, 8: 6}
 """The orientation that undoes each."""
 
+ORIENTATIONS = {1: (1,), 2: (1, 2), 8: tuple(AXES)}
+"""In how many orientations a picture may lie: as it is; mirrored too, as in photographs; any quarter turn, mirrored or
+not, as under a microscope or from above."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -144,10 +148,6 @@ class Placement:
     def mirrored(self) -> Placement:
         """Left and right changed."""
         return self._and(Turn(2))
-
-    def flipped(self) -> Placement:
-        """Top and bottom changed."""
-        return self._and(Turn(4))
 
     def resized(self, size: Size) -> Placement:
         return self._and(Resize(size))

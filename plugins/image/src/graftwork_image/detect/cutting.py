@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from torchvision.transforms.v2 import functional
 
 from graftwork import Box, Boxes
 from graftwork_image.detect.assignment import PieceBoxes
-from graftwork_image.geometry import Placement, Size, clipped, upright
+from graftwork_image.geometry import ORIENTATIONS, Placement, Size, clipped, upright
 
 LEFT = 1 / 3
 """A box of which less is left in a piece is neither right nor wrong there."""
@@ -23,8 +21,7 @@ OVERLAP = 0.25
 """The part of a tile that it shares with the next one, at least."""
 
 SCALE = (0.7, 1.5)
-COLOUR = 0.2
-"""How much training changes size, brightness, contrast and saturation."""
+"""How much training changes the size."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,9 @@ def tiles(size: Size, tile: int, side: int | None) -> Iterator[Place]:
             yield Place(cut, (left > 0, top > 0, right < width, bottom < height), round(OVERLAP * tile))
 
 
-def changed(size: Size, side: int, whole: bool, vertical: bool, rng: Random) -> Placement:
-    """A random part of an image, larger or smaller than it is asked about, mirrored half of the time. whole: whether it
-    is asked about with a longer side of `side` pixels, and not in tiles of it. vertical: whether up may become down."""
+def changed(size: Size, side: int, whole: bool, orientations: int, rng: Random) -> Placement:
+    """A random part of an image, larger or smaller than it is asked about, turned as `orientations` allows. whole:
+    whether it is asked about with a longer side of `side` pixels, and not in tiles of it."""
     target = _longer_to(size, side) if whole else size
     window = target if whole else (side, side)
     by = rng.uniform(*SCALE)
@@ -93,19 +90,7 @@ def changed(size: Size, side: int, whole: bool, vertical: bool, rng: Random) -> 
     width, height = (min(a, b) for a, b in zip(larger, window, strict=True))
     left, top = (rng.randint(0, a - b) for a, b in zip(larger, (width, height), strict=True))
     placement = Placement(size).resized((larger[0], larger[1])).cropped(left, top, width, height)
-    if rng.random() < 0.5:
-        placement = placement.mirrored()
-    if vertical and rng.random() < 0.5:
-        placement = placement.flipped()
-    return placement
-
-
-def coloured(image: Image.Image, rng: Random) -> Image.Image:
-    """With brightness, contrast and saturation changed a little."""
-    made: Any = image
-    for adjust in (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation):
-        made = adjust(made, 1 + rng.uniform(-COLOUR, COLOUR))
-    return made
+    return placement.turned(rng.choice(ORIENTATIONS[orientations]))
 
 
 def _longer_to(size: Size, side: int) -> Size:

@@ -38,12 +38,13 @@ from graftwork import (
     WholeExample,
     plural,
 )
+from graftwork_image.augment import shaken
 from graftwork_image.detect.assignment import IGNORED, PieceBoxes, Positions
-from graftwork_image.detect.cutting import Place, changed, coloured, in_piece, resized, shown, tiles
+from graftwork_image.detect.cutting import Place, changed, in_piece, resized, shown, tiles
 from graftwork_image.detect.faults import problems
 from graftwork_image.detect.head import BOX
 from graftwork_image.detect.scores import SURE, BoxScores
-from graftwork_image.framing import check_size, only_side, prepared, resampling
+from graftwork_image.framing import check_orientations, check_size, only_side, prepared, resampling
 from graftwork_image.painting import paint_boxes
 from graftwork_image.seeing import BoxFolder, boxes_of, opened, side_by_side, with_boxes
 
@@ -74,18 +75,19 @@ class Detect(DenseTask):
     """Each position of a pyramid may find a box (FCOS); of boxes that overlap the most probable one stays.
 
     Options: `size`, pixels of the longer side that images are resized to; `tile`, the side of tiles at full resolution
-    instead, 0 for none; `threshold`, the least probability of an answer; `most`, boxes of an image; `vertical`, whether
-    augmentation turns images upside down.
+    instead, 0 for none; `threshold`, the least probability of an answer; `most`, boxes of an image; `orientations`,
+    in how many an image may lie (1, 2 for mirrored ones, 8 for any quarter turn, mirrored or not), for augmentation.
     """
 
     figures: ClassVar = (Metric("map", "mAP"), Metric("map_50", "mAP50"))
     tie_break: ClassVar = figures[1]
     of_answers: ClassVar = frozenset({"threshold", "most"})
-    usual: ClassVar = {"size": 512, "tile": 0, "threshold": 0.05, "most": 100, "vertical": False}
+    usual: ClassVar = {"size": 512, "tile": 0, "threshold": 0.05, "most": 100, "orientations": 2}
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         check_size(self.options["size"])
+        check_orientations(self.options["orientations"])
         self._check_options()
         self._sides: dict[str, int | None] = {}
 
@@ -161,11 +163,11 @@ class Detect(DenseTask):
             return self.pieces(given, backbone, known)
         side, tile = self._side(backbone), self.options["tile"]
         length = tile or side or self.options["size"]
-        placement = changed(given.value.size, length, not tile, self.options["vertical"], rng)
+        placement = changed(given.value.size, length, not tile, self.options["orientations"], rng)
         if tile and side:
             placement = placement.then(resized(placement.size, side))
         piece = self._piece(given, backbone, known, Place(placement), 1.0)
-        return [replaced(piece, value=coloured(piece.value, rng))]
+        return [replaced(piece, value=shaken(piece.value, rng))]
 
     def _piece(self, given: WholeExample, backbone: Backbone, known: Targets, place: Place, weight: float) -> Piece:
         image: Image.Image = given.value

@@ -11,12 +11,8 @@ from PIL import Image
 from torch.nn import functional
 
 from graftwork_image.augment import shaken
-from graftwork_image.geometry import Placement, Size
+from graftwork_image.geometry import ORIENTATIONS, Placement, Size
 from graftwork_image.masks import IGNORED
-
-ORIENTATIONS = {1: (1,), 2: (1, 2), 8: tuple(range(1, 9))}
-"""How a picture may lie, as EXIF tags: as it is; mirrored too, as in photographs; any quarter turn, mirrored or not, as
-under a microscope or from above."""
 
 SCALE = (3 / 4, 4 / 3)
 

@@ -45,13 +45,13 @@ from graftwork import (
     plural,
     show,
 )
-from graftwork_image.framing import DEEPEST, check_size, only_side, prepared, resampling
-from graftwork_image.geometry import Placement, Size, upright
+from graftwork_image.framing import DEEPEST, check_orientations, check_size, only_side, prepared, resampling
+from graftwork_image.geometry import ORIENTATIONS, Placement, Size, upright
 from graftwork_image.masks import IGNORED, class_map, size_of
 from graftwork_image.painting import paint_mask
 from graftwork_image.seeing import MaskFolder, opened, side_by_side
 from graftwork_image.segment.answers import as_runs
-from graftwork_image.segment.changes import ORIENTATIONS, changed
+from graftwork_image.segment.changes import changed
 from graftwork_image.segment.classes import Painted, PixelCounts, as_mask, class_weights, ordered, total
 from graftwork_image.segment.scores import MaskScores
 from graftwork_image.segment.tiles import Place, joined, read_at, tiled
@@ -410,11 +410,7 @@ def _check_options(said: Mapping[str, Any]) -> None:
             f"The task option overlap={said['overlap']} is not accepted; 0 to 0.9 is.",
             "Write: --task-option overlap=0.25",
         )
-    if said["orientations"] not in ORIENTATIONS:
-        raise UsageError(
-            f"The task option orientations={said['orientations']} is not accepted; 1, 2 and 8 are.",
-            "Write: --task-option orientations=8",
-        )
+    check_orientations(said["orientations"])
     if not 0 <= said["class_weights"] <= 1:
         raise UsageError(
             f"The task option class_weights={said['class_weights']} is not accepted; 0 to 1 is.",
