@@ -56,7 +56,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> dict[str
     vit = tiny_resnet(folder / "resnet")
     return {
         "tag": Case(texts(folder / "texts.conll"), f"local:{tiny_bert}", {"batch_size": 8}),
-        "transcribe": Case(clips(folder / "clips"), tiny_wav2vec2(folder / "wav2vec2"), {"batch_size": 4}),
+        "transcribe": Case(
+            clips(folder / "clips"), tiny_wav2vec2(folder / "wav2vec2"), {"batch_size": 4, "head_lr": 2e-3}
+        ),
         "segment": Case(pictures(folder / "masks", "masks"), vit, {"batch_size": 4, "options": {"size": 64}}),
         "detect": Case(pictures(folder / "boxes", "boxes"), vit, {"batch_size": 4, "options": {"size": 64}}),
     }
