@@ -31,7 +31,7 @@ FOLDS = 5
 TRAINED = {"batch_size": 2, "head_lr": 2e-3, "augment": True, "patience": 0}
 SHARED = {"task": "segment", "device": "cpu", "cache": False}
 KINDS: dict[str, dict[str, Any]] = {
-    "frozen, linear": {"head": "map-linear"},
+    "frozen, linear": {"head": "map-linear", "tap": "block5"},
     "frozen, decoder": {"epochs": 80, "views": 20, **TRAINED},
     "tuned": {"freeze": "all", "epochs": 80, "lr": 1e-3, **TRAINED},
     "from nothing": {"freeze": "all", "epochs": 80, "lr": 2e-3, **TRAINED},
