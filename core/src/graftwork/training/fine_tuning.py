@@ -171,8 +171,8 @@ class FineTuning(Trainable):
         return list(self.job.data.splits["validation"])
 
     def solved(self) -> Trained:
-        """The head as it was solved at the start, where no step is to be taken. For heads on a view; `ExactEngine` solves
-        those on pooled features."""
+        """The head as it was solved at the start, where no step is to be taken. For heads on a view: those on pooled
+        features are solved by `ExactEngine`."""
         raise AssertionError("a head on pooled features, which is solved without a loop")
 
     # What there is at the start.
