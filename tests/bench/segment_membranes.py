@@ -4,8 +4,8 @@ network from random weights, trained as long as the tuned one.
 
 Prints pixel accuracy, dice of the membrane, mean IoU and seconds of each fold, and their means.
 
-Usage: segment_membranes.py [FOLDER] [--folds N] [--threads N] [--kinds KIND ...] [--epochs N]. FOLDER holds images/ and
-masks/, in which level 0 is membrane. epochs: instead of those of each kind, to try it out.
+Usage: segment_membranes.py [FOLDER] [--folds N ...] [--threads N] [--device NAME] [--kinds KIND ...] [--epochs N].
+FOLDER holds images/ and masks/, in which level 0 is membrane. epochs: instead of those of each kind, to try it out.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from graftwork.plugins import loading, registry
 ENCODER = "image/efficientnet-lite0"
 FOLDS = 5
 TRAINED = {"batch_size": 2, "head_lr": 2e-3, "augment": True, "patience": 0}
-SHARED = {"task": "segment", "device": "cpu", "cache": False}
+SHARED = {"task": "segment", "cache": False}
 KINDS: dict[str, dict[str, Any]] = {
     "frozen, linear": {"head": "map-linear", "tap": "block5"},
     "frozen, decoder": {"epochs": 80, "views": 20, **TRAINED},
-    "tuned": {"freeze": "all", "epochs": 80, "lr": 1e-3, **TRAINED},
-    "from nothing": {"freeze": "all", "epochs": 80, "lr": 2e-3, **TRAINED},
+    "tuned": {"freeze": "all", "epochs": 100, "lr": 3e-3, **TRAINED, "head_lr": 5e-3},
+    "from nothing": {"freeze": "all", "epochs": 100, "lr": 2e-3, **TRAINED},
 }
 OPTIONS = {"crop": 256, "elastic": True, "class_weights": 0.25}
 """Few parts of few slices: membranes are told by what is near, and bend everywhere. Mirrored only: the masks lie half a
@@ -100,8 +100,9 @@ def main() -> None:
     parser.add_argument(
         "folder", type=Path, nargs="?", default=Path(__file__).resolve().parents[3] / "shared/data/membranes"
     )
-    parser.add_argument("--folds", type=int, default=FOLDS)
+    parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)), choices=range(FOLDS))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--epochs", type=int)
     said = parser.parse_args()
@@ -118,11 +119,11 @@ def main() -> None:
             settings["epochs"] = said.epochs
         encoder = "image/from-nothing" if kind == "from nothing" else ENCODER
         rows, more = [], []
-        for number in range(said.folds):
+        for number in said.folds:
             with tempfile.TemporaryDirectory() as place:
                 data = fold(said.folder, number, Path(place))
                 started = time.perf_counter()
-                run = gw.fit(data, encoder, options=OPTIONS, **SHARED, **settings)
+                run = gw.fit(data, encoder, options=OPTIONS, device=said.device, **SHARED, **settings)
                 rows.append(figures(run.metrics, time.perf_counter() - started))
                 more.append(averaged(run, data))
             print(f"| {kind} | {number} | {_row(rows[-1])} |\n| averaged | {number} | {_row(more[-1])} |", flush=True)

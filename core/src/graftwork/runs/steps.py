@@ -261,7 +261,7 @@ def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
     labels = {number: encoded.extracted.labels[number] for number in encoded.extracted.kept}
     job = replace(_job(fit, encoded, plan.tap, encoded.dataset), labels=labels)
     first = source_of(job)
-    job = replace(job, width=width_of(first, encoded.dataset.splits["train"], plan.device))
+    job = replace(job, width=width_of(first, encoded.dataset.splits["train"]))
     with checkpoints.under_way() if checkpoints else nullcontext():
         trained = _loop_engine(fit).train(job)
         certificate = certified(trained, fit.model, plan.request.freeze)

@@ -58,10 +58,10 @@ class GraftedView(Grafted):
         return stage(state)
 
 
-def width_of(source: PieceExamples, numbers: Sequence[int], device: torch.device) -> int | dict[int, int]:
-    """How wide the view of an encoder is, measured on the first example."""
+def width_of(source: PieceExamples, numbers: Sequence[int]) -> int | dict[int, int]:
+    """How wide the view of an encoder is, measured on the first example, before the encoder moves to a device."""
     backbone = source.examples.backbone.eval()
-    batch = source.batch(list(numbers[:1])).to(device)
+    batch = source.batch(list(numbers[:1]))
     with torch.no_grad():
         reading = read_on(backbone, batch.reading, source.what.tap + 1, source.what)
         return channels(view_of(backbone, reading, source.what, [piece.value for piece in batch.pieces]))

@@ -133,16 +133,18 @@ class DenseTuning(FineTuning):
             chosen = solver.solve(train, outputs, chosen.l2, loss, near=chosen)
         else:
             chosen = solver.solve(train, outputs, 1 / (len(train) * exact.c), loss)
-        head.load_solution(chosen.weight, chosen.bias)
-        self.solution = chosen
+        self._take(head, chosen)
         if exact is not None:  # where no step follows, nothing that is chosen here becomes stale
             found = torch.cat([chosen.logits(rows) for _, rows in train.chunks()])
             self.job = replace(job, known=job.task.calibrate(found, train.targets, job.known))
         if exact is not None and exact.refit:
             self.validated = copy.deepcopy(head)
             both = train + validation
-            self.solution = solver.solve(both, outputs, chosen.l2, loss, near=chosen)
-            head.load_solution(self.solution.weight, self.solution.bias)
+            self._take(head, solver.solve(both, outputs, chosen.l2, loss, near=chosen))
+
+    def _take(self, head: Head, solution: solver.Solution) -> None:
+        head.load_solution(solution.weight.to(self.engine.device), solution.bias.to(self.engine.device))
+        self.solution = solution
 
     def _train_head_alone(self) -> None:
         """Take the weights of a head that was trained by steps on the frozen encoder, where none can be solved."""
