@@ -58,6 +58,31 @@ def stratified(strata: Sequence[str], fraction: float, seed: int) -> list[bool]:
     return held
 
 
+def folds(strata: Sequence[str], count: int, seed: int) -> list[int]:
+    """The fold of each example, 0 to `count` - 1, with as many of each stratum in each as can be; -1 for the only
+    example of a stratum, which is always trained on.
+
+    Raises `DataError` if no stratum has two examples.
+    """
+    places: dict[str, list[int]] = {}
+    for index, stratum in enumerate(strata):
+        places.setdefault(stratum, []).append(index)
+    found, begin = [-1] * len(strata), 0
+    for stratum in sorted(places):
+        indices = places[stratum]
+        if len(indices) > 1:
+            random.Random(f"folds {seed} {stratum}").shuffle(indices)
+            for place, index in enumerate(indices, begin):
+                found[index] = place % count
+            begin += len(indices)
+    if max(found, default=-1) < 0:
+        raise DataError(
+            "Every label has one example only, so nothing can be held out to compare by.",
+            "Add examples: two of a label at the least.",
+        )
+    return found
+
+
 def check_fraction(fraction: float) -> None:
     """Raises `UsageError` for a fraction that holds out no example or all."""
     if not 0 < fraction < 1:

@@ -11,7 +11,7 @@ the Institute of Statistical Mathematics 44, 1992). For squared errors that is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -215,18 +215,33 @@ def choose(train: FeatureDataset, validation: FeatureDataset, outputs: int, loss
     """Solved to `PATH`: of the solutions whose validation loss is within 5 % of the least, the one of the best score.
 
     Loss alone prefers weaker penalties than the score does when labels are noisy; the bound keeps probabilities honest.
-    The least is looked for along `L2S`, each solved from the last one's solution, until a step wins no more than
-    those 5 %: validation loss has one valley along the path, and its floor is flat.
     """
-    problem = _Problem(train, outputs, loss)
-    found: dict[int, tuple[float, float, Solution]] = {}
+    (solution,) = _best_along_path([(_Problem(train, outputs, loss), validation)])
+    return solution
+
+
+def cross_validate(folds: Sequence[tuple[FeatureDataset, FeatureDataset]], outputs: int, loss: Loss) -> list[Solution]:
+    """For each fold (to solve on, to judge by) its solution; the penalty is that which is best over all of them
+    together, by the rule of `choose`."""
+    return _best_along_path([(_Problem(train, outputs, loss), held_out) for train, held_out in folds])
+
+
+def _best_along_path(problems: Sequence[tuple[_Problem, FeatureDataset]]) -> list[Solution]:
+    """The least held-out loss is looked for along `L2S`, each problem solved from its last solution, until a step wins
+    no more than 5 %: held-out loss has one valley along the path, and its floor is flat."""
+    found: dict[int, tuple[float, float, list[Solution]]] = {}
+    total = sum(held_out.total for _, held_out in problems)
 
     def at(place: int) -> float:
         if not 0 <= place < len(L2S):
             return np.inf
         if place not in found:
-            solution = problem.solve(L2S[place], PATH)
-            found[place] = (*evaluate(solution, validation, loss), solution)
+            solutions, losses, scores = [], 0.0, 0.0
+            for problem, held_out in problems:
+                solutions.append(problem.solve(L2S[place], PATH))
+                least, score = evaluate(solutions[-1], held_out, problem.loss)
+                losses, scores = losses + least * held_out.total, scores + score * held_out.total
+            found[place] = losses / total, scores / total, solutions
         return found[place][0]
 
     best = FIRST
