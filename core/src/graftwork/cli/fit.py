@@ -66,7 +66,11 @@ def fit(
         str, typer.Option(help=f"Which stages train: {', '.join(POLICIES)}, or several joined by +.")
     ] = "head",
     tap: Annotated[
-        str, typer.Option(help="The stage that the head reads: last, a name, a number, or all to find the best.")
+        str,
+        typer.Option(
+            help="The stage that the head reads: last, a name, a number, several joined (block8+head), auto to find what "
+            "is surely better than the last, or all to try each on the validation split."
+        ),
     ] = "last",
     val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Chooses the part that is held out.")] = 0,
@@ -179,6 +183,8 @@ def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
             [[t["tap"], *(f"{t[metric.name]:.4f}" for metric in shown)] for t in record["taps"]],
             tuple(metric.words for metric in shown),
         )
+    if record["depths"]:
+        _depths_table(record["depths"], task)
     labels_table(record["labels"])
     rows = [["validation", record["n_val"], record["metrics"]]]
     if "test" in record["metrics"]:
@@ -192,6 +198,35 @@ def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
     )
     example = "'a new message'" if record["modality"] == "text" else "FILE"
     tell(f"Next: graftwork predict {record['run']} {example}")
+
+
+def _depths_table(depths: Sequence[dict[str, Any]], task: Task) -> None:
+    """What heads scored on each stage in cross-validation, and which is read."""
+    table(
+        ["stage", task.primary.words, "90 % of samples", ""],
+        [
+            [
+                short(row["stage"]),
+                f"{row['score']:.4f}",
+                f"{row['low']:.4f} to {row['high']:.4f}",
+                "read" * row["chosen"],
+            ]
+            for row in depths
+        ],
+        (task.primary.words,),
+    )
+    last, best = depths[-1], next(row for row in depths if row["chosen"])
+    if best is last:
+        tell(f"The last stage, {last['stage']}, stays: no other is surely better in cross-validation.")
+    else:
+        scores = f"{best['score']:.4f}, against {last['score']:.4f} of the last"
+        tell(f"The head reads {short(best['stage'])}: {task.primary.words} {scores}, in cross-validation.")
+
+
+def short(stages: str) -> str:
+    """Stages joined, of many the first and the last: "block9+block10+block11" is "block9 to block11"."""
+    names = stages.split("+")
+    return stages if len(names) < 3 else f"{names[0]} to {names[-1]}"
 
 
 def _trained(record: dict[str, Any]) -> str:

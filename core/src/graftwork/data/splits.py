@@ -83,6 +83,20 @@ def folds(strata: Sequence[str], count: int, seed: int) -> list[int]:
     return found
 
 
+def sample(strata: Sequence[str], most: int, seed: int) -> list[int]:
+    """The places of at most so many examples, in order: of each stratum its share, but two where it has two."""
+    if len(strata) <= most:
+        return list(range(len(strata)))
+    places: dict[str, list[int]] = {}
+    for index, stratum in enumerate(strata):
+        places.setdefault(stratum, []).append(index)
+    chosen = []
+    for stratum, indices in places.items():
+        count = min(len(indices), max(2, round(most * len(indices) / len(strata))))
+        chosen += random.Random(f"sample {seed} {stratum}").sample(indices, count)
+    return sorted(chosen)
+
+
 def check_fraction(fraction: float) -> None:
     """Raises `UsageError` for a fraction that holds out no example or all."""
     if not 0 < fraction < 1:

@@ -88,7 +88,8 @@ class _Read:
 
 
 class Extractor:
-    """Pooled features after stage `tap` of an encoder, in the same precision for all calls.
+    """Pooled features after stage `tap` of an encoder, in the same precision for all calls. tap: the number of a stage,
+    or of several, whose features are joined.
 
     precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 if the machine is fast at it); the first computed
     batch decides. The backbone stays unchanged; bf16 runs on a copy. compile: run the stages through torch.compile,
@@ -101,7 +102,7 @@ class Extractor:
         self,
         backbone: Backbone,
         *,
-        tap: int,
+        tap: int | Sequence[int],
         precision: str = "auto",
         device: torch.device | str = "cpu",
         cache: Cache | None = None,
@@ -109,7 +110,8 @@ class Extractor:
     ) -> None:
         check_precision(precision)
         fork_safely()
-        self.backbone, self.tap, self.cache, self.compile = backbone, tap, cache, compile
+        self.taps = (tap,) if isinstance(tap, int) else tuple(tap)
+        self.backbone, self.tap, self.cache, self.compile = backbone, max(self.taps), cache, compile
         self.device = torch.device(device)
         self.layout = torch.channels_last if backbone.channels_last else torch.preserve_format
         self.budget = backbone.batch_size * (ON_GPU if self.device.type == "cuda" else 1)
@@ -140,7 +142,8 @@ class Extractor:
     def compare(self, state: State) -> float:
         """The least cosine between bf16 and fp32 features of a prepared batch."""
         reduced = copy.deepcopy(self.exact).to(torch.bfloat16)
-        exact, other = (next(self._folded(runner, runner.stages(), state, False)) for runner in (self.exact, reduced))
+        stages = self.tap + 1
+        exact, other = (list(self._folded(r, r.stages()[:stages], state, False))[-1] for r in (self.exact, reduced))
         return least_cosine(exact, other)
 
     def space(self, examples: Examples, precision: str) -> Space | None:
@@ -158,8 +161,8 @@ class Extractor:
         return self.cache.store.space(about)
 
     def pooled(self, batch: _Read, every: bool) -> list[Tensor]:
-        """Pooled features `(B, D)` float32 after each stage up to the tap, or after the tap alone."""
-        taps = range(self.tap + 1) if every else [self.tap]
+        """Pooled features `(B, D)` float32 after each of the taps, or after every stage up to the last of them."""
+        taps = range(self.tap + 1) if every else self.taps
         total = [torch.zeros(len(batch.places), self.backbone.feature_dim(tap)) for tap in taps]
         for state, example_index, weights in batch.states:
             alone = len(batch.states) == 1 and example_index == list(range(len(batch.places)))
@@ -175,7 +178,7 @@ class Extractor:
         state = State(state.hidden.to(self.device, memory_format=self.layout), state.mask).to(self.device, dtype)
         for number, stage in enumerate(stages):
             state = stage(state)
-            if every or number == self.tap:
+            if every or number in self.taps:
                 yield runner.pool(state).float().cpu()
 
 
@@ -186,7 +189,7 @@ class _Extraction:
         self.by, self.examples, self.chosen = by, examples, chosen
         self.tap = by.tap
         self.notes: list[str] = []
-        self.values = matrix(len(chosen), by.backbone.feature_dim(by.tap))
+        self.values = matrix(len(chosen), by.backbone.feature_dim(*by.taps))
         self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
         self.shares = np.zeros((len(chosen), len(examples.defects)), np.float32)
         self.reasons: dict[int, str] = {}
@@ -262,12 +265,12 @@ class _Extraction:
             if where["shard"] < 0 or where["segments"] <= self.tap:
                 missing.append(place)
                 continue
-            stored = space.read(self.digests[place], where, [self.tap])
+            stored = space.read(self.digests[place], where, self.by.taps)
             if stored is None:
                 missing.append(place)
                 damaged.append(self.digests[place])
                 continue
-            values[place] = np.frombuffer(stored[0], np.float32)
+            values[place] = np.frombuffer(b"".join(stored), np.float32)
             self.parts[place], self.shares[place] = where["parts"], shares_of(where["defects"])
         space.forget(damaged)
         return missing
@@ -322,7 +325,7 @@ class _Extraction:
                 continue
             every = self.space is not None
             pooled = self.by.pooled(batch, every)
-            self.values[batch.places] = pooled[-1]
+            self.values[batch.places] = torch.cat([pooled[tap] for tap in self.by.taps] if every else pooled, 1)
             self.misses += len(batch.places)
             self.parts[batch.places], self.shares[batch.places] = batch.parts, batch.shares
             if self.space is not None:

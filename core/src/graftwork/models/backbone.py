@@ -144,9 +144,9 @@ class Backbone(nn.Module, ABC):
         """The index of the stage that `word` names, see `BackboneSpec.tap`."""
         return self.spec.tap(word)
 
-    def feature_dim(self, tap: int) -> int:
-        """D of the pooled features `(B, D)` after stage `tap`."""
-        return self.dims[tap]
+    def feature_dim(self, *taps: int) -> int:
+        """D of the pooled features `(B, D)` after a stage, or of those of several joined."""
+        return sum(self.dims[tap] for tap in taps)
 
     def features(self, batch: State, tap: int) -> Tensor:
         """Pooled features `(B, D)` of a prepared batch after stage `tap`."""

@@ -48,6 +48,18 @@ def fork_safely() -> None:
         os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread. Threads that share small pieces of work mostly wait for each other: beside other
+    busy processes, for the processor."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def available_memory() -> int:
     """Free memory in bytes."""
     import psutil

@@ -15,6 +15,7 @@ from graftwork.features.extraction import Cache
 from graftwork.features.store import Store, opened, temporary
 from graftwork.models.machine import Clock, join_process_group, seed_all
 from graftwork.runs.backbone_cache import BackboneCache, Loaded
+from graftwork.runs.depths import choose_depth
 from graftwork.runs.planning import FitPlan, FitRequest, resolve, resume_request
 from graftwork.runs.record import pretraining_overlap, record
 from graftwork.runs.run import Run
@@ -72,8 +73,9 @@ def fit(
     backbone: a name; None takes the modality's starter. task: what the labels are, by the name of the core's or of
     a plugin's. target_transform: "log" regresses the logarithm of the values.
     freeze: which stages train, as `graftwork freeze` explains.
-    tap: the stage whose pooled features the head reads; "all" solves a head after each, from one pass, and keeps the
-    one that is best on the validation split, by the task's primary metric.
+    tap: the stage whose pooled features the head reads, or several joined ("block8+head"); "auto" chooses them by
+    cross-validation on the training examples, and keeps the last unless others are surely better; "all" solves a head
+    after each, from one pass, and keeps the one that is best on the validation split, by the task's primary metric.
     val: the part held out, unless the data bring a validation split; it chooses the head's strength, or the epoch whose
     weights are kept, and gives the metrics. refit: solve the head again on all the data but a test split; None does
     where it is solved exactly. c: scikit-learn's inverse strength of a head that is solved; None chooses it.
@@ -116,7 +118,10 @@ def _fit(
         )
         with clock("extract"):
             pooled = plan.wants_features and not plan.dense
-            encoded = augment(fit, encode(fit, extract(fit) if pooled else read(fit)))
+            encoded = encode(fit, extract(fit) if pooled else read(fit))
+            if plan.choice == "auto":
+                fit, encoded = choose_depth(fit, encoded)
+            encoded = augment(fit, encoded)
         with clock("train"):
             if plan.dense:
                 outcome = train_dense(fit, encoded)
@@ -124,6 +129,7 @@ def _fit(
             else:
                 outcome = solve(fit, encoded) if plan.exactly else train_by_steps(fit, encoded)
                 known, metrics = evaluate(fit, encoded.known, outcome)
+        plan = fit.plan
         overlap, flattered = pretraining_overlap(plan, data)
     warnings += [*encoded.warnings, *outcome.warnings, *flattered]
     made = record(
@@ -140,7 +146,7 @@ def _fit(
 
 def _store(plan: FitPlan, store: Store | None) -> AbstractContextManager[Store | None]:
     """The store, or one for this fit alone where all taps of one pass are wanted and there is none."""
-    return temporary() if plan.every and store is None else nullcontext(store)
+    return temporary() if plan.choice and store is None else nullcontext(store)
 
 
 def _checkpoints(plan: FitPlan, data: Data | Stream, model: Loaded) -> Unfinished | None:

@@ -68,7 +68,8 @@ class FitPlan:
 
     agreement: of the data, or of a stream's first chunk. task, targets, splits: what all labels are to the task, and
     the split of each example; None for a stream, whose labels are known at its end. head: that of the task which is
-    trained. tap: a stage's number; every: whether all up to it are tried. exactly: whether the head is solved, without
+    trained. taps: the numbers of the stages that the head reads; choice: "all" or "auto" where they are chosen among
+    all up to the last. exactly: whether the head is solved, without
     steps. long: "truncate" or "windows".
     change: augments a training example; views: in how many versions, where they are kept.
     """
@@ -80,8 +81,8 @@ class FitPlan:
     targets: Targets | None
     splits: list[str] | None
     policy: FreezePolicy
-    tap: int
-    every: bool
+    taps: tuple[int, ...]
+    choice: str
     exactly: bool
     long: str
     device: torch.device
@@ -93,6 +94,11 @@ class FitPlan:
     def dense(self) -> bool:
         """Whether answers lie in the input."""
         return isinstance(self.task, DenseTask)
+
+    @property
+    def tap(self) -> int:
+        """The last of the stages that the head reads."""
+        return self.taps[-1]
 
     @property
     def wants_features(self) -> bool:
@@ -123,8 +129,9 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     labels = labelled(head.labels)
     targets = None if streamed else task.encode(labels)
     check_fraction(request.val)
-    every = request.tap == "all"
-    tap = spec.tap("last" if every else request.tap)
+    choice = request.tap if request.tap in ("all", "auto") else ""
+    taps = spec.taps("last" if choice else request.tap)
+    tap = taps[-1]
     policy = policies.parse(request.freeze)
     splits = None if targets is None else split(targets.strata, head.splits, request.val, request.seed)
     training = len(head) if splits is None else splits.count("train")
@@ -154,8 +161,8 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
         targets,
         splits,
         policy,
-        tap,
-        every,
+        taps,
+        choice,
         exactly,
         long,
         device,
@@ -196,7 +203,7 @@ def _check_view(task: Task, head: HeadSpec, spec: BackboneSpec) -> None:
 def _check_dense(request: FitRequest, task: DenseTask, streamed: bool) -> None:
     """Raises `UsageError` for what is for one vector per example."""
     for option, given in (
-        ("--tap all", request.tap == "all"),
+        (f"--tap {request.tap}", request.tap in ("all", "auto") or "+" in request.tap),
         ("--streaming", streamed),
         ("--compile", request.compile),
         ("--long", request.long is not None),
@@ -240,11 +247,14 @@ def _check_asked(request: FitRequest, exactly: bool, head_first: bool, streamed:
         ("--refit", request.refit is True, "is for heads that are solved exactly"),
         ("--c", request.c is not None, "is for heads that are solved exactly"),
         ("--tap all", request.tap == "all", "compares heads that are solved exactly"),
+        ("--tap auto", request.tap == "auto" and not head_first, "compares heads that are solved exactly"),
+        (f"--tap {request.tap}", "+" in request.tap, "joins stages for a head that is solved exactly"),
         ("--streaming", streamed, "reads the data once, which is for heads that are solved exactly"),
     ):
         if given:
-            hint = "Leave it out, or write: --freeze head" if option != "--tap all" else (
-                "Find the stage first: --tap all --freeze head"
+            among = option in ("--tap all", "--tap auto")
+            hint = "Find the stage first: --tap auto --freeze head" if among else (
+                "Leave it out, or write: --freeze head"
             )  # fmt: skip
             raise UsageError(f"{option} {why}; the freeze policy '{freeze}' trains by steps.", hint)
     if request.compile and not head_first:
@@ -270,7 +280,8 @@ def _check_exact(request: FitRequest, streamed: bool) -> None:
             "Leave it out, or train by steps: --freeze lpft",
         )
     if streamed:
-        for option, given in (("--tap all", request.tap == "all"), ("--views", said.views > 0)):
+        chosen = request.tap in ("all", "auto")
+        for option, given in ((f"--tap {request.tap}", chosen), ("--views", said.views > 0)):
             if given:
                 raise UsageError(
                     f"{option} looks at the examples again, and --streaming reads them once.",
@@ -310,6 +321,7 @@ def resume_request(plan: FitPlan, **known: Any) -> dict[str, Any]:
     request, spec = plan.request, plan.spec
     names = ("task", "head", "options", "target_transform", "freeze", "val", "seed", "precision", "adapter", "on_bad")
     return {
-        "backbone": spec.name, "tap": spec.stages[plan.tap], "long": plan.long, "processes": processes.count(),
+        "backbone": spec.name, "tap": plan.choice or spec.stages[plan.tap], "long": plan.long,
+        "processes": processes.count(),
         **{name: getattr(request, name) for name in names}, **request.settings.fixed(), **known,
     }  # fmt: skip

@@ -486,8 +486,8 @@ class Run:
         backbone = self.backbone()
         with opened(cache and not trained, notes) as store:
             known = Cache(store, self.record["weights_digest"]) if store else None
-            tap = backbone.tap(self.record["tap"])
-            yield Extractor(backbone, tap=tap, precision=precision, device=device, cache=known), notes
+            taps = self.spec.taps(self.record["tap"])
+            yield Extractor(backbone, tap=taps, precision=precision, device=device, cache=known), notes
 
     def _answers(self, features: torch.Tensor) -> list[Answer]:
         with torch.inference_mode():

@@ -49,7 +49,7 @@ class Fit:
     checkpoints: Unfinished | None = None
     watch: Callable[[Progress], None] | None = None
 
-    def extractor(self, tap: int, precision: str, *, cached: bool = True) -> Extractor:
+    def extractor(self, tap: int | Sequence[int], precision: str, *, cached: bool = True) -> Extractor:
         return Extractor(
             self.model.backbone,
             tap=tap,
@@ -62,29 +62,31 @@ class Fit:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Examples that were read, with their targets and splits. agreement: on all of them."""
+    """Examples that were read, with their targets and splits. agreement: on all of them; depths: what each stage gave
+    where one was chosen."""
 
     extracted: Extracted
     agreement: Agreement
     known: Targets
     dataset: FeatureDataset
     warnings: tuple[str, ...] = ()
+    depths: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained head, and the features that it is judged on. certificate: of the stages; tap: the stage that the
-    features are of; taps: what each stage that was tried gave; precision, cosine: see
+    """A trained head, and the features that it is judged on. certificate: of the stages; taps: the stages that
+    the features are of; tried: what each stage that was tried gave; precision, cosine: see
     `graftwork.features.extraction.Features`. width: of the view that the head reads, where it is not one vector;
     drawn: see `Run`."""
 
     trained: Trained
     certificate: dict[str, Any]
-    tap: int
+    taps: tuple[int, ...]
     dataset: FeatureDataset
     precision: str
     cosine: float | None
-    taps: tuple[dict[str, Any], ...] = ()
+    tried: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     width: int | dict[int, int] | None = None
     drawn: Sequence[tuple[str, str]] = ()
@@ -107,7 +109,7 @@ def read(fit: Fit) -> Extracted:
 def extract(fit: Fit) -> Extracted:
     """Features after the plan's tap of all examples that can be used."""
     plan = fit.plan
-    extractor = fit.extractor(plan.tap, plan.precision)
+    extractor = fit.extractor(plan.taps, plan.precision)
     keep = 0 if plan.exactly else available_memory() // 4
     return extract_dataset(
         fit.data.chunks(),
@@ -157,10 +159,10 @@ def encode(fit: Fit, extracted: Extracted) -> Encoded:
     return Encoded(extracted, agreement, known, dataset, tuple(warnings))
 
 
-def _job(fit: Fit, encoded: Encoded, tap: int, dataset: FeatureDataset) -> Job:
+def _job(fit: Fit, encoded: Encoded, taps: tuple[int, ...], dataset: FeatureDataset) -> Job:
     plan = fit.plan
     return Job(
-        fit.model.backbone, tap, plan.task, encoded.known, plan.policy, dataset, encoded.extracted.examples,
+        fit.model.backbone, taps, plan.task, encoded.known, plan.policy, dataset, encoded.extracted.examples,
         plan.request.seed, fit.cache, plan.head.name,
     )  # fmt: skip
 
@@ -172,7 +174,7 @@ def augment(fit: Fit, encoded: Encoded) -> Encoded:
     """With features of augmented versions of the examples to train on, where a solved head is to see them."""
     if fit.plan.views is None or not fit.plan.exactly or fit.plan.dense:
         return encoded
-    dataset, passes = _augmented(fit, encoded.extracted, fit.plan.tap, encoded.dataset)
+    dataset, passes = _augmented(fit, encoded.extracted, fit.plan.taps, encoded.dataset)
     extracted, notes = encoded.extracted, [note for found in passes for note in found.notes]
     for found in passes:
         extracted = extracted.counting(found)
@@ -180,12 +182,12 @@ def augment(fit: Fit, encoded: Encoded) -> Encoded:
 
 
 def _augmented(
-    fit: Fit, extracted: Extracted, tap: int, dataset: FeatureDataset
+    fit: Fit, extracted: Extracted, taps: tuple[int, ...], dataset: FeatureDataset
 ) -> tuple[FeatureDataset, list[Features]]:
     """A dataset with the rows of augmented versions, and what each pass over them gave."""
     assert fit.plan.views is not None, "augmented versions that were asked for"
     assert extracted.examples is not None, "examples that can be read again"
-    extractor = fit.extractor(tap, extracted.precision)
+    extractor = fit.extractor(taps, extracted.precision)
     values, count = RowBuffer(), len(dataset.all_values)
     values.add(dataset.all_values)
     rows: dict[int, list[int]] = {}
@@ -203,30 +205,30 @@ def solve(fit: Fit, encoded: Encoded) -> Outcome:
     validation split by the task's own measure."""
     request = fit.plan.request
     engine = ExactEngine(refit=request.refit is not False, c=request.c, balance=request.settings.balance)
-    if not fit.plan.every:
-        return _solved_after(fit, encoded, engine, fit.plan.tap)
+    if fit.plan.choice != "all":
+        return _solved_after(fit, encoded, engine, fit.plan.taps)
     task, tried, best = fit.plan.task, [], None
     for tap in range(fit.plan.tap + 1):
-        outcome = _solved_after(fit, encoded, engine, tap)
+        outcome = _solved_after(fit, encoded, engine, (tap,))
         _, metrics = evaluate(fit, encoded.known, outcome)
         tried.append({"tap": fit.plan.spec.stages[tap], **task.tracked(metrics)})
         if best is None or task.rank(metrics) > best[0]:
             best = task.rank(metrics), outcome
     assert best is not None, "an encoder has stages"
-    return replace(best[1], taps=tuple(tried))
+    return replace(best[1], tried=tuple(tried))
 
 
-def _solved_after(fit: Fit, encoded: Encoded, engine: ExactEngine, tap: int) -> Outcome:
+def _solved_after(fit: Fit, encoded: Encoded, engine: ExactEngine, taps: tuple[int, ...]) -> Outcome:
     extracted, dataset = encoded.extracted, encoded.dataset
-    if tap != fit.plan.tap:
+    if taps != fit.plan.taps:
         assert extracted.examples is not None, "examples that can be read again"
-        features = fit.extractor(tap, extracted.precision)(extracted.examples)
+        features = fit.extractor(taps, extracted.precision)(extracted.examples)
         dataset = replace(dataset, values=features.values, augmented={})
         if fit.plan.views is not None:
-            dataset, _ = _augmented(fit, extracted, tap, dataset)
-    trained = engine.train(_job(fit, encoded, tap, dataset))
+            dataset, _ = _augmented(fit, extracted, taps, dataset)
+    trained = engine.train(_job(fit, encoded, taps, dataset))
     certificate = certified(trained, fit.model, fit.plan.request.freeze)
-    return Outcome(trained, certificate, tap, dataset, extracted.precision, extracted.cosine)
+    return Outcome(trained, certificate, taps, dataset, extracted.precision, extracted.cosine)
 
 
 # Where stages train.
@@ -259,7 +261,7 @@ def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
     plan, checkpoints, examples = fit.plan, fit.checkpoints, encoded.extracted.examples
     assert isinstance(examples, WholeExamples)
     labels = {number: encoded.extracted.labels[number] for number in encoded.extracted.kept}
-    job = replace(_job(fit, encoded, plan.tap, encoded.dataset), labels=labels)
+    job = replace(_job(fit, encoded, plan.taps, encoded.dataset), labels=labels)
     first = source_of(job)
     job = replace(job, width=width_of(first, encoded.dataset.splits["train"]))
     with checkpoints.under_way() if checkpoints else nullcontext():
@@ -270,7 +272,7 @@ def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
     assert isinstance(plan.task, DenseTask)
     shown = drawn(plan.task, trained.known or encoded.known, examples, trained, labels)
     return Outcome(
-        trained, certificate, plan.tap, encoded.dataset, precision, None, warnings=notes, width=job.width, drawn=shown
+        trained, certificate, plan.taps, encoded.dataset, precision, None, warnings=notes, width=job.width, drawn=shown
     )
 
 
@@ -279,7 +281,7 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
     plan, checkpoints = fit.plan, fit.checkpoints
     engine = _loop_engine(fit)
     with checkpoints.under_way() if checkpoints else nullcontext():
-        trained = engine.train(_job(fit, encoded, plan.tap, encoded.dataset))
+        trained = engine.train(_job(fit, encoded, plan.taps, encoded.dataset))
         certificate = certified(trained, fit.model, plan.request.freeze)
     splits, examples = encoded.dataset.splits, encoded.extracted.examples
     assert examples is not None
@@ -290,7 +292,7 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
     targets = encoded.dataset.targets_of(found.kept)
     dataset = FeatureDataset(found.values, targets, numbers=found.kept, splits={**splits, **left})
     notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
-    return Outcome(trained, certificate, plan.tap, dataset, found.precision, found.cosine, warnings=notes)
+    return Outcome(trained, certificate, plan.taps, dataset, found.precision, found.cosine, warnings=notes)
 
 
 def evaluate(fit: Fit, known: Targets, outcome: Outcome) -> tuple[Targets, dict[str, Any]]:

@@ -95,6 +95,10 @@ class BackboneSpec:
                 "Choose one of them with --tap, or 'last'.",
             ) from None
 
+    def taps(self, words: str) -> tuple[int, ...]:
+        """The indices of one or several stages joined by "+", in their order, see `tap`."""
+        return tuple(sorted({self.tap(word.strip()) for word in words.split("+")}))
+
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,

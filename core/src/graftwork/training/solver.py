@@ -12,16 +12,19 @@ the Institute of Statistical Mathematics 44, 1992). For squared errors that is t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 from torch.nn import functional
 
 from graftwork.features.dataset import FeatureDataset
+from graftwork.models.machine import one_thread
 from graftwork.tasks.losses import Loss
 
 L2S = tuple(float(s) for s in np.logspace(-1, -7, 13))
@@ -130,9 +133,10 @@ class _Problem:
     def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
         return iter(self._kept) if self._kept is not None else self._scaled()
 
-    def solve(self, l2: float, tolerance: float = FINAL) -> Solution:
-        """Solve from the last solution until no entry of the gradient exceeds `tolerance`."""
-        tolerance = EXACT if self.dtype == torch.float64 else tolerance
+    def solve(self, l2: float, tolerance: float = FINAL, *, exact: bool = True) -> Solution:
+        """Solve from the last solution until no entry of the gradient exceeds `tolerance`. exact: what is small to
+        `EXACT`."""
+        tolerance = EXACT if exact and self.dtype == torch.float64 else tolerance
         outputs, factor = self.outputs, self._factor(l2)
         backwards = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=torch.float64), upper=False)
         # theta = coordinates @ across, the gradient by them = the gradient by theta @ across.T
@@ -160,7 +164,7 @@ class _Problem:
         begin = self._coordinates(factor)
         options = {"maxiter": 1000, "maxfun": 1500, "ftol": 1e-2 * tolerance**2, "gtol": tolerance, "maxcor": 10}
         # The optimizer's vector arithmetic must not wake a second thread pool beside torch's.
-        with threadpool_limits(1, user_api="blas"):
+        with _thread_pools().limit(limits=1, user_api="blas"):
             found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
         self.theta = self._expanded(found.x, backwards)
         self._see_curvature()
@@ -203,12 +207,24 @@ class _Problem:
         return torch.linalg.cholesky(metric)
 
 
+def _threads(data: FeatureDataset) -> AbstractContextManager[None]:
+    """What is small is solved in one thread."""
+    return one_thread() if len(data) * data.width <= SMALL else nullcontext()
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Those of this process; to look for them takes as long as to solve something small."""
+    return ThreadpoolController()
+
+
 def solve(data: FeatureDataset, outputs: int, l2: float, loss: Loss, near: Solution | None = None) -> Solution:
     """Solve once, for so many outputs; from `near` on, which spares time."""
-    problem = _Problem(data, outputs, loss)
-    if near is not None:
-        problem.begin(near)
-    return problem.solve(l2)
+    with _threads(data):
+        problem = _Problem(data, outputs, loss)
+        if near is not None:
+            problem.begin(near)
+        return problem.solve(l2)
 
 
 def choose(train: FeatureDataset, validation: FeatureDataset, outputs: int, loss: Loss) -> Solution:
@@ -216,17 +232,19 @@ def choose(train: FeatureDataset, validation: FeatureDataset, outputs: int, loss
 
     Loss alone prefers weaker penalties than the score does when labels are noisy; the bound keeps probabilities honest.
     """
-    (solution,) = _best_along_path([(_Problem(train, outputs, loss), validation)])
+    with _threads(train):
+        (solution,) = _best_along_path([(_Problem(train, outputs, loss), validation)], exact=True)
     return solution
 
 
 def cross_validate(folds: Sequence[tuple[FeatureDataset, FeatureDataset]], outputs: int, loss: Loss) -> list[Solution]:
-    """For each fold (to solve on, to judge by) its solution; the penalty is that which is best over all of them
-    together, by the rule of `choose`."""
-    return _best_along_path([(_Problem(train, outputs, loss), held_out) for train, held_out in folds])
+    """For each fold (to solve on, to judge by) its solution to `PATH`; the penalty is that which is best over all of
+    them together, by the rule of `choose`."""
+    with _threads(folds[0][0]):
+        return _best_along_path([(_Problem(train, outputs, loss), held_out) for train, held_out in folds], exact=False)
 
 
-def _best_along_path(problems: Sequence[tuple[_Problem, FeatureDataset]]) -> list[Solution]:
+def _best_along_path(problems: Sequence[tuple[_Problem, FeatureDataset]], *, exact: bool) -> list[Solution]:
     """The least held-out loss is looked for along `L2S`, each problem solved from its last solution, until a step wins
     no more than 5 %: held-out loss has one valley along the path, and its floor is flat."""
     found: dict[int, tuple[float, float, list[Solution]]] = {}
@@ -238,7 +256,7 @@ def _best_along_path(problems: Sequence[tuple[_Problem, FeatureDataset]]) -> lis
         if place not in found:
             solutions, losses, scores = [], 0.0, 0.0
             for problem, held_out in problems:
-                solutions.append(problem.solve(L2S[place], PATH))
+                solutions.append(problem.solve(L2S[place], PATH, exact=exact))
                 least, score = evaluate(solutions[-1], held_out, problem.loss)
                 losses, scores = losses + least * held_out.total, scores + score * held_out.total
             found[place] = losses / total, scores / total, solutions

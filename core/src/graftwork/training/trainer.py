@@ -27,6 +27,7 @@ from graftwork.tasks.heads import Head
 from graftwork.tasks.losses import Loss
 from graftwork.tasks.task import Answer, Targets, Task
 from graftwork.training import solver
+from graftwork.training.coordinates import coordinates
 from graftwork.training.sampling import example_weights, label_keys
 
 COMPARED = 64
@@ -37,14 +38,15 @@ COMPARED = 64
 class Job:
     """What there is to train.
 
-    tap: the stage whose view the head reads; head: its name. task, known: what its outputs mean; labels, width:
-    for a `DenseTask` the label of each number, and how wide the view is. data: the examples that can
-    be used, with their features from the backbone as it was loaded where the engine asked for them. examples: to read
-    them; None for a stream, which is over. cache: where what frozen stages make of the examples is kept.
+    taps: the stages whose views the head reads, of several their pooled features joined; head: its name. task, known:
+    what its outputs mean; labels, width: for a `DenseTask` the label of each number, and how wide the view is. data:
+    the examples that can be used, with their features from the backbone as it was loaded where the engine asked for
+    them. examples: to read them; None for a stream, which is over. cache: where what frozen stages make of the examples
+    is kept.
     """
 
     backbone: Backbone
-    tap: int
+    taps: tuple[int, ...]
     task: Task
     known: Targets
     policy: FreezePolicy
@@ -56,11 +58,16 @@ class Job:
     labels: Mapping[int, RawLabel] = field(default_factory=dict)
     width: int | dict[int, int] | None = None
 
+    @property
+    def tap(self) -> int:
+        """The last of them."""
+        return self.taps[-1]
+
     def new_head(self) -> Head:
         if isinstance(self.task, DenseTask):
             assert self.width is not None, "the width of a view"
             return self.task.new_head(self.head, self.width, self.known)
-        return self.task.head(self.backbone.feature_dim(self.tap), self.known, self.head)
+        return self.task.head(self.backbone.feature_dim(*self.taps), self.known, self.head)
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,11 @@ class ExactEngine(Engine):
         self._balance = balance
 
     def train(self, job: Job) -> Trained:
-        train, validation = (self._weighted(job.data.split(name)) for name in ("train", "validation"))
+        named = {name: job.data.split(name) for name in ("train", "validation")}
+        widths = [job.backbone.feature_dim(tap) for tap in job.taps]
+        found = coordinates(named["train"] + named["validation"], widths)
+        values = found.of(job.data.all_values)
+        train, validation = (self._weighted(replace(data, values=values)) for data in named.values())
         loss, outputs = convex_loss(job.task, job.known, train), job.task.outputs(job.known)
         if self._c is not None:
             chosen = solver.solve(train, outputs, 1 / (train.total * self._c), loss)
@@ -123,11 +134,11 @@ class ExactEngine(Engine):
         if not self._refit or not len(validation):
             if self._c is None:
                 chosen = solver.solve(train, outputs, chosen.l2, loss, near=chosen)
-            return Trained(solved(job, chosen), _details(chosen))
+            return Trained(solved(job, found.back(chosen)), _details(chosen))
         both = self._weighted(train + validation)
         l2 = chosen.l2 if self._c is None else 1 / (both.total * self._c)
         final = solver.solve(both, outputs, l2, loss, near=chosen)
-        return Trained(solved(job, final), _details(final), solved(job, chosen))
+        return Trained(solved(job, found.back(final)), _details(final), solved(job, found.back(chosen)))
 
     def _weighted(self, data: FeatureDataset) -> FeatureDataset:
         if self._balance == "none" or not len(data):

@@ -1,0 +1,70 @@
+"""Coordinates of features in which a head is solved sooner, and to the same solution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from graftwork.features.dataset import FeatureDataset
+from graftwork.models.machine import one_thread
+from graftwork.training.solver import Solution
+
+EMPTY = 1e-12
+"""The least part of the largest squared length along a direction in which examples differ at all."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """`(features * factors - mean) @ basis`.
+
+    factors `(D,)`: weigh blocks of features. mean `(D,)`, basis `(D, R)` with orthonormal columns: the examples that a
+    head is solved on differ along these alone, so that a penalty of lengths leaves every other direction at 0. None for
+    each that changes nothing.
+    """
+
+    factors: Tensor | None = None
+    mean: Tensor | None = None
+    basis: Tensor | None = None
+
+    def of(self, features: Tensor) -> Tensor:
+        """Features `(N, D)` in these coordinates, `(N, R)`."""
+        if self.factors is not None:
+            features = features * self.factors
+        if self.basis is None or self.mean is None:
+            return features
+        return (features - self.mean) @ self.basis
+
+    def back(self, solution: Solution) -> Solution:
+        """A solution on these coordinates as one on features."""
+        weight, bias = solution.weight, solution.bias
+        if self.basis is not None and self.mean is not None:
+            weight = weight @ self.basis.T
+            bias = bias - weight @ self.mean
+        return replace(solution, weight=weight if self.factors is None else weight * self.factors, bias=bias)
+
+
+def coordinates(data: FeatureDataset, widths: Sequence[int]) -> Coordinates:
+    """Those for heads that are solved on these examples, or on some of them.
+
+    widths: of the blocks of features, one for each stage that they are of. Several weigh the same: about their mean,
+    the squares of each block sum to 1.
+    """
+    if len(widths) == 1 and len(data) >= data.width:
+        return Coordinates()
+    features, factors = data.features, None
+    if len(widths) > 1:
+        sizes = features.double().var(0, correction=0).split(list(widths))
+        factors = torch.cat([(size.sum().clamp(min=1e-12) ** -0.5).expand(len(size)) for size in sizes]).float()
+        features = features * factors
+    if len(data) >= data.width:
+        return Coordinates(factors)
+    mean = features.double().mean(0)
+    centred = features.double() - mean
+    with one_thread():
+        lengths, directions = torch.linalg.eigh(centred @ centred.T)
+    there = lengths > EMPTY * lengths[-1].clamp(min=1e-300)
+    basis = centred.T @ (directions[:, there] / lengths[there].sqrt())
+    return Coordinates(factors, mean.float(), basis.float())

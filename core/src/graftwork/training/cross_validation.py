@@ -1,0 +1,105 @@
+"""How good solved heads on features of different stages are, by cross-validation, and which differences are real."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graftwork.features.dataset import FeatureDataset
+from graftwork.tasks.losses import Loss
+from graftwork.tasks.task import Targets, Task
+from graftwork.training import solver
+
+DRAWS = 200
+"""Bootstrap samples of a score."""
+
+SURELY = 2.0
+"""Standard errors by which one of some twenty is better than the last, and not by chance. With 1, a first stage was
+chosen for digits spoken by some, and cost 2.4 points on digits spoken by others."""
+
+MASS = 0.9
+"""Of the intervals around scores."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What heads make of examples that they were not solved on.
+
+    value: the task's primary metric. draws: the same on bootstrap samples `(DRAWS,)`, which are those of every other
+    score of as many examples, so that two can be compared in pairs; losses: of each example `(N,)`. sign: 1 where more
+    is better, -1 where less is.
+    """
+
+    value: float
+    draws: np.ndarray
+    losses: np.ndarray
+    sign: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where `MASS` of the bootstrap samples lie, in the middle."""
+        low, high = np.quantile(self.draws, [(1 - MASS) / 2, (1 + MASS) / 2])
+        return float(low), float(high)
+
+    def above(self, other: Scores) -> tuple[float, float]:
+        """How much better than another its value is, and the standard error of that."""
+        return self.sign * (self.value - other.value), float((self.draws - other.draws).std())
+
+    def surely_above(self, other: Scores) -> bool:
+        """Whether its loss is lower by more than `SURELY` standard errors of the difference in pairs, and its value no
+        worse.
+
+        A loss tells more than a metric that counts, on few examples; and what has a lower loss and answers worse is of
+        no use.
+        """
+        less = other.losses - self.losses
+        return less.mean() > SURELY * less.std() / math.sqrt(len(less)) and self.above(other)[0] >= 0
+
+
+def cross_validated(
+    task: Task, known: Targets, loss: Loss, features: Tensor, targets: Tensor, fold: Sequence[int], seed: int = 0
+) -> Scores:
+    """The scores of heads solved on features `(N, D)`, of each example by the head that its fold had no part in. fold:
+    see `graftwork.data.splits.folds`; an example of fold -1 is not judged."""
+    outputs = out_of_fold(features, targets, fold, task.outputs(known), loss)
+    judged = (torch.tensor(fold) >= 0).nonzero()[:, 0]
+    return scores(task, known, outputs[judged], targets.index_select(0, judged), seed)
+
+
+def scores(task: Task, known: Targets, outputs: Tensor, targets: Tensor, seed: int = 0) -> Scores:
+    """Of outputs `(N, K)` for rows of targets."""
+
+    def value(rows: Tensor) -> float:
+        return task.metrics(outputs[rows], targets.index_select(0, rows), known)[task.primary.name]
+
+    count = len(outputs)
+    generator = torch.Generator().manual_seed(seed)
+    draws = [value(torch.randint(count, (count,), generator=generator)) for _ in range(DRAWS)]
+    rows = targets if targets.layout == torch.strided else targets.to_dense()
+    losses = task.loss(outputs, rows).double().numpy()
+    return Scores(value(torch.arange(count)), np.array(draws), losses, 1 if task.primary.higher_is_better else -1)
+
+
+def out_of_fold(features: Tensor, targets: Tensor, fold: Sequence[int], outputs: int, loss: Loss) -> Tensor:
+    """The outputs `(N, K)` float64 for each example, of a head that was solved on all other folds; NaN where the fold
+    is -1. features: `(N, D)`, best in their `coordinates`."""
+    fold_of = torch.tensor(fold)
+    folds = [
+        (_rows(features, targets, fold_of != number), _rows(features, targets, fold_of == number))
+        for number in sorted(set(fold) - {-1})
+    ]
+    found = torch.full((len(features), outputs), torch.nan, dtype=torch.float64)
+    for (_, held_out), solution in zip(folds, solver.cross_validate(folds, outputs, loss), strict=True):
+        assert held_out.rows is not None
+        found[held_out.rows] = solution.logits(held_out.features).double()
+    return found
+
+
+def _rows(values: Tensor, targets: Tensor, chosen: Tensor) -> FeatureDataset:
+    rows = chosen.nonzero()[:, 0]
+    return FeatureDataset(values, targets.index_select(0, rows), rows)
