@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from graftwork.pretraining.objectives import Given, Objective
     from graftwork.pretraining.pretrain import Pretrained, pretrain
     from graftwork.runs.fitting import fit
+    from graftwork.runs.rank import Ranking, rank
     from graftwork.runs.run import Run, load
     from graftwork.tasks.answer_folder import AnswerFolder
     from graftwork.tasks.dense import DenseTask, Seen
@@ -114,6 +115,8 @@ _LATER = {
     "Checked": "graftwork.checks.checking",
     "check": "graftwork.checks.checking",
     "fit": "graftwork.runs.fitting",
+    "rank": "graftwork.runs.rank",
+    "Ranking": "graftwork.runs.rank",
     "Head": "graftwork.tasks.heads",
     "LinearHead": "graftwork.tasks.heads",
     "Loss": "graftwork.tasks.losses",
@@ -244,6 +247,7 @@ __all__ = [
     "Preferably",
     "Pretrained",
     "Problem",
+    "Ranking",
     "Raw",
     "RawLabel",
     "Reader",
@@ -308,6 +312,7 @@ __all__ = [
     "pooled_dims",
     "preparer",
     "pretrain",
+    "rank",
     "read_json",
     "recognise",
     "refusal",

@@ -68,8 +68,8 @@ def fit(
     tap: Annotated[
         str,
         typer.Option(
-            help="The stage that the head reads: last, a name, a number, several joined (block8+head), auto to find what "
-            "is surely better than the last, or all to try each on the validation split."
+            help="The stage that the head reads: last, a name, a number, several joined (block8+head), auto to find "
+            "what is surely better than the last, or all to try each on the validation split."
         ),
     ] = "last",
     val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,

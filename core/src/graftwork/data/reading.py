@@ -74,11 +74,15 @@ class Data:
     def only(self, split: str) -> Data:
         """The examples of a split; all of them if the data have none of that split."""
         chosen = [i for i, word in enumerate(self.splits or ()) if word == split]
-        if not chosen:
-            return self
-        numbers = [self.raws.numbers[i] for i in chosen]
-        labels = None if self.labels is None else [self.labels[i] for i in chosen]
-        return replace(self, raws=self.raws.at(numbers), labels=labels, splits=[split] * len(chosen))
+        return self.at(chosen) if chosen else self
+
+    def at(self, places: Sequence[int]) -> Data:
+        """The examples at these places."""
+        raws = self.raws.at([self.raws.numbers[i] for i in places])
+        labels, splits = (
+            [some[i] for i in places] if some is not None else None for some in (self.labels, self.splits)
+        )
+        return replace(self, raws=raws, labels=labels, splits=splits)
 
     max_left_out: ClassVar[float] = MOST_BAD
     """The fraction of `head` that may not fit an encoder."""
