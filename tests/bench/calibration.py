@@ -62,7 +62,9 @@ def sets(folder: Path) -> Iterator[tuple[str, str, list[Example]]]:
     if table.is_dir():
         with (table / "train.csv").open(encoding="utf-8", newline="") as lines:
             rows = [
-                row for row in csv.DictReader(lines) if row["Review Text"].strip() and row["Department Name"].strip()
+                row
+                for row in csv.DictReader(lines)
+                if row["Review Text"].strip() and row["Department Name"] not in ("", "Trend")
             ]
         yield table.name, "text/minilm", [(row["Review Text"], row["Department Name"]) for row in rows]
     for missing in (pictures, clips, table):
