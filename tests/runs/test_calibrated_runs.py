@@ -11,7 +11,6 @@ import pytest
 import graftwork as gw
 from graftwork import UsageError
 
-
 WEAK = 0.03
 
 
