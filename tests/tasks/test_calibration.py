@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from graftwork import Targets
-from graftwork.tasks.calibration import BINS, FEWEST, best_temperature, calibration_error, reliability, temper
+from graftwork.tasks.calibration import BINS, FEWEST, FOLDS, best_temperature, calibration_error, reliability, temper
 from graftwork.tasks.task import load_task
 
 CLASSIFY, MULTILABEL = load_task("classify"), load_task("multilabel")
@@ -106,8 +106,8 @@ def test_the_temperature_is_that_of_the_least_loss_of_many() -> None:
 
 
 def test_a_few_examples_choose_no_temperature() -> None:
-    assert temper(*drawn(2 * FEWEST - 1, 9.0), CLASSIFY.loss).temperature == 1
-    assert temper(*drawn(2 * FEWEST, 9.0), CLASSIFY.loss).temperature > 2
+    assert temper(*drawn(FEWEST - 1, 9.0), CLASSIFY.loss).temperature == 1
+    assert temper(*drawn(FEWEST, 9.0), CLASSIFY.loss).temperature > 2
 
 
 def test_outputs_that_can_be_believed_are_mostly_left_as_they_are() -> None:
@@ -125,16 +125,17 @@ def test_examples_that_are_all_right_do_not_make_answers_certain() -> None:
 
 
 def test_held_out_figures_are_of_examples_that_did_not_choose_the_temperature() -> None:
-    """Whatever the labels of one half are made into, the outputs of that half are tempered as they were."""
+    """Whatever the labels of one fold are made into, the outputs of that fold are tempered as they were."""
     outputs, labels = drawn(400, 3.0)
     each = temper(outputs, labels, CLASSIFY.loss).each[:, 0]
-    one, other = each.unique().tolist()
-    half = each == one
-    assert half.sum() == 200
-    moved = torch.where(half & (torch.arange(400) % 4 == 0), (labels + 1) % 3, labels)
+    found = each.unique().tolist()
+    assert len(found) == FOLDS
+    fold = each == found[0]
+    assert fold.sum() == 400 / FOLDS
+    moved = torch.where(fold & (torch.arange(400) % 4 == 0), (labels + 1) % 3, labels)
     again = temper(outputs, moved, CLASSIFY.loss).each[:, 0]
-    assert again[half].unique().tolist() == [one]
-    assert again[~half].unique().tolist() != [other]
+    assert again[fold].unique().tolist() == [found[0]]
+    assert not set(again[~fold].tolist()) & set(found[1:])
     found = CLASSIFY.calibration(outputs, labels, KNOWN)
     validated = CLASSIFY.validate(outputs, labels, KNOWN)
     assert (validated["ece"], validated["log_loss"]) == pytest.approx((found["ece_after"], found["log_loss_after"]))

@@ -17,8 +17,10 @@ from torch import Tensor
 BINS = 15
 """Of equal width, as in the paper's tables and torchmetrics, so that figures can be compared. Bins of equal mass (Nixon
 et al. 2019, arXiv:1904.01685) would depend on which of like probabilities comes first."""
-FEWEST = 20
-"""A temperature is chosen by two halves of held-out examples, each of at least so many."""
+FEWEST = 40
+"""Of fewer held-out examples no temperature is chosen."""
+FOLDS = 5
+"""Parts of the held-out examples, each judged by the temperature that the others choose."""
 MOST = 2000
 """One number is learned well enough from so many."""
 LEAST, GREATEST = 0.05, 20.0
@@ -33,7 +35,7 @@ Confidence = Callable[[Tensor], tuple[np.ndarray, np.ndarray, float]]
 @dataclass(frozen=True)
 class Tempered:
     """temperature: what outputs are divided by; 1 where none lowers the loss. each: what the outputs of each held-out
-    example are divided by to be judged, `(N, 1)` float64: chosen by the half that it is not in."""
+    example are divided by to be judged, `(N, 1)` float64: chosen by the folds that it is not in."""
 
     temperature: float
     each: Tensor
@@ -53,18 +55,17 @@ class Tempered:
 
 def temper(outputs: Tensor, targets: Tensor, losses: Losses) -> Tempered:
     """The temperature of held-out outputs `(N, K)`, kept only where it lowers the loss of examples that did not choose
-    it: each half is judged by the other's, and what is won must exceed its standard error."""
+    it: each fold is judged by the temperature of the others."""
     outputs, count = outputs.double(), len(outputs)
-    each = torch.ones(count, 1, dtype=torch.float64)
-    if count < 2 * FEWEST:
-        return Tempered(1.0, each)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    halves = order[::2], order[1::2]
-    for half, other in (halves, halves[::-1]):
-        each[half] = best_temperature(outputs[other], targets[other], losses)
-    won = losses(outputs, targets, 0.0) - losses(outputs / each, targets, 0.0)
-    if not float(won.mean()) > float(won.std()) / math.sqrt(count):
-        return Tempered(1.0, torch.ones_like(each))
+    none = Tempered(1.0, torch.ones(count, 1, dtype=torch.float64))
+    if count < FEWEST:
+        return none
+    order, each = torch.randperm(count, generator=torch.Generator().manual_seed(0)), torch.ones_like(none.each)
+    for fold in range(FOLDS):
+        others = order[torch.arange(count) % FOLDS != fold]
+        each[order[fold::FOLDS]] = best_temperature(outputs[others], targets[others], losses)
+    if not float(losses(outputs / each, targets, 0.0).mean()) < float(losses(outputs, targets, 0.0).mean()):
+        return none
     return Tempered(best_temperature(outputs[order], targets[order], losses), each)
 
 

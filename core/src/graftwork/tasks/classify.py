@@ -95,7 +95,7 @@ class Classify(Task):
         return replace(known, learned={**known.learned, "temperature": found})
 
     def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
-        """Each half of the examples is judged by the temperature that the other half chooses."""
+        """Each fold of the examples is judged by the temperature that the others choose."""
         return self.metrics(outputs / temper(outputs, targets, self.loss).each, targets, known)
 
     def calibration(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, Any]:

@@ -123,8 +123,8 @@ class Multilabel(Task):
         return replace(known, learned={**known.learned, "thresholds": found})
 
     def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
-        """Each half of the examples is judged by the temperature that the other half chooses, and decided by its
-        thresholds."""
+        """Each fold of the examples is judged by the temperature that the others choose, and each half decided by the
+        thresholds of the other half."""
         outputs = outputs.double() / temper(outputs, targets, self.loss).each
         probabilities, there = outputs.sigmoid().numpy(), targets.numpy() > 0.5
         decided = np.zeros_like(there)
