@@ -4,7 +4,7 @@ of the fit and without it.
 Each set is sampled by seed: some examples to fit on, the others to judge by. Demos of the plugins, and of DIR the folders
 cifar10_subset, spoken_digits and clothing_reviews. Features are computed once for all seeds.
 
-usage: calibration.py [--data DIR] [--train N]... [--seeds N] [--freeze POLICY] [--only SET]...
+usage: calibration.py [--data DIR] [--train N]... [--seeds N] [--freeze POLICY] [--c C] [--only SET]...
 """
 
 from __future__ import annotations
@@ -107,13 +107,16 @@ def main(options: argparse.Namespace) -> None:
                 for seed in range(options.seeds):
                     random.Random(seed).shuffle(pool)
                     place = written(pool, train, scratch / f"{title}-{train}-{seed}")
-                    run = gw.fit(place, backbone, freeze=options.freeze, seed=seed, on_bad="skip")
+                    run = gw.fit(place, backbone, freeze=options.freeze, c=options.c, seed=seed)
                     after = run.metrics["test"]
                     temperature = run.targets.learned["temperature"]
                     if temperature != 1:
                         run.targets = replace(run.targets, learned={})
                     found.append((temperature, after if temperature == 1 else run.evaluate(place)["metrics"], after))
-                say(f"{title}, {options.freeze}, {train}, {len(pool) - train}", found)
+                say(
+                    f"{title}, {options.freeze}{f', C {options.c:g}' if options.c else ''}, {train}, {len(pool) - train}",
+                    found,
+                )
 
 
 def say(title: str, found: list[tuple[float, dict[str, float], dict[str, float]]]) -> None:
@@ -138,5 +141,6 @@ if __name__ == "__main__":
     parser.add_argument("--train", type=int, nargs="+", default=[240])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--freeze", default="head")
+    parser.add_argument("--c", type=float)
     parser.add_argument("--only", nargs="*", default=[])
     main(parser.parse_args())
