@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import graftwork as gw
 from graftwork import HubWeights, InputMismatch, ObservedInput, Raw, WeightsUnavailable, load_backbone
 from graftwork.plugins import registry
 from graftwork_audio import demos
@@ -127,4 +128,16 @@ def test_the_demo_clips_are_readable(tmp_path: Path) -> None:
         facts = AudioReader().facts(Raw(path.name, path))
         assert facts["sampling_rate"] == soundfile.info(path).samplerate == 22_050
     assert not list(tmp_path.iterdir())
-    assert registry.load_factory("graftwork_audio.demos:commands") is demos.commands
+
+
+def test_the_demo_is_judged_by_voices_that_it_does_not_learn_from(tmp_path: Path) -> None:
+    folder = registry.load_factory(registry.demo("commands").data)(tmp_path)
+    voices = {
+        split: {clip.stem.split("-", 1)[1].rpartition("-")[0] for clip in (folder / split).glob("*/*.flac")}
+        for split in ("train", "validation")
+    }
+    assert [len(list((folder / split).glob("*/*.flac"))) for split in voices] == [144, 96]
+    assert len(voices["train"]) == 6
+    assert voices["validation"] == set(demos.HELD_OUT)
+    data = gw.data(folder)
+    assert (data.splits or []).count("validation") == 96

@@ -14,7 +14,8 @@ def test_the_tour_fits_what_has_weights_and_shows_a_refusal(shell, tmp_path) -> 
     assert rows["messages"]["baseline_name"] == "bag of words"
     assert rows["commands"]["n"] == 240
     assert rows["commands"]["backbone"] == "audio/wav2vec2-tiny"
-    assert rows["commands"]["accuracy"] >= rows["commands"]["baseline"]
+    assert rows["commands"]["accuracy"] > 0.95  # of voices that were not trained on
+    assert rows["commands"]["baseline"] < 0.7
     assert rows["commands"]["baseline_name"] == "log-mel mean and deviation"
     assert result["refused"]["message"].startswith("Backbone 'text/bert-base' reads text; folder '")
     assert "holds audio (240 files, 22 050 Hz)" in result["refused"]["message"]

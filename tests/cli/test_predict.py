@@ -135,3 +135,20 @@ def test_a_table_in_memory_is_its_rows(run, tmp_path) -> None:
     with pytest.raises(gw.UsageError, match=r"new.parquet' is a table, and a string is one input\. For its rows: run"):
         loaded.predict(str(tmp_path / "new.parquet"))
     assert len(loaded.predict("gone.parquet")) == 1
+
+
+def test_where_it_is_not_sure_the_cell_of_the_label_is_empty(run, shell, tmp_path) -> None:
+    pq.write_table(pa.table(ROWS), tmp_path / "new.parquet")
+    done = shell.json("predict", run, "new.parquet", "--out", "out.csv", "--min-probability", "1")
+    assert done == {"out": "out.csv", "rows": 3, "unanswered": 1, "abstained": 2}
+    rows = read(tmp_path / "out.csv")
+    assert [row["predicted_label"] for row in rows] == ["", "", ""]
+    assert all(float(rows[k]["predicted_probability"]) > 0.5 for k in (0, 2))
+    (one,) = shell.json("predict", run, "my card", "--min-probability", "1")
+    assert (one["label"], one["abstained"]) == (None, True)
+    assert "(not sure)" in shell("predict", run, "my card", "--min-probability", "1").stdout
+    shown = shell("predict", run, "new.parquet", "--out", "out2.csv", "--min-probability", "1").stderr
+    assert "Answers: out2.csv (3 rows, 2 of them too improbable to label, 1 without an answer" in shown
+    assert shell.json("predict", run, "my card", "--min-probability", "0")[0]["label"] == "card"
+    error = shell.json("predict", run, "my card", "--min-probability", "1.5", code=2)["error"]
+    assert error["message"] == "--min-probability 1.5 is given; a probability from 0 to 1 is accepted."

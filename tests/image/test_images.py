@@ -170,11 +170,11 @@ def test_preparing_loads_no_torchvision() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_demo_is_thirty_of_each_digit(tmp_path) -> None:
+def test_the_demo_is_sixty_of_each_digit(tmp_path) -> None:
     from graftwork_image.demo import digits, pixels
 
     data = gw.data(digits(tmp_path))
-    assert (len(data), sorted(set(data.labels or ()))) == (300, [str(d) for d in range(10)])
+    assert (len(data), sorted(set(data.labels or ()))) == (600, [str(d) for d in range(10)])
     assert pixels([READER.decode(raw) for raw in data.raws[:3]]).shape == (3, 64)
 
 

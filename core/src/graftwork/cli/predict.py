@@ -51,6 +51,12 @@ def predict(
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the K most probable labels.")] = None,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P", help="Abstain where the label is less probable, 0 to 1; leave out such labels, boxes, spans."
+        ),
+    ] = None,
     input: Input = None,
     text: Annotated[
         bool, typer.Option("--text", help="Every INPUT is a text, also one that looks like a file.")
@@ -74,7 +80,8 @@ def predict(
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as document:
         with steady(), _written(out, loaded, answer_file) as file:
             found = _Found(file, document if json and out is None else None, loaded.task, top)
-            for rows, raws, answers in _answers(loaded, given, top, column=input, texts=text, device=device):
+            asked = {"top": top, "min_probability": min_probability, "device": device}
+            for rows, raws, answers in _answers(loaded, given, column=input, texts=text, **asked):
                 found.take(rows, raws, answers)
             if not found.good:
                 raise DataError(found.first_error, "Give a file or text that can be read.")
@@ -105,7 +112,7 @@ def _written(out: Path | None, run: Run, answer_file: Callable[..., Any]) -> Ite
 
 
 def _answers(
-    run: Run, given: list[str], top: int | None, *, column: str | None, texts: bool, device: str
+    run: Run, given: list[str], *, column: str | None, texts: bool, **asked: Any
 ) -> Iterator[tuple[Any, Raws, list[dict[str, Any]]]]:
     """The rows of a table, or None, the inputs, and an answer for each of them, some at a time."""
     from graftwork.data.inputs import named_inputs
@@ -117,7 +124,7 @@ def _answers(
         raws = part.inputs
         if not isinstance(raws, Raws):
             raws = Raws(files_among(raws, modality), modality, Path())
-        yield part.rows, raws, run.predict(raws, top=top, device=device)
+        yield part.rows, raws, run.predict(raws, **asked)
 
 
 class _Found:
@@ -125,7 +132,7 @@ class _Found:
 
     def __init__(self, file: AnswerFile | AnswerFolder | None, document: Any, task: Task, top: int | None) -> None:
         self._file, self._document, self._task, self._top = file, document, task, top
-        self.count, self.good, self.first_error = 0, 0, ""
+        self.count, self.good, self.abstained, self.first_error = 0, 0, 0, ""
         self._shown: list[dict[str, Any]] = []
         self._left = 0
 
@@ -137,6 +144,7 @@ class _Found:
                 self.first_error = self.first_error or one["error"]
             else:
                 self.good += 1
+                self.abstained += "abstained" in one
         if isinstance(self._file, AnswerFolder):
             for raw, one in zip(raws, answers, strict=True):
                 if "error" not in one:
@@ -162,11 +170,13 @@ class _Found:
             return
         if out is not None:
             about = {"out": str(out), "rows": self.count, "unanswered": self.count - self.good}
+            about |= {"abstained": self.abstained} if self.abstained else {}
             if json:
                 print(jsonlib.dumps(about, ensure_ascii=False, indent=2))
             else:
                 errors = f", {about['unanswered']} without an answer: {self.first_error}" if self.first_error else ""
-                say(f"Answers: {out} ({self.count} rows{errors})")
+                unsure = f", {self.abstained} of them too improbable to label" if self.abstained else ""
+                say(f"Answers: {out} ({self.count} rows{unsure}{errors})")
             return
         from graftwork.tasks.task import most_probable
 

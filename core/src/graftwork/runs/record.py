@@ -70,6 +70,7 @@ def record(
         "agreement": encoded.agreement.as_json(),
         "warnings": warnings,
         "metrics": metrics,
+        "calibration": None if plan.dense else plan.task.calibration(*outcome.validated(), encoded.known),
         "headline": plan.task.headline(metrics, len(splits["validation"])),
         "n_train": len(splits["train"]),
         "n_val": len(splits["validation"]),

@@ -48,6 +48,7 @@ from graftwork.specs.defects import told_by_facts
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Reader
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.abstention import check_min_probability
 from graftwork.tasks.answer_folder import new_folder
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head, build_head
@@ -219,6 +220,7 @@ class Run:
         *,
         input: str | None = None,
         top: int | None = None,
+        min_probability: float | None = None,
         precision: str = "fp32",
         device: str = "cpu",
         cache: bool = False,
@@ -228,14 +230,18 @@ class Run:
         table, in memory or by its `Path`, each row is one.
 
         input: the column of such a table; None takes that of the fit, or the plain one. top: keep only so many
-        `probabilities`, the highest.
+        `probabilities`, the highest. min_probability: 0 to 1; an answer whose label is less probable has the `label`
+        None and says `abstained`; of `labels`, entities and boxes those are left out that are less probable.
         The same contract and conversions as in training. An input that cannot be read gets no answer (None) and an
         `error`. One of which something does not reach the encoder has `notes`, some words for each defect.
         Computed in fp32 by default, so that an answer does not depend on what else is asked.
         cache: find features in the feature store, and keep them there, as `fit` does.
 
-        Raises `InputMismatch` when the inputs are not what the encoder reads.
+        Raises `InputMismatch` when the inputs are not what the encoder reads, `UsageError` for a least probability that
+        is none, and for one of a task without probabilities.
         """
+        if min_probability is not None:
+            check_min_probability(self.task, min_probability)
         modality = registry.modality(self.record["modality"])
         reader: Reader = load_factory(modality.reader)()
         given: Any = [inputs] if isinstance(inputs, str | bytes | Path) else inputs
@@ -279,7 +285,9 @@ class Run:
                 answers.append({"input": raw.name, **self.task.nothing(), "error": errors[index]})
             else:
                 noted = {"notes": notes[index]} if notes[index] else {}
-                answers.append({"input": raw.name, **most_probable(found_answers[index], top), **noted})
+                found = found_answers[index]
+                found = found if min_probability is None else self.task.sure(found, min_probability)
+                answers.append({"input": raw.name, **most_probable(found, top), **noted})
         return answers
 
     def _is_table(self, inputs: Any) -> bool:

@@ -34,6 +34,8 @@ from graftwork.training.checkpoints import Unfinished
 from graftwork.training.trainer import ExactEngine, Job, Trained, outputs_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from graftwork.training.fine_tuning import LoopEngine
     from graftwork.training.progress import Progress
 
@@ -90,6 +92,11 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     width: int | dict[int, int] | None = None
     drawn: Sequence[tuple[str, str]] = ()
+
+    def validated(self) -> tuple[Tensor, Tensor]:
+        """Outputs of the validation split by the head that it judges `(N, K)`, and its targets."""
+        validation = self.dataset.split("validation")
+        return outputs_of(self.trained.validated or self.trained.head, validation), validation.targets
 
 
 def load(plan: FitPlan, backbone_cache: BackboneCache | None) -> Loaded:
@@ -298,10 +305,9 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
 def evaluate(fit: Fit, known: Targets, outcome: Outcome) -> tuple[Targets, dict[str, Any]]:
     """The targets calibrated on the validation split, and the metrics there and on a test split."""
     task, dataset, trained = fit.plan.task, outcome.dataset, outcome.trained
-    validation = dataset.split("validation")
-    outputs = outputs_of(trained.validated or trained.head, validation)
-    metrics: dict[str, Any] = task.validate(outputs, validation.targets, known)
-    known = task.calibrate(outputs, validation.targets, known)
+    outputs, targets = outcome.validated()
+    metrics: dict[str, Any] = task.validate(outputs, targets, known)
+    known = task.calibrate(outputs, targets, known)
     if dataset.splits["test"]:
         test = dataset.split("test")
         metrics["test"] = task.metrics(outputs_of(trained.head, test), test.targets, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from graftwork.errors import DataError
 from graftwork.specs.contracts import plural, show
 from graftwork.specs.problem import Problem
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.calibration import calibration_error, temper
 from graftwork.tasks.task import Answer, Metric, Targets, Task, words_only
 
 if TYPE_CHECKING:
@@ -27,19 +29,23 @@ TIMES = 10
 """From here on, the most frequent label is called out of balance with the rarest."""
 NAMED = 20
 """How many labels of a problem are named."""
+UNSURE = "(not sure)"
+"""The label of an answer that is too improbable to give, on a terminal."""
 
 
 class Classify(Task):
-    """Labels are names, of which an example has one; answers are probabilities of all of them."""
+    """Labels are names, of which an example has one; answers are probabilities of all of them, by one temperature that
+    is chosen on held-out examples."""
 
     figures: ClassVar = (
         Metric("accuracy", "accuracy"),
         Metric("macro_f1", "macro F1"),
         Metric("log_loss", "log loss", higher_is_better=False),
+        Metric("ece", "calibration error", higher_is_better=False),
         Metric("majority", "most frequent label"),
     )
     tie_break: ClassVar = figures[2]
-    applicable: ClassVar = frozenset({"balance", "label_smoothing", "c"})
+    applicable: ClassVar = frozenset({"balance", "label_smoothing", "c", "min_probability"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         import torch
@@ -69,7 +75,7 @@ class Classify(Task):
 
     def decode(self, outputs: Tensor, known: Targets) -> list[Answer]:
         answers = []
-        for row in outputs.double().softmax(-1).tolist():
+        for row in _probabilities(outputs, known).tolist():
             probabilities = dict(zip(known.names, row, strict=True))
             label = max(probabilities, key=probabilities.__getitem__)
             answers.append({"label": label, "probabilities": probabilities})
@@ -82,7 +88,28 @@ class Classify(Task):
         return {"label": None, "probabilities": {}}
 
     def metrics(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
-        return classification(outputs.double().softmax(-1).numpy(), targets.numpy())
+        return classification(_probabilities(outputs, known), targets.numpy())
+
+    def calibrate(self, outputs: Tensor, targets: Tensor, known: Targets) -> Targets:
+        found = temper(outputs, targets, self.loss).temperature
+        return replace(known, learned={**known.learned, "temperature": found})
+
+    def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
+        """Each fold of the examples is judged by the temperature that the others choose."""
+        return self.metrics(outputs / temper(outputs, targets, self.loss).each, targets, known)
+
+    def calibration(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, Any]:
+        def confidence(outputs: Tensor) -> tuple[np.ndarray, np.ndarray, float]:
+            said, label = outputs.double().softmax(-1).max(-1)
+            return said.numpy(), (label == targets).numpy(), float(self.loss(outputs.double(), targets).mean())
+
+        return temper(outputs, targets, self.loss).as_json(outputs, confidence)
+
+    def sure(self, answer: Answer, least: float) -> Answer:
+        """One that is too improbable keeps its `probabilities`, has no label and says `abstained`."""
+        if answer["probabilities"][answer["label"]] >= least:
+            return answer
+        return {**answer, "label": None, "abstained": True}
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         gain = metrics["accuracy"] - metrics["majority"]
@@ -97,10 +124,11 @@ class Classify(Task):
     def cells(self, answer: Answer) -> tuple[str, ...]:
         ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
         rest = ", ".join(f"{label} {p:.3f}" for label, p in ranked[1:])
-        return answer["label"], f"{ranked[0][1]:.3f}", rest
+        return answer["label"] or UNSURE, f"{ranked[0][1]:.3f}", rest
 
     def as_row(self, answer: Answer, top: int = 1) -> dict[str, Any]:
-        """`label` and its `probability`, then `label_2` and `probability_2`, up to `top`."""
+        """`label`, None where it is too improbable, and its `probability`, then `label_2` and `probability_2`, up to
+        `top`."""
         ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
         row = {"label": answer["label"], "probability": ranked[0][1]}
         for rank, (label, probability) in enumerate(ranked[1:top], 2):
@@ -118,9 +146,15 @@ class Classify(Task):
         return list(_problems(labels))
 
 
+def _probabilities(outputs: Tensor, known: Targets) -> np.ndarray:
+    """Of each label, `(N, K)`; runs from before there were temperatures have none."""
+    return (outputs.double() / known.learned.get("temperature", 1.0)).softmax(-1).numpy()
+
+
 def classification(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """accuracy, macro_f1 (over the labels present or predicted), log_loss (nats) and the accuracy of always guessing
-    the most frequent label. probabilities `(N, K)`, targets `(N,)` numbers of labels."""
+    """accuracy, macro_f1 (over the labels present or predicted), log_loss (nats), ece (expected calibration error of
+    the predicted label, 0 to 1) and the accuracy of always guessing the most frequent label. probabilities `(N, K)`,
+    targets `(N,)` numbers of labels."""
     n, classes = probabilities.shape
     predicted = probabilities.argmax(1)
     confusion = np.zeros((classes, classes), dtype=np.int64)
@@ -133,6 +167,7 @@ def classification(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, 
         "accuracy": float(hits.sum() / n),
         "macro_f1": float(f1.mean()),
         "log_loss": float(-np.log(likelihood).mean()),
+        "ece": calibration_error(probabilities.max(1), predicted == targets),
         "majority": float(confusion.sum(1).max() / n),
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from graftwork.errors import DataError
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.calibration import calibration_error, temper
 from graftwork.tasks.classify import sort_labels
 from graftwork.tasks.task import Answer, Metric, Targets, Task
 
@@ -40,18 +41,19 @@ COMMON = 5
 
 
 class Multilabel(Task):
-    """Labels are sets of names: list cells, `a|b`, or several columns of 0 and 1. Each label has a threshold of its
-    own, chosen on held-out examples."""
+    """Labels are sets of names: list cells, `a|b`, or several columns of 0 and 1. Held-out examples choose one
+    temperature of all probabilities, and then a threshold for each label."""
 
     figures: ClassVar = (
         Metric("macro_f1", "macro F1"),
         Metric("micro_f1", "micro F1"),
         Metric("mean_average_precision", "mean average precision"),
         Metric("subset_accuracy", "subset accuracy"),
+        Metric("ece", "calibration error", higher_is_better=False),
         Metric("every_label", "macro F1 of all labels always"),
     )
     tie_break: ClassVar = figures[2]
-    applicable: ClassVar = frozenset({"label_smoothing", "c"})
+    applicable: ClassVar = frozenset({"label_smoothing", "c", "min_probability"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         import torch
@@ -94,7 +96,7 @@ class Multilabel(Task):
         return len(known.names) * math.log(2)
 
     def decode(self, outputs: Tensor, known: Targets) -> list[Answer]:
-        found = outputs.double().sigmoid().tolist()
+        found = _probabilities(outputs, known).tolist()
         return [
             {
                 "labels": [n for n, p, t in zip(known.names, row, _thresholds(known), strict=True) if p >= t],
@@ -110,24 +112,41 @@ class Multilabel(Task):
         return {"labels": None, "probabilities": {}}
 
     def metrics(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
-        probabilities, there = outputs.double().sigmoid().numpy(), targets.numpy() > 0.5
+        probabilities, there = _probabilities(outputs, known), targets.numpy() > 0.5
         return _figures(probabilities >= np.array(_thresholds(known)), probabilities, there)
 
     def calibrate(self, outputs: Tensor, targets: Tensor, known: Targets) -> Targets:
-        """The threshold of each label that gives its highest F1 on these examples."""
-        probabilities, there = outputs.double().sigmoid().numpy(), targets.numpy() > 0.5
-        found = [best_threshold(probabilities[:, k], there[:, k]) for k in range(there.shape[1])]
+        """The temperature, and for each label the threshold that gives its highest F1 on these examples."""
+        temperature = temper(outputs, targets, self.loss).temperature
+        known = replace(known, learned={**known.learned, "temperature": temperature})
+        found = _best_thresholds(_probabilities(outputs, known), targets.numpy() > 0.5)
         return replace(known, learned={**known.learned, "thresholds": found})
 
     def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
-        """Each half of the examples is decided by the thresholds that the other half chooses."""
-        probabilities, there = outputs.double().sigmoid().numpy(), targets.numpy() > 0.5
+        """Each fold of the examples is judged by the temperature that the others choose, and each half decided by the
+        thresholds of the other half."""
+        outputs = outputs.double() / temper(outputs, targets, self.loss).each
+        probabilities, there = outputs.sigmoid().numpy(), targets.numpy() > 0.5
         decided = np.zeros_like(there)
         for half in (slice(0, None, 2), slice(1, None, 2)):
             other = slice(1 - half.start, None, 2)
-            chosen = self.calibrate(outputs[other], targets[other], known)
-            decided[half] = probabilities[half] >= np.array(_thresholds(chosen))
+            decided[half] = probabilities[half] >= np.array(_best_thresholds(probabilities[other], there[other]))
         return _figures(decided, probabilities, there)
+
+    def calibration(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, Any]:
+        """Of every label of every example, there or not; losses are means over all of them."""
+        there = targets.numpy().ravel() > 0.5
+
+        def confidence(outputs: Tensor) -> tuple[np.ndarray, np.ndarray, float]:
+            loss = float(self.loss(outputs.double(), targets).mean()) / targets.shape[1]
+            return outputs.double().sigmoid().numpy().ravel(), there, loss
+
+        return temper(outputs, targets, self.loss).as_json(outputs, confidence)
+
+    def sure(self, answer: Answer, least: float) -> Answer:
+        """Without labels that are less probable; none joins that its threshold left out."""
+        chances = answer["probabilities"]
+        return {**answer, "labels": [name for name in answer["labels"] if chances[name] >= least]}
 
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
@@ -215,6 +234,15 @@ def _thresholds(known: Targets) -> list[float]:
     return known.learned["thresholds"]
 
 
+def _probabilities(outputs: Tensor, known: Targets) -> np.ndarray:
+    """Of each label, `(N, K)`; runs from before there were temperatures have none."""
+    return (outputs.double() / known.learned.get("temperature", 1.0)).sigmoid().numpy()
+
+
+def _best_thresholds(probabilities: np.ndarray, there: np.ndarray) -> list[float]:
+    return [best_threshold(probabilities[:, k], there[:, k]) for k in range(there.shape[1])]
+
+
 def best_threshold(probabilities: np.ndarray, there: np.ndarray) -> float:
     """The probability `(N,)` from which on a label is taken to be there, for the highest F1; halfway between two
     examples, and the nearest to 0.5 of several that are as good."""
@@ -248,5 +276,6 @@ def _figures(decided: np.ndarray, probabilities: np.ndarray, there: np.ndarray) 
         if occur.any()
         else 0.0,
         "subset_accuracy": float((decided == there).all(1).mean()),
+        "ece": calibration_error(probabilities.ravel(), there.ravel()),
         "every_label": f1(everything, "macro") if occur.any() else 0.0,
     }

@@ -79,7 +79,8 @@ class Task(ABC):
 
     figures: what answers are judged by, all of them among what `metrics` gives; the first is the primary metric, which
     chooses epochs and taps. tie_break: decides where that is even. applicable: of the settings "balance", "c",
-    "label_smoothing" and "target_transform" those that it has a use for. transform: the `--target-transform`.
+    "label_smoothing", "target_transform" and "min_probability" those that it has a use for. transform: the
+    `--target-transform`.
     usual: its own options by name, with their usual values (numbers, words, truth values); `options` has them as given.
     """
 
@@ -188,13 +189,30 @@ class Task(ABC):
         """The label that an answer of `decode` says, as data would have it."""
 
     def calibrate(self, outputs: Tensor, targets: Tensor, known: Targets) -> Targets:
-        """What is chosen on held-out examples, added to what is known: thresholds. Of a `DenseTask` whose head was
-        solved, on the positions that it was solved on."""
+        """What is chosen on held-out examples, added to what is known: a temperature, thresholds. Of a `DenseTask`
+        whose head was solved, on the positions that it was solved on."""
         return known
 
     def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
         """`metrics` on the examples that `calibrate` chooses by, so that the choice does not flatter them."""
         return self.metrics(outputs, targets, known)
+
+    def calibration(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, Any] | None:
+        """How far probabilities can be believed, on the examples that `calibrate` chooses by; None for answers without
+        them.
+
+        `{temperature, ece_before, ece_after, log_loss_before, log_loss_after, bins}`; each of bins is `{low, high,
+        confidence, accuracy, count}`. What is "after" is of examples that did not choose the temperature.
+        """
+        return None
+
+    def sure(self, answer: Answer, least: float) -> Answer:
+        """The answer without those boxes, spans and the like whose `probability` is below `least`, 0 to 1; asked where
+        "min_probability" is applicable."""
+        return {
+            name: [one for one in value if one["probability"] >= least] if isinstance(value, list) else value
+            for name, value in answer.items()
+        }
 
     # What people read.
 

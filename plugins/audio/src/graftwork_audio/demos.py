@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -14,11 +15,23 @@ from torchaudio.transforms import MelSpectrogram
 from graftwork_audio.clip import Clip
 
 BANDS = 40
+HELD_OUT = ("en-gb-f4", "en-gb-scotland-f2", "en-gb-x-rp-f4", "en-us-f2")
+"""The voices of women, by which the demo is judged; it learns from those of men."""
 
 
 def commands(folder: Path) -> Path:
     """The folder of spoken commands that comes with the package; nothing is written into `folder`."""
     return Path(__file__).parent / "demo" / "commands"
+
+
+def commands_by_voice(folder: Path) -> Path:
+    """Copy the commands below `folder` as a training split and, of voices that it has not, a validation split."""
+    for clip in sorted(commands(folder).glob("*/*.flac")):
+        voice = clip.stem.removeprefix(f"{clip.parent.name}-").rpartition("-")[0]
+        place = folder / ("validation" if voice in HELD_OUT else "train") / clip.parent.name
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, place)
+    return folder
 
 
 def log_mel(values: list[Clip]) -> npt.NDArray[np.float32]:

@@ -289,7 +289,7 @@ def graftwork_demos() -> Iterator[Demo]:
     yield Demo(
         "commands",
         modality="audio",
-        data="graftwork_audio.demos:commands",
+        data="graftwork_audio.demos:commands_by_voice",
         baseline="graftwork_audio.demos:log_mel",
         baseline_name="log-mel mean and deviation",
     )

@@ -50,7 +50,7 @@ class Ordinal(Task):
         Metric("median_error", "rank error of the median", higher_is_better=False),
     )
     tie_break: ClassVar = figures[1]
-    applicable: ClassVar = frozenset({"balance", "c"})
+    applicable: ClassVar = frozenset({"balance", "c", "min_probability"})
 
     def encode(self, raw: Sequence[RawLabel], known: Targets | None = None) -> Targets:
         labels = [_word(label) for label in raw]
@@ -98,6 +98,11 @@ class Ordinal(Task):
             "median_error": float(np.abs(np.median(true) - true).mean()),
         }
 
+    def sure(self, answer: dict[str, Any], least: float) -> dict[str, Any]:
+        if answer["probabilities"][answer["label"]] >= least:
+            return answer
+        return {**answer, "label": None, "abstained": True}
+
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         return (
             f"On {count} held-out examples answers lie {metrics['rank_error']:.2f} ranks off in the mean "
@@ -109,6 +114,8 @@ class Ordinal(Task):
         return ("label", "probability")
 
     def cells(self, answer: dict[str, Any]) -> tuple[str, ...]:
+        if answer["label"] is None:
+            return "(not sure)", f"{max(answer['probabilities'].values()):.3f}"
         return answer["label"], f"{answer['probabilities'][answer['label']]:.3f}"
 
     def samples(self) -> list[RawLabel]:

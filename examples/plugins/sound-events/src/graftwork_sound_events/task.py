@@ -47,7 +47,7 @@ class Events(DenseTask):
     tie_break: ClassVar = figures[2]
     usual: ClassVar = {"window": 10.0, "threshold": 0.5, "shortest": 0.1}
     of_answers: ClassVar = frozenset({"threshold", "shortest"})
-    applicable: ClassVar = frozenset({"c"})
+    applicable: ClassVar = frozenset({"c", "min_probability"})
 
     # Labels.
 

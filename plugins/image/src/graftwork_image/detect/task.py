@@ -82,6 +82,7 @@ class Detect(DenseTask):
     figures: ClassVar = (Metric("map", "mAP"), Metric("map_50", "mAP50"))
     tie_break: ClassVar = figures[1]
     of_answers: ClassVar = frozenset({"threshold", "most"})
+    applicable: ClassVar = frozenset({"min_probability"})
     usual: ClassVar = {"size": 512, "tile": 0, "threshold": 0.05, "most": 100, "orientations": 2}
 
     def __init__(self, *given: Any, **named: Any) -> None:

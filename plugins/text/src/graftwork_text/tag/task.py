@@ -64,7 +64,7 @@ class Tag(DenseTask):
 
     figures: ClassVar = (Metric("f1", "entity F1"), Metric("precision", "precision"), Metric("recall", "recall"))
     tie_break: ClassVar = figures[2]
-    applicable: ClassVar = frozenset({"label_smoothing", "c"})
+    applicable: ClassVar = frozenset({"label_smoothing", "c", "min_probability"})
 
     # Labels.
 

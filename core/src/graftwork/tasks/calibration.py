@@ -1,0 +1,114 @@
+"""How far probabilities lie from how often they are right, and the one temperature that brings them nearer.
+
+Both after Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BINS = 15
+"""Of equal width, as in the paper's tables and torchmetrics, so that figures can be compared. Bins of equal mass (Nixon
+et al. 2019, arXiv:1904.01685) would depend on which of like probabilities comes first."""
+FEWEST = 40
+"""Of fewer held-out examples no temperature is chosen."""
+FOLDS = 5
+"""Parts of the held-out examples, each judged by the temperature that the others choose."""
+MOST = 2000
+"""One number is learned well enough from so many."""
+LEAST, GREATEST = 0.05, 20.0
+"""Temperatures that are tried."""
+
+Losses = Callable[[Tensor, Tensor, float], Tensor]
+"""The loss of each example `(N,)`, as `graftwork.Task.loss` gives it."""
+Confidence = Callable[[Tensor], tuple[np.ndarray, np.ndarray, float]]
+"""Of outputs: the probabilities of what they say `(M,)`, whether that is so `(M,)`, and the log loss in nats."""
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """temperature: what outputs are divided by; 1 where none lowers the loss. each: what the outputs of each held-out
+    example are divided by to be judged, `(N, 1)` float64: chosen by the folds that it is not in."""
+
+    temperature: float
+    each: Tensor
+
+    def as_json(self, outputs: Tensor, confidence: Confidence) -> dict[str, Any]:
+        """What `graftwork.Task.calibration` returns, for the held-out outputs `(N, K)`."""
+        (said, right, loss), (said_after, right_after, loss_after) = map(confidence, (outputs, outputs / self.each))
+        return {
+            "temperature": self.temperature,
+            "ece_before": calibration_error(said, right),
+            "ece_after": calibration_error(said_after, right_after),
+            "log_loss_before": loss,
+            "log_loss_after": loss_after,
+            "bins": reliability(said_after, right_after),
+        }
+
+
+def temper(outputs: Tensor, targets: Tensor, losses: Losses) -> Tempered:
+    """The temperature of held-out outputs `(N, K)`, kept only where it lowers the loss of examples that did not choose
+    it: each fold is judged by the temperature of the others."""
+    outputs, count = outputs.double(), len(outputs)
+    none = Tempered(1.0, torch.ones(count, 1, dtype=torch.float64))
+    if count < FEWEST:
+        return none
+    order, each = torch.randperm(count, generator=torch.Generator().manual_seed(0)), torch.ones_like(none.each)
+    for fold in range(FOLDS):
+        others = order[torch.arange(count) % FOLDS != fold]
+        each[order[fold::FOLDS]] = best_temperature(outputs[others], targets[others], losses)
+    if not float(losses(outputs / each, targets, 0.0).mean()) < float(losses(outputs, targets, 0.0).mean()):
+        return none
+    return Tempered(best_temperature(outputs[order], targets[order], losses), each)
+
+
+def best_temperature(outputs: Tensor, targets: Tensor, losses: Losses) -> float:
+    """The temperature of the least mean loss of outputs `(N, K)` in an order by chance; the loss is convex in its
+    inverse.
+
+    Targets count as 1 / (N + 2) uncertain (Platt 1999, "Probabilistic Outputs for Support Vector Machines"), so that
+    examples which are all right do not make answers certain.
+    """
+    from scipy.optimize import minimize_scalar
+
+    outputs, targets = outputs[:MOST], targets[:MOST]
+    doubt = 1 / (len(outputs) + 2)
+    found: Any = minimize_scalar(
+        lambda log: float(losses(outputs / math.exp(log), targets, doubt).mean()),
+        bounds=(math.log(LEAST), math.log(GREATEST)), method="bounded", options={"xatol": 1e-3},
+    )  # fmt: skip
+    return math.exp(found.x)
+
+
+def calibration_error(said: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error, 0 to 1: the distance between the mean of the probabilities `(M,)` of a bin and the
+    part of them that is right `(M,)`, weighed by how many are in it."""
+    gaps = np.bincount(_bins(said), weights=said - right, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(said))
+
+
+def reliability(said: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
+    """Each bin that holds any of the probabilities `(M,)`: its bounds, their mean, the part of them that is right
+    `(M,)` and how many there are."""
+    places = _bins(said)
+    return [
+        {
+            "low": place / BINS,
+            "high": (place + 1) / BINS,
+            "confidence": float(said[places == place].mean()),
+            "accuracy": float(right[places == place].mean()),
+            "count": int((places == place).sum()),
+        }
+        for place in np.unique(places).tolist()
+    ]
+
+
+def _bins(said: np.ndarray) -> np.ndarray:
+    return np.minimum((said * BINS).astype(np.int64), BINS - 1)
