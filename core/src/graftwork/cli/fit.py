@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +35,7 @@ from graftwork.cli.terminal import answer, say, steady, table, tell, upper
 from graftwork.errors import UsageError
 from graftwork.plugins.builtin import POLICIES
 from graftwork.runtime import processes
+from graftwork.specs.contracts import plural
 from graftwork.specs.hub_folder import unfinished_folder
 from graftwork.specs.task import DEFAULT_TASK
 
@@ -51,7 +54,8 @@ def fit(
         ),
     ],
     backbone: Annotated[
-        str | None, typer.Option(help="The encoder, by name; left out, the modality's starter.")
+        str | None,
+        typer.Option(help="The encoder, by name; left out, the modality's starter; auto takes the best at hand."),
     ] = None,
     task: TaskName = DEFAULT_TASK,
     head: Annotated[str, typer.Option(help="One of the task's heads by name; left out, its first.")] = "",
@@ -63,8 +67,10 @@ def fit(
         str, typer.Option(help="Of values that are regressed: none, or log for those above 0.")
     ] = "none",
     freeze: Annotated[
-        str, typer.Option(help=f"Which stages train: {', '.join(POLICIES)}, or several joined by +.")
+        str, typer.Option(help=f"Which stages train: {', '.join(POLICIES)}, several joined by +, or auto to try it.")
     ] = "head",
+    best: Annotated[bool, typer.Option("--best", help="The same as --backbone auto --tap auto --freeze auto.")] = False,
+    budget: Annotated[str, typer.Option(help="The time for what auto measures before the fit: 90s, 5m, 1h.")] = "5m",
     tap: Annotated[
         str,
         typer.Option(
@@ -129,11 +135,14 @@ def fit(
     found = read_data(data, options, streaming)
     say_source(found, load_task(task))
     observed = found.head.observed
+    if best:
+        backbone, freeze, tap = (_unless_named(*pair) for pair in ((backbone, None), (freeze, "head"), (tap, "last")))
     if backbone is None:
         backbone = registry.starter(found.modality.name, adapter or "").name
         say(f"{upper(observed.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME")
     max_left_out = found.max_left_out if on_bad == "skip" else 0.0
-    registry.agree_on(registry.backbone(backbone), observed, adapter or "", may_leave_out=max_left_out)
+    if backbone != "auto":
+        registry.agree_on(registry.backbone(backbone), observed, adapter or "", may_leave_out=max_left_out)
     out = out or _new_run(found.name, backbone, resume)
 
     from graftwork.runs import fitting
@@ -143,7 +152,8 @@ def fit(
             found, backbone, task=task, target_transform=target_transform,
             freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
             precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
-            cache=not no_cache, compile=compile, head=head, options=_pairs(task_option), **settings,
+            cache=not no_cache, compile=compile, head=head, options=_pairs(task_option), budget=seconds_of(budget),
+            **settings,
         )  # fmt: skip
     if processes.is_main_process():
         answer(run.as_json(), lambda record: render(record, run.task, found.head.notes), json)
@@ -156,6 +166,21 @@ def _pairs(given: Sequence[str] | None) -> dict[str, str]:
         if not name or not equals:
             raise UsageError(f"--task-option {word} names no value.", "Write: --task-option NAME=VALUE")
     return {name: value for name, _, value in pairs}
+
+
+def _unless_named(given: str | None, usual: str | None) -> str:
+    """What was given instead of the usual, else "auto"."""
+    return "auto" if given is None or given == usual else given
+
+
+def seconds_of(words: str) -> float:
+    """A time such as "90s", "5m" or "1h"; a number alone is seconds. Raises `UsageError` for anything else."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (words[:-1], words[-1]) if words[-1:] in units else (words, "s")
+    with contextlib.suppress(ValueError):
+        if (found := float(number) * units[unit]) > 0 and math.isfinite(found):
+            return found
+    raise UsageError(f"--budget {words} is no time; 90s, 5m and 1h are.", "Write: --budget 5m")
 
 
 def _new_run(name: str, backbone: str, resume: bool) -> Path:
@@ -183,6 +208,8 @@ def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
             [[t["tap"], *(f"{t[metric.name]:.4f}" for metric in shown)] for t in record["taps"]],
             tuple(metric.words for metric in shown),
         )
+    if record["tried"]:
+        _tried_table(record["tried"], task)
     if record["depths"]:
         _depths_table(record["depths"], task)
     labels_table(record["labels"])
@@ -198,6 +225,23 @@ def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
     )
     example = "'a new message'" if record["modality"] == "text" else "FILE"
     tell(f"Next: graftwork predict {record['run']} {example}")
+
+
+def _tried_table(tried: Sequence[dict[str, Any]], task: Task) -> None:
+    """What was measured to choose the encoder and what of it is trained."""
+    rows = [
+        [
+            row["what"], "-" if row["score"] is None else f"{row['score']:.4f}",
+            "-" if row["score"] is None else f"{row['low']:.4f} to {row['high']:.4f}",
+            str(row["examples"] or "-"), f"{row['seconds']:.1f}", "taken" * row["chosen"], row["why"],
+        ]
+        for row in tried
+        if row["chosen"] or row["score"] is not None or not row["what"].startswith("backbone")
+    ]  # fmt: skip
+    metric = task.primary.words
+    table(["tried", metric, "90 % of samples", "examples", "seconds", "", "why"], rows, (metric, "examples", "seconds"))
+    if others := len(tried) - len(rows):
+        tell(f"{plural(others, 'other encoder')} could not be compared; which and why: graftwork rank DATA")
 
 
 def _depths_table(depths: Sequence[dict[str, Any]], task: Task) -> None:

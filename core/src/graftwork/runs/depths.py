@@ -60,7 +60,8 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
     found = fit.extractor(range(plan.tap + 1), encoded.extracted.precision)(examples, numbers)
     targets = dataset.targets_of(numbers)
     loss = convex_loss(plan.task, encoded.known, FeatureDataset(None, targets))
-    depths = compare(plan.task, encoded.known, loss, found.values.split(widths, 1), targets, fold)
+    by_stage = found.values.split(widths, 1)
+    depths = compare(plan.task, encoded.known, loss, by_stage, targets, fold, joined=plan.exactly)
     best = better_than_last(depths)
     stages = plan.spec.stages
     encoded = replace(encoded, depths=tuple(depth.as_json(stages, best) for depth in depths))

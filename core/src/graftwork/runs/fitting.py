@@ -14,6 +14,7 @@ from graftwork.data.streaming import Stream
 from graftwork.features.extraction import Cache
 from graftwork.features.store import Store, opened, temporary
 from graftwork.models.machine import Clock, join_process_group, seed_all
+from graftwork.runs.automatic import BUDGET, Decided, decide
 from graftwork.runs.backbone_cache import BackboneCache, Loaded
 from graftwork.runs.depths import choose_depth
 from graftwork.runs.planning import FitPlan, FitRequest, resolve, resume_request
@@ -65,14 +66,17 @@ def fit(
     backbone_cache: BackboneCache | None = None,
     head: str = "",
     options: Mapping[str, Any] | None = None,
+    budget: float = BUDGET,
     **settings: Any,
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
 
     data: what `graftwork.data` returns or takes, or what `graftwork.stream` returns.
-    backbone: a name; None takes the modality's starter. task: what the labels are, by the name of the core's or of
-    a plugin's. target_transform: "log" regresses the logarithm of the values.
-    freeze: which stages train, as `graftwork freeze` explains.
+    backbone: a name; None takes the modality's starter, "auto" the first that `graftwork.rank` would name. task: what
+    the labels are, by the name of the core's or of a plugin's. target_transform: "log" regresses the logarithm of the
+    values.
+    freeze: which stages train, as `graftwork freeze` explains; "auto" trains the head alone unless a trial on parts of
+    the training examples says that to train the encoder too is better. budget: seconds for what "auto" measures.
     tap: the stage whose pooled features the head reads, or several joined ("block8+head"); "auto" chooses them by
     cross-validation on the training examples, and keeps the last unless others are surely better; "all" solves a head
     after each, from one pass, and keeps the one that is best on the validation split, by the task's primary metric.
@@ -94,19 +98,23 @@ def fit(
     """
     request = FitRequest(
         backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, device, long, adapter, out,
-        resume, c, cache, compile, Settings.of(settings), head, options or {},
+        resume, c, cache, compile, Settings.of(settings), head, options or {}, budget,
     )  # fmt: skip
     data = data if isinstance(data, Data | Stream) else read_data(data, task=task)
-    return _fit(request, data, watch, backbone_cache)
+    clock = Clock()
+    with clock("choose") if "auto" in (backbone, freeze) else nullcontext():
+        decided = decide(request, data, watch)
+    return _fit(decided, data, watch, backbone_cache, clock)
 
 
 def _fit(
-    request: FitRequest,
+    decided: Decided,
     data: Data | Stream,
     watch: Callable[[Progress], None] | None,
     backbone_cache: BackboneCache | None,
+    clock: Clock,
 ) -> Run:
-    clock, warnings = Clock(), []
+    request, warnings = decided.request, list(decided.notes)
     plan = resolve(request, data)
     seed_all(request.seed)
     join_process_group(plan.device)
@@ -134,7 +142,7 @@ def _fit(
     warnings += [*encoded.warnings, *outcome.warnings, *flattered]
     made = record(
         plan, data, model, encoded=encoded, outcome=outcome, known=known, metrics=metrics, overlap=overlap,
-         warnings=warnings, seconds=clock.seconds(),
+         warnings=warnings, seconds=clock.seconds(), tried=decided.as_json(),
     )  # fmt: skip
     run = Run(made, outcome.trained.head, model.backbone, drawn=outcome.drawn)
     if request.out is not None and processes.is_main_process():

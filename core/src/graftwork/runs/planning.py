@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,7 @@ class FitRequest:
     settings: Settings
     head: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    budget: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.task import DEFAULT_TASK
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.task import Task, load_task
+from graftwork.tasks.transferability import h_score, log_me, neighbours
 from graftwork.training.trainer import convex_loss, solvable
-from graftwork.training.transferability import h_score, log_me, neighbours
 
 SAMPLE = 2000
 """Examples that candidates are compared on, at the most."""
@@ -44,13 +44,15 @@ TIMED = 16
 @dataclass(frozen=True)
 class Candidate:
     """An encoder with what heads on it scored. depths: of each stage and of some joined; depth: the one to read.
-    sampled: on how many examples; looks: cheap scores of its last stage. seconds_per_example: of one pass."""
+    sampled: on how many examples; looks: cheap scores of its last stage. seconds_per_example: of one pass; seconds: of
+    the comparison."""
 
     spec: BackboneSpec
     depths: Sequence[Depth]
     depth: Depth
     sampled: int
     seconds_per_example: float
+    seconds: float
     looks: dict[str, float] = field(default_factory=dict)
 
     def ties_with(self, best: Candidate) -> bool:
@@ -128,6 +130,7 @@ def rank(
     backbones: Sequence[str] = (),
     *,
     task: str = DEFAULT_TASK,
+    target_transform: str = "none",
     adapter: str = "",
     sampled: int = SAMPLE,
     seed: int = 0,
@@ -147,14 +150,14 @@ def rank(
     Raises `WeightsUnavailable` where no candidate is at hand, `DataError` where nothing can be held out, `UsageError`
     for a task whose head is not solved, and what `graftwork.fit` raises for an encoder that was named.
     """
-    begun, judge = time.perf_counter(), load_task(task)
+    begun, judge = time.perf_counter(), load_task(task, target_transform)
     if isinstance(judge, DenseTask) or not solvable(judge):
         raise UsageError(
             f"Encoders are compared by heads that are solved on one vector per example; those of '{task}' are not.",
             "Compare two fits: graftwork fit DATA --backbone NAME",
         )
     data = data if isinstance(data, Data) else read_data(data, task=task)
-    specs, left_out = _candidates(data, backbones, adapter)
+    specs, left_out = candidates(data, backbones, adapter)
     labels = labelled(data.labels)
     places = [i for i in range(len(data)) if data.splits is None or data.splits[i] != "test"]
     strata = judge.encode([labels[i] for i in places]).strata
@@ -195,7 +198,7 @@ def rank(
     return Ranking(data.name, judge, _ranked(compared.values()), left_out, time.perf_counter() - begun, interrupted)
 
 
-def _candidates(
+def candidates(
     data: Data, names: Sequence[str], adapter: str
 ) -> tuple[list[BackboneSpec], list[tuple[str, str]]]:  # fmt: skip
     """Encoders to compare, and why others are none. Raises `WeightsUnavailable` where there is none."""
@@ -265,7 +268,7 @@ class _Look:
     device: torch.device
 
     def __call__(self, spec: BackboneSpec, count: int) -> Candidate:
-        places = sample(self.strata, count, self.seed)
+        begun, places = time.perf_counter(), sample(self.strata, count, self.seed)
         data, strata = self.data.at(places), [self.strata[place] for place in places]
         agreement = registry.agree_on(spec, data.observed, self.adapter, may_leave_out=MOST_BAD)
         model = load_frozen(spec)
@@ -285,11 +288,17 @@ class _Look:
         loss = convex_loss(self.task, known, FeatureDataset(None, known.values))
         by_stage = found.values.split([model.backbone.feature_dim(tap) for tap in taps], 1)
         depths = compare(self.task, known, loss, by_stage, known.values, fold)
-        seconds = _seconds(
+        each = _seconds(
             Extractor(model.backbone, tap=taps, precision=found.precision, device=self.device), examples, found.kept
         )
         return Candidate(
-            spec, depths, better_than_last(depths), len(found.kept), seconds, _looks(by_stage[-1], known.values)
+            spec,
+            depths,
+            better_than_last(depths),
+            len(found.kept),
+            each,
+            time.perf_counter() - begun,
+            _looks(by_stage[-1], known.values),
         )
 
 
@@ -303,6 +312,6 @@ def _seconds(extractor: Extractor, examples: Examples, numbers: Sequence[int]) -
 
 
 def _looks(features: Tensor, targets: Tensor) -> dict[str, float]:
-    """Cheap scores of features; those of classes for classes alone."""
+    """Cheap scores of features; the H-score where targets are whole numbers."""
     found = {"log_me": log_me(features, targets), "neighbours": neighbours(features, targets)}
     return found if targets.is_floating_point() else {**found, "h_score": h_score(features, targets)}

@@ -35,6 +35,7 @@ def record(
     overlap: dict[str, Any] | None,
     warnings: list[str],
     seconds: dict[str, float],
+    tried: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The record of a run, as JSON can say it."""
     request, extracted, trained, splits = plan.request, encoded.extracted, outcome.trained, outcome.dataset.splits
@@ -47,6 +48,7 @@ def record(
         "tap": "+".join(plan.spec.stages[tap] for tap in outcome.taps),
         "taps": list(outcome.tried),
         "depths": list(encoded.depths),
+        "tried": tried,
         "feature_dim": outcome.dataset.width if outcome.width is None else outcome.width,
         "freeze": request.freeze,
         "head": plan.head.name,

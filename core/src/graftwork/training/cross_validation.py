@@ -61,6 +61,14 @@ class Scores:
         return less.mean() > SURELY * less.std() / math.sqrt(len(less)) and self.above(other)[0] >= 0
 
 
+def pooled(parts: Sequence[Scores]) -> Scores:
+    """The scores of several parts of the examples as one: means by their numbers of examples."""
+    weights = [len(part.losses) for part in parts]
+    value = float(np.average([part.value for part in parts], weights=weights))
+    draws = np.average([part.draws for part in parts], axis=0, weights=weights)
+    return Scores(value, draws, np.concatenate([part.losses for part in parts]), parts[0].sign)
+
+
 def cross_validated(
     task: Task, known: Targets, loss: Loss, features: Tensor, targets: Tensor, fold: Sequence[int], seed: int = 0
 ) -> Scores:
