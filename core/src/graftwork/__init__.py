@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from graftwork.models.weight_files import failure_reason, load_tensors
     from graftwork.pretraining.objectives import Given, Objective
     from graftwork.pretraining.pretrain import Pretrained, pretrain
+    from graftwork.runs.compare import Comparison, compare
     from graftwork.runs.fitting import fit
     from graftwork.runs.rank import Ranking, rank
     from graftwork.runs.run import Run, load
@@ -114,6 +115,8 @@ _LATER = {
     "load_backbone": "graftwork.models.backbone",
     "Checked": "graftwork.checks.checking",
     "check": "graftwork.checks.checking",
+    "compare": "graftwork.runs.compare",
+    "Comparison": "graftwork.runs.compare",
     "fit": "graftwork.runs.fitting",
     "rank": "graftwork.runs.rank",
     "Ranking": "graftwork.runs.rank",
@@ -200,6 +203,7 @@ __all__ = [
     "Box",
     "Boxes",
     "Checked",
+    "Comparison",
     "ConfigError",
     "ContractMismatch",
     "Converter",
@@ -294,6 +298,7 @@ __all__ = [
     "Within",
     "agree",
     "check",
+    "compare",
     "data",
     "failure_reason",
     "fit",

@@ -16,7 +16,19 @@ import typer
 from graftwork.cli.terminal import document, say
 from graftwork.errors import GraftworkError
 
-COMMANDS = ("plugins", "backbones", "check", "freeze", "rank", "fit", "pretrain", "evaluate", "predict", "demo")
+COMMANDS = (
+    "plugins",
+    "backbones",
+    "check",
+    "freeze",
+    "rank",
+    "fit",
+    "compare",
+    "pretrain",
+    "evaluate",
+    "predict",
+    "demo",
+)
 GROUPS = ("cache", "new")
 """Modules of this folder: a command is the function of the same name, a group of commands is its `app`."""
 

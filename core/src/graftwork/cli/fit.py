@@ -153,7 +153,7 @@ def fit(
             freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
             precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
             cache=not no_cache, compile=compile, head=head, options=_pairs(task_option), budget=seconds_of(budget),
-            **settings,
+            told=_say_tried, **settings,
         )  # fmt: skip
     if processes.is_main_process():
         answer(run.as_json(), lambda record: render(record, run.task, found.head.notes), json)
@@ -225,6 +225,12 @@ def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
     )
     example = "'a new message'" if record["modality"] == "text" else "FILE"
     tell(f"Next: graftwork predict {record['run']} {example}")
+
+
+def _say_tried(row: Any) -> None:
+    """A choice as soon as it was tried, so that an interruption loses no result."""
+    if row.score is not None:
+        say(f"Tried {row.what}: {row.score:.4f} ({row.low:.4f} to {row.high:.4f}), {row.seconds:.1f} s")
 
 
 def _tried_table(tried: Sequence[dict[str, Any]], task: Task) -> None:

@@ -4,16 +4,27 @@ pass gives."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from graftwork.data.pipeline import Pipeline
+from graftwork.data.reading import MOST_BAD, Data
 from graftwork.data.splits import folds, sample
 from graftwork.errors import DataError
 from graftwork.features.dataset import FeatureDataset
+from graftwork.features.examples import Examples
+from graftwork.features.extraction import Cache, Extractor
+from graftwork.features.store import opened, temporary
+from graftwork.models.machine import resolve_device
+from graftwork.plugins import registry
+from graftwork.runs.backbone_cache import load_frozen
+from graftwork.runs.planning import FitRequest
 from graftwork.runs.steps import Encoded, Fit
+from graftwork.specs.backbone import BackboneSpec
 from graftwork.tasks.losses import Loss
 from graftwork.tasks.task import Targets, Task
 from graftwork.training.coordinates import coordinates
@@ -42,6 +53,22 @@ class Depth:
         return {"stage": self.name(stages), "score": score, "low": low, "high": high, "chosen": self is chosen}
 
 
+def by_stage(spec: BackboneSpec, data: Data, request: FitRequest) -> tuple[list[Tensor], list[int]]:
+    """Features `(N, D)` of data after each stage of an encoder, from one pass, and the numbers of their examples."""
+    agreement = registry.agree_on(spec, data.observed, request.adapter, may_leave_out=MOST_BAD)
+    notes: list[str] = []
+    with opened(request.cache, notes) as kept, nullcontext(kept) if kept else temporary() as store:
+        model = load_frozen(spec)
+        pipeline = Pipeline(spec.contract, agreement, data.modality)
+        examples = Examples(model.backbone, pipeline, data.raws, long=request.long or data.modality.long)
+        taps, device = range(len(spec.stages)), resolve_device(request.device)
+        extractor = Extractor(
+            model.backbone, tap=taps, precision=request.precision, device=device, cache=Cache(store, model.digest)
+        )
+        found = extractor(examples)
+    return list(found.values.split([model.backbone.feature_dim(tap) for tap in taps], 1)), found.kept
+
+
 def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
     """A fit whose head reads the stages that serve it best, and its examples with their features; as they are where
     nothing can be compared, with a note."""
@@ -60,8 +87,8 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
     found = fit.extractor(range(plan.tap + 1), encoded.extracted.precision)(examples, numbers)
     targets = dataset.targets_of(numbers)
     loss = convex_loss(plan.task, encoded.known, FeatureDataset(None, targets))
-    by_stage = found.values.split(widths, 1)
-    depths = compare(plan.task, encoded.known, loss, by_stage, targets, fold, joined=plan.exactly)
+    stages_of = found.values.split(widths, 1)
+    depths = compare(plan.task, encoded.known, loss, stages_of, targets, fold, joined=plan.exactly)
     best = better_than_last(depths)
     stages = plan.spec.stages
     encoded = replace(encoded, depths=tuple(depth.as_json(stages, best) for depth in depths))
@@ -72,23 +99,23 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
 
 
 def compare(
-    task: Task, known: Targets, loss: Loss, by_stage: Sequence[Tensor], targets: Tensor, fold: Sequence[int],
+    task: Task, known: Targets, loss: Loss, features: Sequence[Tensor], targets: Tensor, fold: Sequence[int],
     *, joined: bool = True,
 ) -> list[Depth]:  # fmt: skip
     """Every stage, the last one at the end; where they may be joined, before it the best with the last, and the last
     half and the last third of them.
 
-    by_stage: features of the same examples after each stage, `(N, D)` each. fold: of each example.
+    features: of the same examples after each stage, `(N, D)` each. fold: of each example.
     """
 
     def depth(*taps: int) -> Depth:
-        values = torch.cat([by_stage[tap] for tap in taps], 1)
+        values = torch.cat([features[tap] for tap in taps], 1)
         known_as = FeatureDataset(values, targets)
-        values = coordinates(known_as, [by_stage[tap].shape[1] for tap in taps]).of(values)
+        values = coordinates(known_as, [features[tap].shape[1] for tap in taps]).of(values)
         return Depth(taps, cross_validated(task, known, loss, values, targets, fold))
 
-    singles = [depth(tap) for tap in range(len(by_stage))]
-    last = len(by_stage) - 1
+    singles = [depth(tap) for tap in range(len(features))]
+    last = len(features) - 1
     if not joined or not last:
         return singles
     best = min(singles, key=lambda one: one.scores.losses.mean())

@@ -14,7 +14,7 @@ from graftwork.data.streaming import Stream
 from graftwork.features.extraction import Cache
 from graftwork.features.store import Store, opened, temporary
 from graftwork.models.machine import Clock, join_process_group, seed_all
-from graftwork.runs.automatic import BUDGET, Decided, decide
+from graftwork.runs.automatic import BUDGET, Decided, Tried, decide
 from graftwork.runs.backbone_cache import BackboneCache, Loaded
 from graftwork.runs.depths import choose_depth
 from graftwork.runs.planning import FitPlan, FitRequest, resolve, resume_request
@@ -67,6 +67,7 @@ def fit(
     head: str = "",
     options: Mapping[str, Any] | None = None,
     budget: float = BUDGET,
+    told: Callable[[Tried], None] | None = None,
     **settings: Any,
 ) -> Run:
     """Train on labelled data and return the run (written to `out` when given).
@@ -76,7 +77,8 @@ def fit(
     the labels are, by the name of the core's or of a plugin's. target_transform: "log" regresses the logarithm of the
     values.
     freeze: which stages train, as `graftwork freeze` explains; "auto" trains the head alone unless a trial on parts of
-    the training examples says that to train the encoder too is better. budget: seconds for what "auto" measures.
+    the training examples says that to train the encoder too is better. budget: seconds for what "auto" measures;
+    told: is called with each choice that was tried.
     tap: the stage whose pooled features the head reads, or several joined ("block8+head"); "auto" chooses them by
     cross-validation on the training examples, and keeps the last unless others are surely better; "all" solves a head
     after each, from one pass, and keeps the one that is best on the validation split, by the task's primary metric.
@@ -103,7 +105,7 @@ def fit(
     data = data if isinstance(data, Data | Stream) else read_data(data, task=task)
     clock = Clock()
     with clock("choose") if "auto" in (backbone, freeze) else nullcontext():
-        decided = decide(request, data, watch)
+        decided = decide(request, data, watch, told)
     return _fit(decided, data, watch, backbone_cache, clock)
 
 

@@ -28,7 +28,7 @@ from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.settings import Settings, decide
-from graftwork.specs.task import HeadSpec
+from graftwork.specs.task import DEFAULT_TASK, HeadSpec
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.task import Targets, Task, check_applicable, load_task
 from graftwork.training.logs import check_loggers
@@ -40,25 +40,25 @@ from graftwork.training.trainer import exact
 class FitRequest:
     """The arguments of `graftwork.fit`."""
 
-    backbone: str | None
-    task: str
-    target_transform: str
-    freeze: str
-    tap: str
-    val: float
-    seed: int
-    refit: bool | None
-    on_bad: str
-    precision: str
-    device: str
-    long: str | None
-    adapter: str
-    out: str | Path | None
-    resume: bool
-    c: float | None
-    cache: bool
-    compile: bool
-    settings: Settings
+    backbone: str | None = None
+    task: str = DEFAULT_TASK
+    target_transform: str = "none"
+    freeze: str = "head"
+    tap: str = "last"
+    val: float = 0.2
+    seed: int = 0
+    refit: bool | None = None
+    on_bad: str = "skip"
+    precision: str = "auto"
+    device: str = "auto"
+    long: str | None = None
+    adapter: str = ""
+    out: str | Path | None = None
+    resume: bool = False
+    c: float | None = None
+    cache: bool = True
+    compile: bool = False
+    settings: Settings = field(default_factory=Settings)
     head: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: float = math.inf
