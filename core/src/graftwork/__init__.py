@@ -102,6 +102,7 @@ if TYPE_CHECKING:
     from graftwork.tasks.dense import DenseTask, Seen
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
+    from graftwork.tasks.parts import AnswerTable, HeatMap, Mistake, ReportPart, ScatterPlot
     from graftwork.tasks.scorer import Scorer
     from graftwork.tasks.task import Metric, Targets, Task
     from graftwork.training.loggers.logger import Logger
@@ -130,6 +131,11 @@ _LATER = {
     "Seen": "graftwork.tasks.dense",
     "AnswerFolder": "graftwork.tasks.answer_folder",
     "Scorer": "graftwork.tasks.scorer",
+    "AnswerTable": "graftwork.tasks.parts",
+    "HeatMap": "graftwork.tasks.parts",
+    "Mistake": "graftwork.tasks.parts",
+    "ReportPart": "graftwork.tasks.parts",
+    "ScatterPlot": "graftwork.tasks.parts",
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
     "Task": "graftwork.tasks.task",
@@ -190,6 +196,7 @@ __all__ = [
     "AnnotationReader",
     "AnnotationSpec",
     "AnswerFolder",
+    "AnswerTable",
     "Anything",
     "Apply",
     "ArchitectureSpec",
@@ -221,6 +228,7 @@ __all__ = [
     "GraftworkError",
     "Head",
     "HeadSpec",
+    "HeatMap",
     "HubWeights",
     "InputContract",
     "InputMismatch",
@@ -232,6 +240,7 @@ __all__ = [
     "MapView",
     "Mask",
     "Metric",
+    "Mistake",
     "Modality",
     "ModelFolder",
     "Objective",
@@ -254,10 +263,12 @@ __all__ = [
     "Recipe",
     "Region",
     "RemoteFile",
+    "ReportPart",
     "Requirement",
     "Resolver",
     "Run",
     "RunError",
+    "ScatterPlot",
     "Scorer",
     "Seen",
     "SequenceView",
