@@ -105,6 +105,16 @@ def test_messages_name_what_was_chosen_and_what_it_is_compared_with(more) -> Non
     assert sentences.tried(more["tried"], "accuracy") == (
         "Of 2 that were tried 'last:1' was chosen, accuracy 0.930 (0.900 to 0.960): better by more than its error."
     )
+    both = [{**row, "chosen": True} for row in more["tried"]]
+    assert sentences.tried(both, "accuracy") == "Of 2 that were tried these were chosen: head, last:1."
+    assert sentences.tried([{"what": "a", "score": None}], "F1") == "1 were tried, and none was chosen."
+    joined = [{"stage": "a+b+c", "score": 0.9, "chosen": True}, {"stage": "c", "score": 0.8}]
+    assert sentences.depths(joined, "F1") == "'a to c' was chosen: F1 0.900; the last stage, 'c', gives 0.800."
+    assert sentences.stages("a+c") == "a+c"
+    unmoved = {**more["calibration"], "temperature": 1.0}
+    assert (
+        sentences.calibration(unmoved) == "How sure an answer is and how often it is right differ by 3.0% in the mean."
+    )
     assert sentences.calibration(more["calibration"]) == (
         "How sure an answer is and how often it is right differ by 3.0% in the mean; before the temperature of 1.700 by 12.0%."
     )

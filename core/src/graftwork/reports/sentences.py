@@ -15,6 +15,12 @@ def interval(row: Mapping[str, Any]) -> str:
     return f"{figure(row['score'])} ({figure(row['low'])} to {figure(row['high'])})"
 
 
+def stages(name: str) -> str:
+    """A stage, or several joined by "+", in a few words: of more than two the first and the last."""
+    first, *others = name.split("+")
+    return name if len(others) < 2 else f"{first} to {others[-1]}"
+
+
 def depths(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
     """rows: `stage`, `score`, `chosen`, from the first to the last stage."""
     last = rows[-1]
@@ -24,18 +30,20 @@ def depths(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
     if chosen is last:
         return f"The last stage, '{last['stage']}', was chosen: {metric} {interval(last)}."
     return (
-        f"'{chosen['stage']}' was chosen: {metric} {interval(chosen)}; the last stage, '{last['stage']}', gives "
+        f"'{stages(chosen['stage'])}' was chosen: {metric} {interval(chosen)}; the last stage, '{last['stage']}', gives "
         f"{interval(last)}."
     )
 
 
 def tried(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
     """rows: `what`, `score`, `chosen`, `why`."""
-    chosen = next((row for row in rows if row.get("chosen")), None)
-    if chosen is None:
+    chosen = [row for row in rows if row.get("chosen")]
+    if not chosen:
         return f"{len(rows)} were tried, and none was chosen."
-    why = f": {chosen['why']}" if chosen.get("why") else ""
-    return f"Of {len(rows)} that were tried '{chosen['what']}' was chosen, {metric} {interval(chosen)}{why}."
+    if len(chosen) > 1:
+        return f"Of {len(rows)} that were tried these were chosen: {', '.join(str(row['what']) for row in chosen)}."
+    why = f": {chosen[0]['why'].rstrip('.')}" if chosen[0].get("why") else ""
+    return f"Of {len(rows)} that were tried '{chosen[0]['what']}' was chosen, {metric} {interval(chosen[0])}{why}."
 
 
 def ranked(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
@@ -73,10 +81,10 @@ def epochs(name: str, points: Sequence[tuple[float, float]], kept: float | None)
 
 def calibration(found: Mapping[str, Any]) -> str:
     """found: `temperature`, `ece_before` and `ece_after`, errors of 0..1."""
-    return (
-        f"How sure an answer is and how often it is right differ by {found['ece_after']:.1%} in the mean; before "
-        f"the temperature of {figure(float(found['temperature']))} by {found['ece_before']:.1%}."
-    )
+    said = f"How sure an answer is and how often it is right differ by {found['ece_after']:.1%} in the mean"
+    if found["temperature"] == 1:
+        return f"{said}."
+    return f"{said}; before the temperature of {figure(float(found['temperature']))} by {found['ece_before']:.1%}."
 
 
 def certificate(found: Mapping[str, Any]) -> str:
