@@ -29,10 +29,8 @@ def depths(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
         return f"The last stage, '{last['stage']}', gives {metric} {interval(last)}."
     if chosen is last:
         return f"The last stage, '{last['stage']}', was chosen: {metric} {interval(last)}."
-    return (
-        f"'{stages(chosen['stage'])}' was chosen: {metric} {interval(chosen)}; the last stage, '{last['stage']}', gives "
-        f"{interval(last)}."
-    )
+    what = f"'{stages(chosen['stage'])}' was chosen: {metric} {interval(chosen)}"
+    return f"{what}; the last stage, '{last['stage']}', gives {interval(last)}."
 
 
 def tried(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
