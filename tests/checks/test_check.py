@@ -14,7 +14,7 @@ from PIL import Image
 import graftwork as gw
 from graftwork.checks import near_duplicates
 from graftwork.checks.checking import NAMED
-from graftwork.reports.html_page import write_check
+from graftwork.reports.check_page import write_check
 
 WORDS = [
     "card",

@@ -15,7 +15,7 @@ import torch
 
 import graftwork as gw
 from graftwork.cli import app
-from graftwork.reports.html_page import write_check
+from graftwork.reports.check_page import write_check
 
 RATE = 10
 

@@ -321,7 +321,7 @@ def test_the_terminal_says_it_on_stderr_and_never_that_the_data_fit_as_they_are(
 
 
 def test_the_page_does_not_say_that_they_fit_as_they_are(tiny, tmp_path) -> None:
-    from graftwork.reports.html_page import write_check
+    from graftwork.reports.check_page import write_check
 
     write_check(gw.check(faces(tmp_path / "faces.csv"), backbone=tiny), tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()

@@ -185,7 +185,7 @@ def test_the_same_seed_gives_the_same_run_and_a_saved_one_the_same_answers(cases
     inputs = [data.raws[number].path or data.raws[number].value for number in range(3)]
     known = [one.task.as_json(answer) for answer in one.predict(inputs)]
     assert known == [one.task.as_json(answer) for answer in gw.load(tmp_path / "one").predict(inputs)]
-    assert "Seen: validation examples" in (tmp_path / "one/report.html").read_text()
+    assert "Validation examples, the worst first." in (tmp_path / "one/report.html").read_text()
     json.dumps(known)
 
 

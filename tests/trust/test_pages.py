@@ -11,7 +11,7 @@ from PIL import Image
 
 import graftwork as gw
 from graftwork.cli import terminal
-from graftwork.reports.html_page import write_check
+from graftwork.reports.check_page import write_check
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = "<img src=x onerror=alert(1)>"

@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from graftwork.tasks.dense import DenseTask, Seen
     from graftwork.tasks.heads import Head, LinearHead
     from graftwork.tasks.losses import Loss, Sigmoid, Softmax, Squares
+    from graftwork.tasks.parts import AnswerTable, HeatMap, Mistake, ReportPart, ScatterPlot
     from graftwork.tasks.scorer import Scorer
     from graftwork.tasks.task import Metric, Targets, Task
     from graftwork.training.loggers.logger import Logger
@@ -133,6 +134,11 @@ _LATER = {
     "Seen": "graftwork.tasks.dense",
     "AnswerFolder": "graftwork.tasks.answer_folder",
     "Scorer": "graftwork.tasks.scorer",
+    "AnswerTable": "graftwork.tasks.parts",
+    "HeatMap": "graftwork.tasks.parts",
+    "Mistake": "graftwork.tasks.parts",
+    "ReportPart": "graftwork.tasks.parts",
+    "ScatterPlot": "graftwork.tasks.parts",
     "Metric": "graftwork.tasks.task",
     "Targets": "graftwork.tasks.task",
     "Task": "graftwork.tasks.task",
@@ -193,6 +199,7 @@ __all__ = [
     "AnnotationReader",
     "AnnotationSpec",
     "AnswerFolder",
+    "AnswerTable",
     "Anything",
     "Apply",
     "ArchitectureSpec",
@@ -225,6 +232,7 @@ __all__ = [
     "GraftworkError",
     "Head",
     "HeadSpec",
+    "HeatMap",
     "HubWeights",
     "InputContract",
     "InputMismatch",
@@ -236,6 +244,7 @@ __all__ = [
     "MapView",
     "Mask",
     "Metric",
+    "Mistake",
     "Modality",
     "ModelFolder",
     "Objective",
@@ -258,10 +267,12 @@ __all__ = [
     "Recipe",
     "Region",
     "RemoteFile",
+    "ReportPart",
     "Requirement",
     "Resolver",
     "Run",
     "RunError",
+    "ScatterPlot",
     "Scorer",
     "Seen",
     "SequenceView",

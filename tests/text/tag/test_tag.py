@@ -245,10 +245,10 @@ def test_answers_go_into_a_folder_that_other_tools_and_we_read(learned, tmp_path
 def test_the_report_shows_the_worst_texts_with_what_is_true_and_what_was_found(learned, tmp_path) -> None:
     learned.save(tmp_path / "run")
     page = (tmp_path / "run/report.html").read_text()
-    assert "Seen: validation examples, the worst first" in page
-    assert page.count("<section>") == 12
+    assert "Validation examples, the worst first." in page
+    assert page.count('<dl class="texts">') == 12
     assert "<small>thing</small>" in page
-    assert "f1 by label" in page
+    assert "Figures by label" in page
 
 
 def test_augmentation_that_would_change_nothing_is_refused(data, backbone) -> None:

@@ -43,7 +43,6 @@ def check(
     """What the data are, what is wrong with them, and whether they fit an encoder; exit 2 when they do not."""
     go_offline(offline)
     from graftwork.checks import checking
-    from graftwork.reports import html_page
 
     with steady():
         found = checking.check(
@@ -59,7 +58,9 @@ def check(
             allow_outside=allow_outside,
         )
         if html is not None:
-            html_page.write_check(found, html)
+            from graftwork.reports.check_page import write_check
+
+            write_check(found, html)
     if json:
         document(found.as_json())
     else:
@@ -71,7 +72,8 @@ def check(
 def render(found: Any, page: Any) -> None:
     """What was found, as tables; `page` is named where one was written."""
     from graftwork.specs.agreement import words
-    from graftwork.specs.contracts import MANY, plural, show
+    from graftwork.specs.contracts import plural, show
+    from graftwork.specs.fact_rows import fact_rows
 
     observed = found.data.observed
     labels = f" under {plural(len(found.labels), 'label')}" if found.labels else ""
@@ -83,15 +85,7 @@ def render(found: Any, page: Any) -> None:
         f"({found.seconds:.1f} s)."
     )
     labels_table(found.label_counts)
-    rows = []
-    for fact, seen in observed.facts.items():
-        unit = observed.units.get(fact, "")
-        if len(seen) > MANY:
-            rows.append([words(fact), observed.span(fact), show(observed.count), f"mostly {show(seen[0].value, unit)}"])
-            continue
-        for place, sighting in enumerate(seen):
-            name = words(fact) if place == 0 else ""
-            rows.append([name, show(sighting.value, unit), show(sighting.count), sighting.example])
+    rows = [[row.fact, row.value, show(row.count), " to ".join(row.examples)] for row in fact_rows(observed.as_json())]
     table(["fact", "value", observed.items, "for example"], rows, (observed.items,))
     for note in found.data.notes:
         tell(f"Note: {note}")

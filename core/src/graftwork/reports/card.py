@@ -1,66 +1,69 @@
-"""What a run says of itself to people: a model card and a report, both written from its record alone."""
+"""The model card of a run, written from its record alone."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+import importlib.util
 from pathlib import Path
 from typing import Any
 
-from graftwork.reports.html_page import page, rows
+from graftwork.reports.charts import figure
+from graftwork.reports.run_page import measured
 from graftwork.specs.agreement import words
 
 
 def write_card(record: dict[str, Any], path: Path) -> None:
-    """The model card, in Markdown."""
+    """The model card, in Markdown; with a picture beside it where matplotlib is installed."""
     made_of = "\n".join(f"| {name} | {_plain(value)} |" for name, value in _facts(record))
-    figures = "\n".join(f"| {name} | {value} |" for name, value in _figures(record))
+    figures = "\n".join(f"| {' | '.join(map(_plain, row))} |" for row in measured(record)[1:])
+    columns = measured(record)[0]
+    pictures = "".join(f"![{_plain(says)}]({name})\n\n" for name, says in _pictures(record, path.parent))
     warnings = "\n".join(f"- {_plain(warning)}" for warning in record["warnings"]) or "- none"
     path.write_text(
         f"# {_plain(record['data']['name'])}: {record['task']} with {record['backbone']}\n\n"
-        f"| | |\n|---|---|\n{made_of}\n\n## Measured\n\n| | |\n|---|---|\n{figures}\n\n## Warnings\n\n{warnings}\n\n"
+        f"{_plain(record['headline'])}\n\n| | |\n|---|---|\n{made_of}\n\n## Measured\n\n"
+        f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n{figures}\n\n{_by_label(record)}{pictures}"
+        f"## Warnings\n\n{warnings}\n\n"
         f'## Use\n\nRUN is this folder.\n\n```python\nimport graftwork as gw\n\ngw.load("RUN").predict([...])\n```\n',
         encoding="utf-8",
     )
 
 
+def _pictures(record: dict[str, Any], folder: Path) -> list[tuple[str, str]]:
+    """The names of pictures that were written beside the card, each with what it says."""
+    maps = [part for part in record.get("validation", {}).get("parts", ()) if part["kind"] == "heat_map"]
+    if not maps or importlib.util.find_spec("matplotlib") is None:
+        return []
+    from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]  an extra, slow to import
+
+    made = []
+    for number, part in enumerate(maps, 1):
+        picture = Figure(layout="constrained")
+        axes = picture.subplots()
+        axes.imshow(
+            [[count / max(1, sum(row)) for count in row] for row in part["counts"]], cmap="Blues", vmin=0, vmax=1
+        )
+        axes.set_xticks(range(len(part["columns"])), part["columns"], rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(range(len(part["rows"])), part["rows"], parse_math=False)
+        axes.set(xlabel="answered", ylabel="true")
+        picture.savefig(folder / f"card-{number}.png")
+        made.append((f"card-{number}.png", part["says"]))
+    return made
+
+
+def _by_label(record: dict[str, Any]) -> str:
+    found = record["metrics"].get("by_label", {})
+    lines = (
+        f"{words(name)[:1].upper()}{words(name)[1:]} by label: "
+        + ", ".join(f"{_plain(label)} {figure(value)}" for label, value in by_label.items())
+        for name, by_label in found.items()
+    )
+    return "".join(f"{line}.\n\n" for line in lines)
+
+
 def _plain(words: str) -> str:
     """Words of the data as they are: no HTML, no end of a cell or of a line."""
     return " ".join(html.escape(words, quote=False).replace("|", "\\|").split())
-
-
-def write_report(record: dict[str, Any], path: Path, drawn: Sequence[tuple[str, str]] = ()) -> None:
-    """The report, one HTML page that needs nothing else. drawn: validation examples with their answers, the worst
-    first: the name of each, and it as HTML."""
-    notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in record["warnings"]) or "<li>none</li>"
-    body = f"""<p class="lead">{html.escape(record["headline"])}</p>
-<h2>Measured</h2>{rows(_figures(record))}
-{_drawn(drawn)}{_epochs(record)}<h2>Made of</h2>{rows(_facts(record))}
-<h2>Warnings</h2><ul>{notes}</ul>"""
-    title = f"{record['data']['name']}: {record['task']} with {record['backbone']}"
-    path.write_text(page(title, body), encoding="utf-8")
-
-
-def _drawn(examples: Sequence[tuple[str, str]]) -> str:
-    """Examples with their answers."""
-    if not examples:
-        return ""
-    made = "".join(f"<section><h3>{html.escape(name)}</h3>{shown}</section>" for name, shown in examples)
-    return f"<h2>Seen: validation examples, the worst first</h2>{made}"
-
-
-def _epochs(record: dict[str, Any]) -> str:
-    """What each validation of a training by steps gave."""
-    if record["engine"] == "exact":
-        return ""
-    found = []
-    for row in record["training"]["history"]:
-        name = f"epoch {row['epoch']}" if row["epoch"] else "solved head, before any step"
-        best = " (kept)" if row["epoch"] == record["training"]["best_epoch"] else ""
-        loss = f"loss {row['loss']:.4f}, " if "loss" in row else ""
-        figures = ", ".join(f"{words(k)} {v:.4f}" for k, v in row.items() if k not in ("epoch", "loss"))
-        found.append((name, f"{loss}validation {figures}{best}"))
-    return f"<h2>Epochs</h2>{rows(found)}"
 
 
 def _steps(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -94,15 +97,6 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("Examples", f"{record['n_train']} train, {record['n_val']} validation, {record['n_test']} test"),
         ("Precision", record["precision"]["used"]),
         ("Seed", str(record["seed"])),
+        ("Seconds", f"{record['timings']['total']:.1f}"),
         ("Versions", ", ".join(f"{k} {v}" for k, v in record["versions"].items())),
     ]
-
-
-def _figures(record: dict[str, Any]) -> list[tuple[str, str]]:
-    metrics = record["metrics"]
-    rows = [(f"validation {name}", f"{value:.4f}") for name, value in metrics.items() if not isinstance(value, dict)]
-    test = metrics.get("test", {})
-    rows += [(f"test {name}", f"{value:.4f}") for name, value in test.items() if not isinstance(value, dict)]
-    for figure, by_label in metrics.get("by_label", {}).items():
-        rows.append((f"{words(figure)} by label", ", ".join(f"{name} {value:.3f}" for name, value in by_label.items())))
-    return [*rows, ("seconds", f"{record['timings']['total']:.1f}")]

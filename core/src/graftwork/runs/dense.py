@@ -14,6 +14,7 @@ from graftwork.features.pieces import PieceExamples, WholeExamples
 from graftwork.models.backbone import Backbone
 from graftwork.models.reading import Wanted
 from graftwork.plugins import registry
+from graftwork.reports.shown import ShownExample
 from graftwork.specs.task import RawLabel
 from graftwork.tasks.dense import DenseTask, TaskCutter
 from graftwork.tasks.heads import Head
@@ -55,13 +56,13 @@ class DenseAnswers:
 
 def drawn(
     task: DenseTask, known: Targets, examples: WholeExamples, trained: Trained, labels: Mapping[int, RawLabel]
-) -> list[tuple[str, str]]:
-    """The validation examples with the worst answers, each by its name and as HTML."""
+) -> list[ShownExample]:
+    """The validation examples with the worst answers, as the task draws them."""
     found = []
     for number, answer in trained.worst:
         with suppress(Unreadable):
-            if shown := task.draw(examples.raws[number], answer, labels[number], known):
-                found.append((examples.name(number), shown))
+            if html := task.draw(examples.raws[number], answer, labels[number], known):
+                found.append(ShownExample(examples.name(number), html=html))
     return found
 
 

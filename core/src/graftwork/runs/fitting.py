@@ -17,6 +17,7 @@ from graftwork.models.machine import Clock, join_process_group, seed_all
 from graftwork.runs.automatic import BUDGET, Decided, Tried, decide
 from graftwork.runs.backbone_cache import BackboneCache, Loaded
 from graftwork.runs.depths import choose_depth
+from graftwork.runs.judged_answers import judged_answers
 from graftwork.runs.planning import FitPlan, FitRequest, resolve, resume_request
 from graftwork.runs.record import pretraining_overlap, record
 from graftwork.runs.run import Run
@@ -142,11 +143,13 @@ def _fit(
         plan = fit.plan
         overlap, flattered = pretraining_overlap(plan, data)
     warnings += [*encoded.warnings, *outcome.warnings, *flattered]
+    answers, shown, notes = judged_answers(fit, encoded, outcome, known)
+    warnings += notes
     made = record(
         plan, data, model, encoded=encoded, outcome=outcome, known=known, metrics=metrics, overlap=overlap,
-         warnings=warnings, seconds=clock.seconds(), tried=decided.as_json(),
+         validation=answers, warnings=warnings, seconds=clock.seconds(), tried=decided.as_json(),
     )  # fmt: skip
-    run = Run(made, outcome.trained.head, model.backbone, drawn=outcome.drawn)
+    run = Run(made, outcome.trained.head, model.backbone, shown=shown)
     if request.out is not None and processes.is_main_process():
         run.save(request.out, logs=fit.checkpoints.logs() if fit.checkpoints else ())
         if fit.checkpoints:

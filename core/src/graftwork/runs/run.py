@@ -39,7 +39,9 @@ from graftwork.models.machine import available_memory
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
-from graftwork.reports.card import write_card, write_report
+from graftwork.reports.card import write_card
+from graftwork.reports.run_page import write_report
+from graftwork.reports.shown import Shown
 from graftwork.runs.dense import DenseAnswers, readable
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
@@ -63,8 +65,7 @@ STREAM = 4096
 class Run:
     """What was asked, agreed, done and measured (`record`), and the model that came of it.
 
-    A loaded run brings its backbone to memory with the first prediction. drawn: validation examples with their answers
-    as HTML, for the report of a fit.
+    A loaded run brings its backbone to memory with the first prediction. shown: examples for the report of a fit.
     """
 
     def __init__(
@@ -73,10 +74,10 @@ class Run:
         head: Head,
         backbone: Backbone | None = None,
         path: Path | None = None,
-        drawn: Sequence[tuple[str, str]] = (),
+        shown: Shown = Shown(),
     ) -> None:
         self.record = record
-        self.drawn = drawn
+        self.shown = shown
         self.task = load_task(record["task"], record["target_transform"], record.get("options"))
         self.targets = Targets.from_json(record["targets"])
         self.path = path
@@ -124,7 +125,7 @@ class Run:
                 copy(log, temporary / log.name)
             (temporary / "run.json").write_text(json.dumps(self.record, indent=2, ensure_ascii=False), encoding="utf-8")
             write_card(self.record, temporary / "README.md")
-            write_report(self.record, temporary / "report.html", self.drawn)
+            write_report(self.record, temporary / "report.html", self.shown)
             temporary.chmod(0o755)
             if path.exists():
                 path.rmdir()

@@ -23,6 +23,7 @@ from graftwork.features.extraction import Cache, Extractor, Features
 from graftwork.features.pieces import WholeExamples
 from graftwork.models.machine import available_memory
 from graftwork.plugins import registry
+from graftwork.reports.shown import ShownExample
 from graftwork.runs.backbone_cache import BackboneCache, Loaded, load_frozen
 from graftwork.runs.planning import FitPlan
 from graftwork.runs.record import certified
@@ -80,7 +81,7 @@ class Outcome:
     """A trained head, and the features that it is judged on. certificate: of the stages; taps: the stages that
     the features are of; tried: what each stage that was tried gave; precision, cosine: see
     `graftwork.features.extraction.Features`. width: of the view that the head reads, where it is not one vector;
-    drawn: see `Run`."""
+    drawn: examples with bad answers, where the engine judges itself."""
 
     trained: Trained
     certificate: dict[str, Any]
@@ -91,7 +92,7 @@ class Outcome:
     tried: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     width: int | dict[int, int] | None = None
-    drawn: Sequence[tuple[str, str]] = ()
+    drawn: Sequence[ShownExample] = ()
 
     def validated(self) -> tuple[Tensor, Tensor]:
         """Outputs of the validation split by the head that it judges `(N, K)`, and its targets."""

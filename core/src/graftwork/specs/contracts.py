@@ -237,6 +237,23 @@ class Sighting:
     example: str
 
 
+def range_of(sightings: Sequence[Sighting]) -> dict[str, Any] | None:
+    """The ends and the median of a fact's numbers, with an example of each end; None for few values, or words."""
+    seen = sorted((s for s in sightings if not isinstance(s.value, str)), key=lambda s: s.value)
+    if len(sightings) <= MANY or not seen:
+        return None
+    middle, passed, median = sum(s.count for s in seen) / 2, 0, seen[-1].value
+    for sighting in seen:
+        passed += sighting.count
+        if passed >= middle:
+            median = sighting.value
+            break
+    low, high = seen[0], seen[-1]
+    return {
+        "low": low.value, "high": high.value, "median": median, "low_example": low.example, "high_example": high.example
+    }  # fmt: skip
+
+
 def _frequent_first(sightings: Iterable[Sighting]) -> tuple[Sighting, ...]:
     return tuple(sorted(sightings, key=lambda sighting: (-sighting.count, str(sighting.value))))
 
@@ -322,5 +339,6 @@ class ObservedInput:
                 for fact, seen in self.facts.items()
             },
             "values": {fact: self.span(fact) for fact in self.facts},
+            "ranges": {fact: found for fact, seen in self.facts.items() if (found := range_of(seen))},
             "units": dict(self.units),
         }

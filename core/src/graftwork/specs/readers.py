@@ -117,6 +117,14 @@ class Reader(ABC):
         """The example as a small PNG or JPEG for a page; None if `show` is enough."""
         return None
 
+    def sound(self, raw: Raw) -> bytes | None:
+        """The example as a short FLAC file that a page plays; None for what cannot be heard."""
+        return None
+
+    def text(self, raw: Raw) -> str | None:
+        """The first words of the example, for a page that has more room than `show`; None for what is no text."""
+        return None
+
 
 class Likeness(ABC):
     """Finds near duplicates of one modality by signatures: rows of whole numbers that are similar for similar examples.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,8 @@ from graftwork.specs.contracts import plural, show
 from graftwork.specs.problem import Problem
 from graftwork.specs.task import RawLabel
 from graftwork.tasks.calibration import calibration_error, temper
+from graftwork.tasks.label_parts import confusion, label_table
+from graftwork.tasks.parts import Mistake, ReportPart
 from graftwork.tasks.task import Answer, Metric, Targets, Task, words_only
 
 if TYPE_CHECKING:
@@ -117,6 +119,19 @@ class Classify(Task):
             f"{metrics['accuracy']:.1%} of {count} held-out examples are right, {gain * 100:+.1f} points against "
             "always guessing the most frequent label."
         )
+
+    def parts(self, outputs: Tensor, targets: Tensor, known: Targets) -> list[ReportPart]:
+        said, true, size = outputs.argmax(-1).numpy(), targets.numpy(), len(known.names)
+        hits, true_counts, said_counts = (np.bincount(k, minlength=size) for k in (true[true == said], true, said))
+        return [confusion(known.names, true, said), label_table(known.names, hits, true_counts, said_counts)]
+
+    def mistakes(self, outputs: Tensor, targets: Tensor, known: Targets) -> Iterator[Mistake]:
+        """The wrong answers, the surest first."""
+        probabilities = _probabilities(outputs, known)
+        sure, said = probabilities.max(1), probabilities.argmax(1)
+        order = np.argsort(-sure, kind="stable")
+        for row in order[said[order] != targets.numpy()[order]].tolist():
+            yield Mistake(row, known.names[said[row]], f"{sure[row]:.0%} sure")
 
     def columns(self) -> tuple[str, ...]:
         return ("label", "probability", "then")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,8 @@ from graftwork.errors import DataError
 from graftwork.specs.task import RawLabel
 from graftwork.tasks.calibration import calibration_error, temper
 from graftwork.tasks.classify import sort_labels
+from graftwork.tasks.label_parts import label_table
+from graftwork.tasks.parts import Mistake, ReportPart
 from graftwork.tasks.task import Answer, Metric, Targets, Task
 
 if TYPE_CHECKING:
@@ -125,13 +127,35 @@ class Multilabel(Task):
     def validate(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, float]:
         """Each fold of the examples is judged by the temperature that the others choose, and each half decided by the
         thresholds of the other half."""
+        decided, probabilities = self._judged(outputs, targets)
+        return _figures(decided, probabilities, targets.numpy() > 0.5)
+
+    def _judged(self, outputs: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Which labels are answered `(N, K)` and with what probability, by a temperature and thresholds that others
+        chose."""
         outputs = outputs.double() / temper(outputs, targets, self.loss).each
         probabilities, there = outputs.sigmoid().numpy(), targets.numpy() > 0.5
         decided = np.zeros_like(there)
         for half in (slice(0, None, 2), slice(1, None, 2)):
             other = slice(1 - half.start, None, 2)
             decided[half] = probabilities[half] >= np.array(_best_thresholds(probabilities[other], there[other]))
-        return _figures(decided, probabilities, there)
+        return decided, probabilities
+
+    def parts(self, outputs: Tensor, targets: Tensor, known: Targets) -> list[ReportPart]:
+        (decided, _), there = self._judged(outputs, targets), targets.numpy() > 0.5
+        counts = ((there & decided).sum(0), there.sum(0), decided.sum(0))
+        return [label_table(known.names, *counts, {"threshold": _thresholds(known)})]
+
+    def mistakes(self, outputs: Tensor, targets: Tensor, known: Targets) -> Iterator[Mistake]:
+        """The examples with wrong labels, those with the surest wrong one first."""
+        (decided, probabilities), there = self._judged(outputs, targets), targets.numpy() > 0.5
+        # How sure a label is found, or found to be missing, where that is wrong.
+        sure = np.where(decided, probabilities, 1 - probabilities) * (decided != there)
+        wrong = np.flatnonzero((decided != there).any(1))
+        for row in wrong[np.argsort(-sure[wrong].max(1), kind="stable")].tolist():
+            label, names = int(sure[row].argmax()), [known.names[k] for k in np.flatnonzero(decided[row])]
+            what = f"'{known.names[label]}' {'found' if decided[row, label] else 'missed'}"
+            yield Mistake(row, ", ".join(names) or "none", f"{what}, probability {probabilities[row, label]:.2f}")
 
     def calibration(self, outputs: Tensor, targets: Tensor, known: Targets) -> dict[str, Any]:
         """Of every label of every example, there or not; losses are means over all of them."""

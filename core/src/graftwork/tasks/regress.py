@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from graftwork.errors import DataError
 from graftwork.specs.task import RawLabel
+from graftwork.tasks.parts import Mistake, ReportPart, ScatterPlot
 from graftwork.tasks.task import Answer, Metric, Targets, Task, words_only
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 BINS, IN_A_BIN = 10, 5
 """A split holds out a part of each of so many ranges of values, with at least so many examples each."""
 
+MOST_POINTS, MOST_PLOTS = 400, 4
+"""How many examples and how many values a report draws."""
 
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?", re.IGNORECASE)
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
@@ -121,6 +124,27 @@ class Regress(Task):
             f"{metrics['rmse']:.4g}); always saying the mean is off by {metrics['mean_mae']:.4g} "
             f"(RMSE {metrics['mean_rmse']:.4g})."
         )
+
+    def parts(self, outputs: Tensor, targets: Tensor, known: Targets) -> list[ReportPart]:
+        said, true = values(outputs, known), values(targets, known)
+        rows = np.linspace(0, len(said) - 1, min(len(said), MOST_POINTS)).astype(int)
+        made: list[ReportPart] = []
+        for k, name in enumerate(known.names[:MOST_PLOTS]):
+            off = np.abs(said[:, k] - true[:, k])
+            says = f"Half of the answers are off by less than {np.median(off):.4g}, the worst by {off.max():.4g}."
+            points = [(float(f"{true[row, k]:.5g}"), float(f"{said[row, k]:.5g}")) for row in rows]
+            title = "Values" if len(known.names) == 1 else f"Values of {name}"
+            made.append(ScatterPlot(title, says, "true", "answered", points))
+        return made
+
+    def mistakes(self, outputs: Tensor, targets: Tensor, known: Targets) -> Iterator[Mistake]:
+        """The examples whose values are furthest off, measured as the head is trained."""
+        said, true = values(outputs, known), values(targets, known)
+        for row in (outputs - targets).square().sum(1).argsort(descending=True).tolist():
+            words, off = ([f"{value:.4g}" for value in found] for found in (said[row], said[row] - true[row]))
+            if len(words) > 1:
+                words, off = ([f"{n} {w}" for n, w in zip(known.names, f, strict=True)] for f in (words, off))
+            yield Mistake(row, ", ".join(words), f"off by {', '.join(off)}")
 
     def columns(self) -> tuple[str, ...]:
         return ("value",)

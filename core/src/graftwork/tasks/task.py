@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +20,7 @@ from graftwork.specs.factories import load_factory
 from graftwork.specs.problem import Problem
 from graftwork.specs.task import RawLabel, TaskSpec
 from graftwork.tasks.options import options_of
+from graftwork.tasks.parts import Mistake, ReportPart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from graftwork.tasks.losses import Loss
 
 Answer = dict[str, Any]
+
+LOOKED_AT = 100
+"""How many examples are looked at for mistakes, those with the highest loss."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,19 @@ class Task(ABC):
     @abstractmethod
     def headline(self, metrics: Mapping[str, float], count: int) -> str:
         """One sentence on how good the answers on `count` held-out examples are."""
+
+    def parts(self, outputs: Tensor, targets: Tensor, known: Targets) -> list[ReportPart]:
+        """What a report shows of outputs `(N, K)` for held-out examples beside the metrics: which answers are confused,
+        figures by label, values beside the true ones. Nothing by default."""
+        return []
+
+    def mistakes(self, outputs: Tensor, targets: Tensor, known: Targets) -> Iterator[Mistake]:
+        """Held-out examples with bad answers, the worst first: by default those with the highest loss. A report shows
+        the first of them whose answer is not their label in words."""
+        losses = self.loss(outputs, targets).detach()
+        for row in losses.argsort(descending=True)[:LOOKED_AT].tolist():
+            (answer,) = self.decode(outputs[row : row + 1], known)
+            yield Mistake(row, self.show(self.as_label(answer)), f"loss {float(losses[row]):.2f}")
 
     def nothing(self) -> Answer:
         """The answer for an input that cannot be read; `error` is added to it."""

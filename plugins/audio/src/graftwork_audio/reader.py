@@ -116,6 +116,12 @@ class AudioReader(Reader):
         Image.fromarray(grey).resize((160, 96)).save(made, "PNG")
         return made.getvalue()
 
+    def sound(self, raw: Raw) -> bytes:
+        """The first ten seconds."""
+        from graftwork_audio.playing import as_flac  # torchaudio is slow to import, and headers do not need it
+
+        return as_flac(self.decode(raw), 10)
+
     def size(self, raw: Raw) -> int:
         """Samples per channel, by the header."""
         clip = _in_memory(raw)

@@ -20,6 +20,9 @@ from graftwork import Empty, Extent, Raw, Reader, Unreadable, Value, refusal
 SNIPPET = 60
 """How many characters of a text stand for it in a message."""
 
+EXCERPT = 400
+"""And on a page."""
+
 SCRIPTS = (
     "Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Han", "Hiragana", "Katakana", "Hangul", "Devanagari", "Bengali",
     "Tamil", "Telugu", "Thai", "Georgian", "Armenian", "Gujarati", "Gurmukhi", "Kannada", "Malayalam", "Sinhala",
@@ -94,6 +97,10 @@ class TextReader(Reader):
             text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
         text = text or raw.name
         return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1]}…"
+
+    def text(self, raw: Raw) -> str:
+        text = readable(self._stored(raw)[0])
+        return text if len(text) <= EXCERPT else f"{text[: EXCERPT - 1]}…"
 
     def digest(self, raw: Raw) -> bytes:
         text = self._readable(raw, *self._stored(raw))
