@@ -40,7 +40,8 @@ def log_me(features: Tensor, targets: Tensor) -> float:
             gamma = float((squares / (squares + ratio)).sum())
             norm = float((squares * along / (squares + ratio).square()).sum())
             miss = float((along / (1 + squares / ratio).square()).sum()) + beyond
-            alpha, beta = gamma / max(norm, 1e-12), (count - gamma) / max(miss, 1e-12)
+            alpha = max(gamma, 1e-12) / max(norm, 1e-12)
+            beta = (count - gamma) / max(miss, 1e-12)
             if abs(alpha / beta - ratio) <= 1e-3 * ratio:
                 break
         evidence = width * math.log(alpha) + count * math.log(beta) - beta * miss - alpha * norm
@@ -58,6 +59,8 @@ def h_score(features: Tensor, targets: Tensor) -> float:
     from sklearn.covariance import LedoitWolf
 
     values = features.double() - features.double().mean(0)
+    if not bool(values.any()):
+        return 0.0
     covariance = LedoitWolf(assume_centered=True).fit(values.numpy())
     shrinkage = float(covariance.shrinkage_)
     indicator = columns(targets)
