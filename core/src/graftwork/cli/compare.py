@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +39,7 @@ def compare(
     task: TaskName = DEFAULT_TASK,
     seed: Annotated[int, typer.Option(help="Chooses what is held out.")] = 0,
     budget: Annotated[str, typer.Option(help="The time for what trains by steps: 90s, 5m, 1h.")] = "10m",
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with charts.")] = None,
     adapter: Adapter = None,
     input: Input = None,
     label: Label = None,
@@ -55,6 +57,7 @@ def compare(
     go_offline(offline)
     from graftwork.data.options import SourceOptions
     from graftwork.data.reading import read
+    from graftwork.reports.page import write_asked
     from graftwork.runs.compare import compare as run
     from graftwork.tasks.task import load_task
 
@@ -73,6 +76,8 @@ def compare(
             found, backbone, task=task, adapter=adapter or "", seed=seed, device=device, cache=not no_cache,
             budget=seconds_of(budget), watch=watch, told=told, **settings,
         )  # fmt: skip
+    if html is not None:
+        write_asked(html, "compare.html.j2", result=compared.as_json())
     answer(compared.as_json(), render, json)
 
 

@@ -34,6 +34,7 @@ from graftwork.cli.results import labels_table, metrics_table, say_conversions, 
 from graftwork.cli.terminal import answer, say, steady, table, tell, upper
 from graftwork.errors import UsageError
 from graftwork.plugins.builtin import POLICIES
+from graftwork.reports.sentences import stages
 from graftwork.runtime import processes
 from graftwork.specs.contracts import plural
 from graftwork.specs.hub_folder import unfinished_folder
@@ -219,7 +220,7 @@ def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
     metrics_table(rows, task)
     frozen = record["certificate"]
     tell(
-        f"{record['backbone']}, tap {record['tap']}, {record['n_train']} trained on, "
+        f"{record['backbone']}, tap {stages(record['tap'])}, {record['n_train']} trained on, "
         f"{_trained(record)}{len(frozen['frozen'])} frozen stages unchanged, "
         f"{record['precision']['used']}, {record['timings']['total']:.1f} s. Saved: {record['run']}"
     )
@@ -256,7 +257,7 @@ def _depths_table(depths: Sequence[dict[str, Any]], task: Task) -> None:
         ["stage", task.primary.words, "90 % of samples", ""],
         [
             [
-                short(row["stage"]),
+                stages(row["stage"]),
                 f"{row['score']:.4f}",
                 f"{row['low']:.4f} to {row['high']:.4f}",
                 "read" * row["chosen"],
@@ -270,13 +271,7 @@ def _depths_table(depths: Sequence[dict[str, Any]], task: Task) -> None:
         tell(f"The last stage, {last['stage']}, stays: no other is surely better in cross-validation.")
     else:
         scores = f"{best['score']:.4f}, against {last['score']:.4f} of the last"
-        tell(f"The head reads {short(best['stage'])}: {task.primary.words} {scores}, in cross-validation.")
-
-
-def short(stages: str) -> str:
-    """Stages joined, of many the first and the last: "block9+block10+block11" is "block9 to block11"."""
-    names = stages.split("+")
-    return stages if len(names) < 3 else f"{names[0]} to {names[-1]}"
+        tell(f"The head reads {stages(best['stage'])}: {task.primary.words} {scores}, in cross-validation.")
 
 
 def _trained(record: dict[str, Any]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from graftwork.cli.fit import short
 from graftwork.cli.options import (
     Adapter,
     AllowOutside,
@@ -24,6 +24,7 @@ from graftwork.cli.options import (
 )
 from graftwork.cli.results import say_source
 from graftwork.cli.terminal import answer, say, steady, table, tell
+from graftwork.reports.sentences import stages
 from graftwork.specs.task import DEFAULT_TASK
 
 
@@ -36,6 +37,7 @@ def rank(
     task: TaskName = DEFAULT_TASK,
     sample: Annotated[int, typer.Option(help="The most examples that candidates are compared on.")] = 2000,
     seed: Annotated[int, typer.Option(help="Chooses the sample and its folds.")] = 0,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with charts.")] = None,
     adapter: Adapter = None,
     input: Input = None,
     label: Label = None,
@@ -52,6 +54,7 @@ def rank(
     go_offline(offline)
     from graftwork.data.options import SourceOptions
     from graftwork.data.reading import read
+    from graftwork.reports.page import write_asked
     from graftwork.runs.rank import Candidate
     from graftwork.runs.rank import rank as compare
     from graftwork.tasks.task import load_task
@@ -64,13 +67,15 @@ def rank(
     say_source(found, load_task(task))
 
     def told(one: Candidate) -> None:
-        say(f"  {one.spec.name}: {one.depth.scores.value:.4f} after {short(one.depth.name(one.spec.stages))}")
+        say(f"  {one.spec.name}: {one.depth.scores.value:.4f} after {stages(one.depth.name(one.spec.stages))}")
 
     with steady():
         ranking = compare(
             found, backbone or (), task=task, adapter=adapter or "", sampled=sample, seed=seed, device=device,
             cache=not no_cache, told=told,
         )  # fmt: skip
+    if html is not None:
+        write_asked(html, "rank.html.j2", result=ranking.as_json())
     answer(ranking.as_json(), render, json)
 
 
@@ -78,7 +83,7 @@ def render(found: dict[str, Any]) -> None:
     """Candidates as a table, the one to take first, and what was left out."""
     rows = [
         [
-            one["backbone"], short(one["tap"]), f"{one['score']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}",
+            one["backbone"], stages(one["tap"]), f"{one['score']:.4f}", f"{one['low']:.4f} to {one['high']:.4f}",
             "tie" * (one["tie"] and sum(c["tie"] for c in found["candidates"]) > 1), str(one["sampled"]),
             f"{1000 * one['seconds_per_example']:.1f}", f"{one['size_bytes'] / 1e6:.0f}", one["licence"],
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.errors import DataError, Unreadable
-from graftwork.reports.page import write_page
+from graftwork.reports.page import write_asked
 from graftwork.reports.shown import ShownExample, Viewer, named
 
 DRAWN = 12
@@ -20,14 +20,11 @@ def write_check(checked: Any, path: Path) -> None:
 
     Raises `DataError` for a path that cannot be written.
     """
-    try:
-        write_page(
-            path, "check.html.j2", checked=checked, data=checked.data, observed=checked.data.observed,
-            labelled=_labels_drawn(checked),
-            viewer=Viewer(checked.reader), named=named(checked.reader, checked.raws, checked.agreement),
-        )  # fmt: skip
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be written: {error.strerror}.", "Name another file: --html FILE") from error
+    write_asked(
+        path, "check.html.j2", checked=checked, data=checked.data, observed=checked.data.observed,
+        labelled=_labels_drawn(checked),
+        viewer=Viewer(checked.reader), named=named(checked.reader, checked.raws, checked.agreement),
+    )  # fmt: skip
 
 
 def _labels_drawn(checked: Any) -> list[ShownExample]:

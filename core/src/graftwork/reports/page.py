@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftwork.errors import DataError
 from graftwork.reports import charts, sentences
 from graftwork.reports.shown import data_url, drawn
 from graftwork.specs.agreement import words
@@ -43,3 +44,11 @@ def write_page(path: Path, template: str, **context: Any) -> None:
     text = render(template, **context)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def write_asked(path: Path, template: str, **context: Any) -> None:
+    """Write a page that a user asked for by `--html`. Raises `DataError` for a path that cannot be written."""
+    try:
+        write_page(path, template, **context)
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be written: {error.strerror}.", "Name another file: --html FILE") from error

@@ -21,6 +21,7 @@ from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.freeze import freezing
 from graftwork.models.backbone import load_backbone
+from graftwork.models.forget import forget
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
 from graftwork.runs.automatic import LARGE
@@ -45,6 +46,9 @@ from graftwork.training.trainer import convex_loss, solvable
 
 BUDGET = 600.0
 HELD_OUT = 0.25
+SEEN = 32
+"""Examples that the statistics of batch norm are of, where a network begins from nothing."""
+
 SIZES = (8, 16, 32, 64, 128, 256)
 """Training examples of a label."""
 
@@ -265,12 +269,12 @@ class _Ways:
     def _from_nothing(self, plan: FitPlan) -> Loaded:
         """The same network with random weights, and statistics of batch norm that are those of some examples: with
         none, values vanish before training, and the head is fitted to nothing."""
-        model = load_backbone(plan.spec, pretrained=False)
+        model = forget(load_backbone(plan.spec), self.request.seed)
         norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         if norms:
             pipeline = Pipeline(plan.spec.contract, plan.agreement, self.data.modality)
             examples = Examples(model, pipeline, self.data.raws, long=plan.long)
-            state = examples.batch(list(range(min(len(examples), 32)))).state
+            state = examples.batch(list(range(min(len(examples), SEEN)))).state
             usual = [norm.momentum for norm in norms]
             for norm in norms:
                 norm.momentum = 1.0
