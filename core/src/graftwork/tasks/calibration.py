@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BINS = 15
 """Of equal width, as in the paper's tables and torchmetrics, so that figures can be compared. Bins of equal mass (Nixon
@@ -26,9 +27,9 @@ MOST = 2000
 LEAST, GREATEST = 0.05, 20.0
 """Temperatures that are tried."""
 
-Losses = Callable[[Tensor, Tensor, float], Tensor]
+Losses = Callable[["Tensor", "Tensor", float], "Tensor"]
 """The loss of each example `(N,)`, as `graftwork.Task.loss` gives it."""
-Confidence = Callable[[Tensor], tuple[np.ndarray, np.ndarray, float]]
+Confidence = Callable[["Tensor"], tuple[np.ndarray, np.ndarray, float]]
 """Of outputs: the probabilities of what they say `(M,)`, whether that is so `(M,)`, and the log loss in nats."""
 
 
@@ -56,6 +57,8 @@ class Tempered:
 def temper(outputs: Tensor, targets: Tensor, losses: Losses) -> Tempered:
     """The temperature of held-out outputs `(N, K)`, kept only where it lowers the loss of examples that did not choose
     it: each fold is judged by the temperature of the others."""
+    import torch  # `check` of a table knows tasks, and loads no torch
+
     outputs, count = outputs.double(), len(outputs)
     none = Tempered(1.0, torch.ones(count, 1, dtype=torch.float64))
     if count < FEWEST:
