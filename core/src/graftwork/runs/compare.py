@@ -41,6 +41,7 @@ from graftwork.tasks.task import Targets, Task, load_task
 from graftwork.training import solver
 from graftwork.training.coordinates import coordinates
 from graftwork.training.cross_validation import Scores, scores
+from graftwork.training.fold_solver import out_of_fold
 from graftwork.training.progress import Progress
 from graftwork.training.trainer import convex_loss, solvable
 
@@ -217,14 +218,8 @@ class _Ways:
         values, rows = torch.cat([features[tap] for tap in taps], 1), torch.tensor(train)
         found = coordinates(FeatureDataset(values, some, rows), [features[tap].shape[1] for tap in taps])
         inner = found.of(values)
-
-        def those(keep: list[bool]) -> FeatureDataset:
-            chosen = torch.tensor(keep).nonzero()[:, 0]
-            return FeatureDataset(inner, some.index_select(0, chosen), rows[chosen])
-
-        parts = [(those([f != n for f in fold]), those([f == n for f in fold])) for n in sorted(set(fold) - {-1})]
-        l2 = solver.cross_validate(parts, outputs, loss)[0].l2
-        solution = solver.solve(FeatureDataset(inner, some, rows), outputs, l2, loss)
+        (chosen,) = out_of_fold([inner[train]], some, fold, outputs, loss)
+        solution = solver.solve(FeatureDataset(inner, some, rows), outputs, chosen.l2, loss)
         judged = targets.index_select(0, torch.tensor(test))
         return scores(self.task, known, solution.logits(inner[test]).double(), judged, self.request.seed)
 

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from graftwork.data.pipeline import Pipeline
@@ -27,7 +26,7 @@ from graftwork.runs.steps import Encoded, Fit
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.tasks.losses import Loss
 from graftwork.tasks.task import Targets, Task
-from graftwork.training.coordinates import coordinates
+from graftwork.training.coordinates import same_size
 from graftwork.training.cross_validation import Scores, cross_validated
 from graftwork.training.trainer import convex_loss
 
@@ -108,20 +107,19 @@ def compare(
     features: of the same examples after each stage, `(N, D)` each. fold: of each example.
     """
 
-    def depth(*taps: int) -> Depth:
-        values = torch.cat([features[tap] for tap in taps], 1)
-        known_as = FeatureDataset(values, targets)
-        values = coordinates(known_as, [features[tap].shape[1] for tap in taps]).of(values)
-        return Depth(taps, cross_validated(task, known, loss, values, targets, fold))
+    def depths(choices: Sequence[tuple[int, ...]]) -> list[Depth]:
+        sets = [same_size([features[tap] for tap in taps]) for taps in choices]
+        found = cross_validated(task, known, loss, sets, targets, fold)
+        return [Depth(taps, one) for taps, one in zip(choices, found, strict=True)]
 
-    singles = [depth(tap) for tap in range(len(features))]
+    singles = depths([(tap,) for tap in range(len(features))])
     last = len(features) - 1
     if not joined or not last:
         return singles
     best = min(singles, key=lambda one: one.scores.losses.mean())
     upper = [tuple(range(last + 1 - -(-(last + 1) // part), last + 1)) for part in (2, 3)]
     groups = sorted({tuple(sorted({*best.taps, last})), *upper})
-    return [*singles[:-1], *(depth(*taps) for taps in groups if len(taps) > 1), singles[-1]]
+    return [*singles[:-1], *depths([taps for taps in groups if len(taps) > 1]), singles[-1]]
 
 
 def better_than_last(depths: Sequence[Depth]) -> Depth:

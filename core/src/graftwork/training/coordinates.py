@@ -56,8 +56,7 @@ def coordinates(data: FeatureDataset, widths: Sequence[int]) -> Coordinates:
         return Coordinates()
     features, factors = data.features, None
     if len(widths) > 1:
-        sizes = features.double().var(0, correction=0).split(list(widths))
-        factors = torch.cat([(size.sum().clamp(min=1e-12) ** -0.5).expand(len(size)) for size in sizes]).float()
+        factors = torch.cat([_factor(block).expand(block.shape[1]) for block in features.split(list(widths), 1)])
         features = features * factors
     if len(data) >= data.width:
         return Coordinates(factors)
@@ -68,3 +67,13 @@ def coordinates(data: FeatureDataset, widths: Sequence[int]) -> Coordinates:
     there = lengths > EMPTY * lengths[-1].clamp(min=1e-300)
     basis = centred.T @ (directions[:, there] / lengths[there].sqrt())
     return Coordinates(factors, mean.float(), basis.float())
+
+
+def same_size(blocks: Sequence[Tensor]) -> Tensor:
+    """Blocks of features `(N, D)` joined `(N, ...)`; of several, each weighs the same."""
+    return blocks[0] if len(blocks) == 1 else torch.cat([block * _factor(block) for block in blocks], 1)
+
+
+def _factor(block: Tensor) -> Tensor:
+    """By what a block of features is multiplied so that about their mean their squares sum to 1."""
+    return (block.double().var(0, correction=0).sum().clamp(min=1e-12) ** -0.5).float()

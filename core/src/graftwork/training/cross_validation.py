@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graftwork.features.dataset import FeatureDataset
 from graftwork.tasks.losses import Loss
 from graftwork.tasks.task import Targets, Task
-from graftwork.training import solver
+from graftwork.training.fold_solver import out_of_fold
 
-DRAWS = 200
+DRAWS = 100
 """Bootstrap samples of a score."""
 
 SURELY = 2.0
@@ -70,13 +69,16 @@ def pooled(parts: Sequence[Scores]) -> Scores:
 
 
 def cross_validated(
-    task: Task, known: Targets, loss: Loss, features: Tensor, targets: Tensor, fold: Sequence[int], seed: int = 0
-) -> Scores:
-    """The scores of heads solved on features `(N, D)`, of each example by the head that its fold had no part in. fold:
-    see `graftwork.data.splits.folds`; an example of fold -1 is not judged."""
-    outputs = out_of_fold(features, targets, fold, task.outputs(known), loss)
+    task: Task, known: Targets, loss: Loss, sets: Sequence[Tensor], targets: Tensor, fold: Sequence[int], seed: int = 0
+) -> list[Scores]:
+    """The scores of heads on each of several sets of features `(N, D)`, of each example by the head that its fold had
+    no part in. fold: see `graftwork.data.splits.folds`; an example of fold -1 is not judged."""
     judged = (torch.tensor(fold) >= 0).nonzero()[:, 0]
-    return scores(task, known, outputs[judged], targets.index_select(0, judged), seed)
+    wanted = targets.index_select(0, judged)
+    return [
+        scores(task, known, found.outputs[judged], wanted, seed)
+        for found in out_of_fold(sets, targets, fold, task.outputs(known), loss)
+    ]
 
 
 def scores(task: Task, known: Targets, outputs: Tensor, targets: Tensor, seed: int = 0) -> Scores:
@@ -91,23 +93,3 @@ def scores(task: Task, known: Targets, outputs: Tensor, targets: Tensor, seed: i
     rows = targets if targets.layout == torch.strided else targets.to_dense()
     losses = task.loss(outputs, rows).double().numpy()
     return Scores(value(torch.arange(count)), np.array(draws), losses, 1 if task.primary.higher_is_better else -1)
-
-
-def out_of_fold(features: Tensor, targets: Tensor, fold: Sequence[int], outputs: int, loss: Loss) -> Tensor:
-    """The outputs `(N, K)` float64 for each example, of a head that was solved on all other folds; NaN where the fold
-    is -1. features: `(N, D)`, best in their `coordinates`."""
-    fold_of = torch.tensor(fold)
-    folds = [
-        (_rows(features, targets, fold_of != number), _rows(features, targets, fold_of == number))
-        for number in sorted(set(fold) - {-1})
-    ]
-    found = torch.full((len(features), outputs), torch.nan, dtype=torch.float64)
-    for (_, held_out), solution in zip(folds, solver.cross_validate(folds, outputs, loss), strict=True):
-        assert held_out.rows is not None
-        found[held_out.rows] = solution.logits(held_out.features).double()
-    return found
-
-
-def _rows(values: Tensor, targets: Tensor, chosen: Tensor) -> FeatureDataset:
-    rows = chosen.nonzero()[:, 0]
-    return FeatureDataset(values, targets.index_select(0, rows), rows)

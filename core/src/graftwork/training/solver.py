@@ -11,7 +11,7 @@ the Institute of Statistical Mathematics 44, 1992). For squared errors that is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -133,10 +133,9 @@ class _Problem:
     def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
         return iter(self._kept) if self._kept is not None else self._scaled()
 
-    def solve(self, l2: float, tolerance: float = FINAL, *, exact: bool = True) -> Solution:
-        """Solve from the last solution until no entry of the gradient exceeds `tolerance`. exact: what is small to
-        `EXACT`."""
-        tolerance = EXACT if exact and self.dtype == torch.float64 else tolerance
+    def solve(self, l2: float, tolerance: float = FINAL) -> Solution:
+        """Solve from the last solution until no entry of the gradient exceeds `tolerance`."""
+        tolerance = EXACT if self.dtype == torch.float64 else tolerance
         outputs, factor = self.outputs, self._factor(l2)
         backwards = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=torch.float64), upper=False)
         # theta = coordinates @ across, the gradient by them = the gradient by theta @ across.T
@@ -164,7 +163,7 @@ class _Problem:
         begin = self._coordinates(factor)
         options = {"maxiter": 1000, "maxfun": 1500, "ftol": 1e-2 * tolerance**2, "gtol": tolerance, "maxcor": 10}
         # The optimizer's vector arithmetic must not wake a second thread pool beside torch's.
-        with _thread_pools().limit(limits=1, user_api="blas"):
+        with thread_pools().limit(limits=1, user_api="blas"):
             found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
         self.theta = self._expanded(found.x, backwards)
         self._see_curvature()
@@ -213,7 +212,7 @@ def _threads(data: FeatureDataset) -> AbstractContextManager[None]:
 
 
 @cache
-def _thread_pools() -> ThreadpoolController:
+def thread_pools() -> ThreadpoolController:
     """Those of this process; to look for them takes as long as to solve something small."""
     return ThreadpoolController()
 
@@ -231,35 +230,22 @@ def choose(train: FeatureDataset, validation: FeatureDataset, outputs: int, loss
     """Solved to `PATH`: of the solutions whose validation loss is within 5 % of the least, the one of the best score.
 
     Loss alone prefers weaker penalties than the score does when labels are noisy; the bound keeps probabilities honest.
+    The least is looked for along `L2S`, each solved from the last one's solution, until a step wins no more than
+    those 5 %: validation loss has one valley along the path, and its floor is flat.
     """
     with _threads(train):
-        (solution,) = _best_along_path([(_Problem(train, outputs, loss), validation)], exact=True)
-    return solution
+        return _chosen(_Problem(train, outputs, loss), validation)
 
 
-def cross_validate(folds: Sequence[tuple[FeatureDataset, FeatureDataset]], outputs: int, loss: Loss) -> list[Solution]:
-    """For each fold (to solve on, to judge by) its solution to `PATH`; the penalty is that which is best over all of
-    them together, by the rule of `choose`."""
-    with _threads(folds[0][0]):
-        return _best_along_path([(_Problem(train, outputs, loss), held_out) for train, held_out in folds], exact=False)
-
-
-def _best_along_path(problems: Sequence[tuple[_Problem, FeatureDataset]], *, exact: bool) -> list[Solution]:
-    """The least held-out loss is looked for along `L2S`, each problem solved from its last solution, until a step wins
-    no more than 5 %: held-out loss has one valley along the path, and its floor is flat."""
-    found: dict[int, tuple[float, float, list[Solution]]] = {}
-    total = sum(held_out.total for _, held_out in problems)
+def _chosen(problem: _Problem, validation: FeatureDataset) -> Solution:
+    found: dict[int, tuple[float, float, Solution]] = {}
 
     def at(place: int) -> float:
         if not 0 <= place < len(L2S):
             return np.inf
         if place not in found:
-            solutions, losses, scores = [], 0.0, 0.0
-            for problem, held_out in problems:
-                solutions.append(problem.solve(L2S[place], PATH, exact=exact))
-                least, score = evaluate(solutions[-1], held_out, problem.loss)
-                losses, scores = losses + least * held_out.total, scores + score * held_out.total
-            found[place] = losses / total, scores / total, solutions
+            solution = problem.solve(L2S[place], PATH)
+            found[place] = (*evaluate(solution, validation, problem.loss), solution)
         return found[place][0]
 
     best = FIRST

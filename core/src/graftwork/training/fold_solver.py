@@ -1,0 +1,165 @@
+"""Heads for comparison: on each of several sets of features, one for each fold, all solved at once and roughly.
+
+One at a time, as `graftwork.training.solver` does it, some hundred small heads spend their time in being begun. Here
+all take each step together: Nesterov's, begun again for each head by itself where its momentum points uphill
+(O'Donoghue and Candès 2015, arXiv:1204.3982). The variables are those along the principal axes of the features, divided
+by the root of the curvature, as in the solver, so that one length of steps serves all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from graftwork.models.machine import one_thread
+from graftwork.tasks.losses import Loss
+from graftwork.training.solver import CLOSE, L2S, PATH
+
+BYTES = 256 * 2**20
+"""Of features that are solved on at once."""
+
+PENALTIES = L2S[:-2:2]
+"""Decades, of what the solver has half-decades of."""
+
+STEPS = 60
+
+WIDER = 2.0
+"""Along some direction examples curve more than in the mean."""
+
+FLAT = 1e-4
+"""The least curvature that steps are measured by."""
+
+SLACK = 1e-3
+"""By what part of the first one a value may rise before steps become shorter."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """outputs: for each example `(N, K)` float64, of the head that was solved on the other folds; NaN for fold -1. l2:
+    the penalty whose held-out loss is least, by the rule of `graftwork.training.solver.choose`."""
+
+    outputs: Tensor
+    l2: float
+
+
+def out_of_fold(
+    sets: Sequence[Tensor], targets: Tensor, fold: Sequence[int], outputs: int, loss: Loss
+) -> list[OutOfFold]:
+    """What heads on each set of features `(N, D)` make of the examples of each fold that they were not solved on."""
+    axes = [principal(features) for features in sets]
+    found: list[OutOfFold] = []
+    begin = 0
+    while begin < len(axes):  # those that fit into memory together
+        width, end = 0, begin
+        while end < len(axes):
+            wider = max(width, axes[end].shape[1])
+            if end > begin and (end + 1 - begin) * wider * len(targets) * 4 > BYTES:
+                break
+            width, end = wider, end + 1
+        padded = torch.stack([functional.pad(one, (0, width - one.shape[1])) for one in axes[begin:end]])
+        found += _Heads(padded, targets, torch.tensor(fold), outputs, loss).along_path()
+        begin = end
+    return found
+
+
+def principal(features: Tensor) -> Tensor:
+    """Features along their principal axes `(N, min(N, D))` float32, centred, their variances with the sum 1."""
+    centred = features.double() - features.double().mean(0)
+    with one_thread():
+        if len(centred) < centred.shape[1]:
+            lengths, directions = torch.linalg.eigh(centred @ centred.T)
+            values = directions * lengths.clamp(min=0).sqrt()
+        else:
+            values = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors
+    return (values / values.square().sum().div(len(values)).sqrt().clamp(min=1e-12)).float()
+
+
+class _Heads:
+    """Heads on S sets of features `(S, N, R)`, each without one of F folds."""
+
+    def __init__(self, features: Tensor, targets: Tensor, fold: Tensor, outputs: int, loss: Loss) -> None:
+        self.features, self.loss, self.outputs = features, loss, outputs
+        self.fold, self.folds = fold, sorted(set(fold.tolist()) - {-1})
+        self.place = torch.tensor([self.folds.index(f) if f >= 0 else 0 for f in fold.tolist()])
+        kept = torch.stack([fold != number for number in self.folds], 1).float()
+        self.weights = kept / kept.sum(0)  # (N, F)
+        self.own = targets if targets.layout == torch.strided else targets.to_dense()
+        repeated = self.own[:, None].expand(len(self.own), len(self.folds), *self.own.shape[1:])
+        self.targets = repeated.expand(len(features), *repeated.shape).flatten(0, 2)
+        self.curvature = torch.full((len(features),), WIDER * loss.curvature(torch.zeros(1, outputs)))
+        self.variances = features.square().mean(1)  # (S, R)
+        self.theta = torch.zeros(len(features), len(self.folds), outputs, features.shape[2] + 1)
+
+    def along_path(self) -> list[OutOfFold]:
+        """From strong penalties to weak ones, until no set gains by a weaker one."""
+        losses: list[list[float]] = []
+        scores: list[list[float]] = []
+        made: list[list[Tensor]] = []
+        with one_thread():
+            for l2 in PENALTIES:
+                found = [self._held_out(logits) for logits in self._solved(l2)]
+                for kept, values in zip((made, losses, scores), zip(*found, strict=True), strict=True):
+                    kept.append(list(values))
+                if len(losses) > 1 and all(new > CLOSE * min(old) for new, *old in zip(*reversed(losses), strict=True)):
+                    break
+        chosen = []
+        for mine, right, outputs in zip(*(zip(*rows, strict=True) for rows in (losses, scores, made)), strict=True):
+            close = [n for n, value in enumerate(mine) if value <= CLOSE * min(mine)]
+            best = min(close, key=lambda n: (-right[n], mine[n]))
+            chosen.append(OutOfFold(outputs[best], PENALTIES[best]))
+        return chosen
+
+    def _solved(self, l2: float) -> Tensor:
+        """The logits of all heads for all examples `(S, N, F, K)`; the search begins where the last one ended."""
+        sets, rows, _ = self.features.shape
+        heads = (sets, len(self.folds), self.outputs)
+        size = torch.cat([self.curvature[:, None] * self.variances + l2, self.curvature[:, None]], 1) ** -0.5
+        features = torch.cat([self.features, torch.ones(sets, rows, 1)], 2) * size[:, None]
+        penalty = (l2 * size.square())[:, None, None]
+        penalty[..., -1] = 0
+
+        def logits_of(variables: Tensor) -> Tensor:
+            return (features @ variables.flatten(1, 2).transpose(1, 2)).view(sets, rows, *heads[1:])
+
+        def slope_of(variables: Tensor) -> tuple[Tensor, Tensor]:
+            """The objective of each head `(S, F)`, and its slope."""
+            losses, residual = self.loss(logits_of(variables).flatten(0, 2), self.targets)
+            residual = residual.view(sets, rows, *heads[1:]) * self.weights[..., None]
+            slope = (residual.flatten(2).transpose(1, 2) @ features).view(variables.shape) + penalty * variables
+            value = (losses.float().view(sets, rows, -1) * self.weights).sum(1)
+            return value + 0.5 * (penalty * variables.square()).sum((2, 3)), slope
+
+        last = self.theta / size[:, None, None]
+        ahead, inertia = last, torch.ones(heads[:2])
+        length, first = torch.ones(heads[:2]), None
+        for _ in range(STEPS):
+            value, slope = slope_of(ahead)
+            if float(slope.abs().max()) < PATH:
+                last = ahead
+                break
+            first = value if first is None else first
+            length = length.where(value <= first * (1 + SLACK), length / 2)
+            there = ahead - length[..., None, None] * slope
+            uphill = (slope * (there - last)).sum((2, 3)) > 0
+            inertia = inertia.where(~uphill, 1.0)
+            more = (1 + (1 + 4 * inertia.square()).sqrt()) / 2
+            momentum = ((inertia - 1) / more)[..., None, None]
+            ahead, last, inertia = there + momentum * (there - last), there, more
+        self.theta = last * size[:, None, None]
+        logits = logits_of(last)
+        self.curvature = torch.tensor([max(WIDER * self.loss.curvature(one.flatten(0, 1)), FLAT) for one in logits])
+        return logits
+
+    def _held_out(self, logits: Tensor) -> tuple[Tensor, float, float]:
+        """Of one set, from logits `(N, F, K)`: the outputs for each example of the head without its fold, their mean
+        loss and score."""
+        judged = self.fold >= 0
+        outputs = logits[torch.arange(len(logits)), self.place].double()
+        loss = float(self.loss(outputs[judged].clone(), self.own[judged])[0].mean())
+        score = self.loss.score(outputs[judged], self.own[judged])
+        outputs[~judged] = torch.nan
+        return outputs, loss, score
