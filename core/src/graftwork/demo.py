@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,24 @@ from graftwork.errors import GraftworkError, InputMismatch, UnknownName, UsageEr
 from graftwork.features.dataset import FeatureDataset
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
+from graftwork.reports.sentences import stages
 from graftwork.runs.fitting import fit
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
 from graftwork.specs.task import DEFAULT_TASK
 from graftwork.tasks.answer_folder import new_folder
-from graftwork.tasks.task import load_task
+from graftwork.tasks.task import Metric, load_task
 from graftwork.training import solver
 from graftwork.training.trainer import convex_loss
 
 SEED = 0
 HELD = 0.2
+
+BUDGET = 10.0
+"""Seconds of a demo for what `--best` measures besides the stages."""
+
+CLOSE = 0.005
+"""Of a metric that is no difference."""
 
 
 def run(name: str = "", folder: str | Path | None = None, watch: Callable[[Any], None] | None = None) -> dict[str, Any]:
@@ -95,21 +102,47 @@ def _tour(demo: Demo, data: Data, watch: Callable[[Any], None] | None = None) ->
     except WeightsUnavailable as error:
         return {**row, "skipped": str(error)}
     begun = time.perf_counter()
+    chosen = {"backbone": "auto", "tap": "auto", "freeze": "auto", "budget": BUDGET}
+    asked = chosen if demo.task == DEFAULT_TASK else {"backbone": spec.name}
     try:
-        fitted = fit(data, spec.name, task=demo.task, seed=SEED, val=HELD, watch=watch, **demo.settings)
+        fitted = fit(data, task=demo.task, seed=SEED, val=HELD, watch=watch, **asked, **demo.settings)
     except GraftworkError as error:
         return {**row, "backbone": spec.name, "skipped": str(error)}
     seconds = time.perf_counter() - begun
-    return {
-        **row,
-        "backbone": spec.name,
-        "metric": fitted.task.primary.name,
-        "higher_is_better": fitted.task.primary.higher_is_better,
-        fitted.task.primary.name: fitted.metrics[fitted.task.primary.name],
+    metric, record = fitted.task.primary, fitted.record
+    row |= {
+        "backbone": record["backbone"],
+        "tap": record["tap"],
+        "freeze": record["freeze"],
+        "metric": metric.name,
+        "higher_is_better": metric.higher_is_better,
+        metric.name: fitted.metrics[metric.name],
         "baseline": baseline(demo, data) if demo.baseline else fitted.metrics[demo.baseline_name],
         "baseline_name": demo.baseline_name,
         "seconds": round(seconds, 2),
+        "n_val": record["n_val"],
+        "depths": record["depths"],
+        "tried": record["tried"],
     }
+    return {**row, "sentence": _sentence(row, data, metric)}
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Whether the encoder helped, against the baseline of a demo."""
+    gain = (row[row["metric"]] - row["baseline"]) * (1 if row.get("higher_is_better", True) else -1)
+    return "transfer helped" if gain > CLOSE else "transfer did not help" if gain < -CLOSE else "no difference"
+
+
+def _sentence(row: Mapping[str, Any], data: Data, metric: Metric) -> str:
+    """A demo from its data to its end, in plain words."""
+    last = not row["depths"] or row["depths"][-1]["chosen"]
+    read = "" if last else f", read after {stages(row['tap'])}"
+    trained = "with a head on it" if row["freeze"] == "head" else f"trained ({row['freeze']})"
+    return (
+        f"{row['name']}: {row['n']} {data.observed.items}, of which {row['n_val']} were held out. {row['backbone']}"
+        f"{read}, {trained}: {metric.words} {row[metric.name]:.3f}. {row['baseline_name'].capitalize()}: "
+        f"{row['baseline']:.3f}. So {verdict(row)}."
+    )
 
 
 def baseline(demo: Demo, data: Data, seed: int = SEED) -> float:

@@ -17,20 +17,28 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the data of the demo that is named in a new folder.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of the tour with charts.")] = None,
     offline: Offline = False,
     json: Json = False,
 ) -> None:
     """A tour across modalities that needs no data of yours."""
     go_offline(offline)
     from graftwork import demo as tour
+    from graftwork.reports.page import write_asked
 
     with steady(), watching() as watch:
         result = tour.run(name, data, watch)
+    if html is not None:
+        write_asked(html, "tour.html.j2", result=result)
     answer(result, render, json)
+    if html is not None and not json:
+        tell(f"Page: {html}")
 
 
 def render(result: dict[str, Any]) -> None:
-    """The demos as a table, and the mismatch that is refused."""
+    """The demos as a table and in a sentence each, and the mismatch that is refused."""
+    from graftwork.demo import verdict
+
     rows = []
     measure = next((row["metric"] for row in result["demos"] if "metric" in row), "figure")
     for row in result["demos"]:
@@ -38,12 +46,11 @@ def render(result: dict[str, Any]) -> None:
             rows.append([row["name"], row["modality"], "-", "-", "-", "-", "-", "skipped"])
             continue
         found = row[row["metric"]]
-        gain = (found - row["baseline"]) * (1 if row.get("higher_is_better", True) else -1)
         rows.append(
             [
                 row["name"], row["modality"], row["backbone"], str(row["n"]), f"{found:.3f}",
                 f"{row['baseline']:.3f} ({row['baseline_name']})", f"{row['seconds']:.1f}",
-                "transfer helped" if gain > 0.005 else "transfer did not help" if gain < -0.005 else "no difference",
+                verdict(row),
             ]
         )  # fmt: skip
     table(
@@ -54,6 +61,8 @@ def render(result: dict[str, Any]) -> None:
     for row in result["demos"]:
         if row.get("skipped"):
             tell(f"{row['name']}: {row['skipped']}")
+        elif row.get("sentence"):
+            tell(row["sentence"])
     if result["refused"]:
         refused = result["refused"]
         tell(
