@@ -183,3 +183,13 @@ def test_the_command_shows_a_table_and_what_was_left_out(messages, tiny, shell) 
     assert "Next: graftwork fit DATA --backbone" in made.stdout
     answered = json.loads(shell("rank", messages, "--backbone", tiny, "--json").stdout)
     assert answered["candidates"][0]["backbone"] == tiny
+
+
+def test_labels_that_only_some_folds_have_are_ranked_and_one_seen_once_is_trained_on(tmp_path, tiny) -> None:
+    rows = ["text,label", *["my card,a"] * 8, *["my order,b"] * 8, "help me,c", "help please,c", "money back,d"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    found = gw.rank(tmp_path / "t.csv", [tiny])
+    assert found.first.sampled == 19
+    assert len(found.first.depth.scores.losses) == 18
+    run = gw.fit(tmp_path / "t.csv", tiny, tap="auto", freeze="auto", epochs=1)
+    assert run.record["depths"]
