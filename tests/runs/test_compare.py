@@ -78,7 +78,7 @@ def test_the_three_benefits_are_there_or_not() -> None:
     rows = {"frozen": 0.8, "tuned": 0.9, "from nothing": 0.5}
     helped = said(rows, {"tuned": [0.7, 0.85, 0.9], "from nothing": [0.2, 0.3, 0.5]})
     assert "Higher start: 0.700 at the first look at held-out examples, 0.200 from nothing." in helped
-    assert "Steeper slope: 0.830 after 1 epochs; from nothing not in 3." in helped
+    assert "Steeper slope: 0.830 after 1 epoch; from nothing not in 3." in helped
     assert "Higher end: 0.900 against 0.500 from nothing" in helped
     rows = {"frozen": 0.8, "tuned": 0.8, "from nothing": 0.81}
     not_helped = said(rows, {"tuned": [0.2, 0.5, 0.8], "from nothing": [0.3, 0.8, 0.81]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from graftwork.specs.contracts import plural
 from graftwork.training.cross_validation import Scores
 
 if TYPE_CHECKING:
@@ -62,11 +63,13 @@ def _slope(found: Comparison) -> str:
     goal = least + 0.9 * (most - least)
     tuned, nothing = (next((n for n, value in enumerate(curves[name]) if value >= goal), None) for name in curves)
     if tuned is None:
-        return f"No steeper slope: {sign * goal:.3f} is never reached, from nothing after {nothing} epochs."
+        return (
+            f"No steeper slope: {sign * goal:.3f} is never reached, from nothing after {plural(nothing or 0, 'epoch')}."
+        )
     if nothing is None:
-        return f"Steeper slope: {sign * goal:.3f} after {tuned} epochs; from nothing not in {len(curves[NOTHING])}."
+        return f"Steeper slope: {sign * goal:.3f} after {plural(tuned, 'epoch')}; from nothing not in {len(curves[NOTHING])}."
     words = "Steeper slope" if tuned < nothing else "No steeper slope"
-    return f"{words}: {sign * goal:.3f} after {tuned} epochs, from nothing after {nothing}."
+    return f"{words}: {sign * goal:.3f} after {plural(tuned, 'epoch')}, from nothing after {nothing}."
 
 
 def _end(found: Comparison, one: str, other: str) -> str:
