@@ -67,7 +67,8 @@ def _slope(found: Comparison) -> str:
             f"No steeper slope: {sign * goal:.3f} is never reached, from nothing after {plural(nothing or 0, 'epoch')}."
         )
     if nothing is None:
-        return f"Steeper slope: {sign * goal:.3f} after {plural(tuned, 'epoch')}; from nothing not in {len(curves[NOTHING])}."
+        reached = f"{sign * goal:.3f} after {plural(tuned, 'epoch')}"
+        return f"Steeper slope: {reached}; from nothing not in {len(curves[NOTHING])}."
     words = "Steeper slope" if tuned < nothing else "No steeper slope"
     return f"{words}: {sign * goal:.3f} after {plural(tuned, 'epoch')}, from nothing after {nothing}."
 
