@@ -85,9 +85,13 @@ def as_saved(messages: Path) -> Path:
 
 
 def same(one: gw.Run, other: gw.Run) -> None:
-    """All but how long it took and what was found in the store."""
+    """All but how long it took, what was found in the store, and what examples are called, of which a stream keeps no
+    names."""
     records = [{k: v for k, v in run.record.items() if k not in ("timings", "cache")} for run in (one, other)]
+    mistakes = [record.pop("validation")["mistakes"] for record in records]
     assert records[0] == records[1]
+    said = [[(row["true"], row["said"], row["note"]) for row in rows] for rows in mistakes]
+    assert said[0] == said[1]
     assert all(torch.equal(t, other._head.state_dict()[name]) for name, t in one._head.state_dict().items())
 
 

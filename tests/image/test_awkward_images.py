@@ -285,7 +285,7 @@ def test_an_image_that_is_not_rgb_is_not_prepared() -> None:
 def test_the_demo_may_be_written_twice_and_into_a_new_folder(tmp_path) -> None:
     digits(tmp_path / "new" / "digits")
     digits(tmp_path / "new" / "digits")
-    assert len(list(tmp_path.rglob("*.png"))) == 300
+    assert len(list(tmp_path.rglob("*.png"))) == 600
 
 
 def test_baseline_pixels_scale_deep_images() -> None:
