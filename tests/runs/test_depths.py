@@ -66,15 +66,22 @@ def test_a_fit_says_what_each_stage_scored_and_reads_what_was_chosen(messages, t
     ]
     assert said[0] == said[1] == said[2]
     assert run.evaluate(messages)["metrics"]["accuracy"] == 1.0
-    assert run.record["feature_dim"] == 2 * gw.fit(messages, tiny).record["feature_dim"]
+    assert run.record["feature_dim"] == 2 * gw.fit(messages, tiny, tap="last").record["feature_dim"]
 
 
 def test_where_the_last_stage_stays_a_fit_is_that_of_the_last(messages, tiny) -> None:
-    auto, last = gw.fit(messages, tiny, tap="auto"), gw.fit(messages, tiny)
+    auto, last = gw.fit(messages, tiny, tap="auto"), gw.fit(messages, tiny, tap="last")
     assert auto.record["tap"] == last.record["tap"] == "block2"
     assert auto.metrics == last.metrics
     assert auto.record["depths"][-1]["chosen"]
     assert last.record["depths"] == []
+
+
+def test_stages_are_compared_where_a_head_is_solved_and_nothing_else_is_said(messages, tiny) -> None:
+    assert gw.fit(messages, tiny).record["depths"]
+    for asked in ({"tap": "last"}, {"c": 1.0}, {"freeze": "lpft", "epochs": 1}):
+        assert gw.fit(messages, tiny, **asked).record["depths"] == []
+    assert gw.fit(gw.stream(messages), tiny).record["depths"] == []
 
 
 def test_a_policy_that_solves_the_head_first_trains_up_to_the_stage_that_was_chosen(

@@ -76,9 +76,10 @@ def fit(
         str,
         typer.Option(
             help="The stage that the head reads: last, a name, a number, several joined (block8+head), auto to find "
-            "what is surely better than the last, or all to try each on the validation split."
+            "what is surely better than the last (also where it is left out and a head is solved), or all to try each on "
+            "the validation split."
         ),
-    ] = "last",
+    ] = "",
     val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Chooses the part that is held out.")] = 0,
     out: Annotated[
@@ -137,7 +138,7 @@ def fit(
     say_source(found, load_task(task))
     observed = found.head.observed
     if best:
-        backbone, freeze, tap = (_unless_named(*pair) for pair in ((backbone, None), (freeze, "head"), (tap, "last")))
+        backbone, freeze, tap = (_unless_named(*pair) for pair in ((backbone, None), (freeze, "head"), (tap, "")))
     if backbone is None:
         backbone = registry.starter(found.modality.name, adapter or "").name
         say(f"{upper(observed.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME")

@@ -23,6 +23,7 @@ from graftwork.plugins import registry
 from graftwork.runs.backbone_cache import load_frozen
 from graftwork.runs.planning import FitRequest
 from graftwork.runs.steps import Encoded, Fit
+from graftwork.runtime import processes
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.tasks.losses import Loss
 from graftwork.tasks.task import Targets, Task
@@ -88,7 +89,8 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
     loss = convex_loss(plan.task, encoded.known, FeatureDataset(None, targets))
     stages_of = found.values.split(widths, 1)
     depths = compare(plan.task, encoded.known, loss, stages_of, targets, fold, joined=plan.exactly)
-    best = better_than_last(depths)
+    found_best = better_than_last(depths)
+    best = depths[processes.broadcast(next(n for n, one in enumerate(depths) if one is found_best))]
     stages = plan.spec.stages
     encoded = replace(encoded, depths=tuple(depth.as_json(stages, best) for depth in depths))
     if best.taps == plan.taps:

@@ -49,7 +49,7 @@ def fit(
     task: str = DEFAULT_TASK,
     target_transform: str = "none",
     freeze: str = "head",
-    tap: str = "last",
+    tap: str = "",
     val: float = 0.2,
     seed: int = 0,
     refit: bool | None = None,
@@ -83,6 +83,8 @@ def fit(
     tap: the stage whose pooled features the head reads, or several joined ("block8+head"); "auto" chooses them by
     cross-validation on the training examples, and keeps the last unless others are surely better; "all" solves a head
     after each, from one pass, and keeps the one that is best on the validation split, by the task's primary metric.
+    Left out, it is "auto" where a head is solved whose strength is to be chosen too, on data that can be read again,
+    else "last".
     val: the part held out, unless the data bring a validation split; it chooses the head's strength, or the epoch whose
     weights are kept, and gives the metrics. refit: solve the head again on all the data but a test split; None does
     where it is solved exactly. c: scikit-learn's inverse strength of a head that is solved; None chooses it.

@@ -44,7 +44,7 @@ class FitRequest:
     task: str = DEFAULT_TASK
     target_transform: str = "none"
     freeze: str = "head"
-    tap: str = "last"
+    tap: str = ""
     val: float = 0.2
     seed: int = 0
     refit: bool | None = None
@@ -132,7 +132,7 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     targets = None if streamed else task.encode(labels)
     check_fraction(request.val)
     choice = request.tap if request.tap in ("all", "auto") else ""
-    taps = spec.taps("last" if choice else request.tap)
+    taps = spec.taps("last" if choice else request.tap or "last")
     tap = taps[-1]
     policy = policies.parse(request.freeze)
     splits = None if targets is None else split(targets.strata, head.splits, request.val, request.seed)
@@ -140,8 +140,11 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     epochs = decide(request.settings, task.recipe(spec.recipe), training).epochs
     exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task, head_spec)
     _check_asked(request, exactly, policy.head_first, streamed)
-    if isinstance(task, DenseTask):
+    dense = isinstance(task, DenseTask)
+    if dense:
         _check_dense(request, task, streamed)
+    elif not request.tap and exactly and not streamed and request.c is None:
+        choice = "auto"
     _check_applicable(request, task)
     long = request.long or data.modality.long
     check_long(long)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from graftwork.features.dataset import FeatureDataset
+from graftwork.features.dataset import CHUNK, FeatureDataset, matrix, release
 from graftwork.models.machine import one_thread
 from graftwork.training.solver import Solution
 
@@ -31,11 +31,16 @@ class Coordinates:
 
     def of(self, features: Tensor) -> Tensor:
         """Features `(N, D)` in these coordinates, `(N, R)`."""
-        if self.factors is not None:
-            features = features * self.factors
-        if self.basis is None or self.mean is None:
+        if self.factors is None and self.basis is None:
             return features
-        return (features - self.mean) @ self.basis
+        made = matrix(len(features), features.shape[1] if self.basis is None else self.basis.shape[1])
+        step = max(1, CHUNK // max(1, features.shape[1]))
+        for here in (slice(start, start + step) for start in range(0, len(features), step)):
+            some = features[here] if self.factors is None else features[here] * self.factors
+            made[here] = some if self.basis is None or self.mean is None else (some - self.mean) @ self.basis
+            release(features)
+        release(made)
+        return made
 
     def back(self, solution: Solution) -> Solution:
         """A solution on these coordinates as one on features."""
