@@ -76,8 +76,8 @@ def fit(
         str,
         typer.Option(
             help="The stage that the head reads: last, a name, a number, several joined (block8+head), auto to find "
-            "what is surely better than the last (also where it is left out and a head is solved), or all to try each on "
-            "the validation split."
+            "what is surely better than the last (also where it is left out and a head is solved), or all to try each "
+            "on the validation split."
         ),
     ] = "",
     val: Annotated[float, typer.Option(help="The part held out for validation, unless the data bring one.")] = 0.2,
