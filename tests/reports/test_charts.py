@@ -55,8 +55,9 @@ def test_every_point_lies_inside_of_its_chart(points: list[tuple[float, float]],
 def test_ticks_are_round_rise_and_hold_what_they_are_for(low: float, more: float, most: int, whole: bool) -> None:
     found = charts.ticks(low, low + more, most, whole)
     assert found == sorted(set(found))
-    assert found[0] <= low + abs(low) * 1e-9 + 1e-9
-    assert found[-1] >= low + more - abs(low + more) * 1e-9 - 1e-9
+    unseen = 1e-8 * (abs(low) + more) + 1e-9
+    assert found[0] <= low + unseen
+    assert found[-1] >= low + more - unseen
     assert len(found) <= most * 2.5 + 3
     if whole:
         assert all(value.is_integer() for value in found)

