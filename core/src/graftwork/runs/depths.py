@@ -37,7 +37,7 @@ SAMPLE = 500
 """Training examples that a stage is chosen by."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Depth:
     """One or several stages, and what heads score that read them."""
 
@@ -89,8 +89,7 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
     loss = convex_loss(plan.task, encoded.known, FeatureDataset(None, targets))
     stages_of = found.values.split(widths, 1)
     depths = compare(plan.task, encoded.known, loss, stages_of, targets, fold, joined=plan.exactly)
-    found_best = better_than_last(depths)
-    best = depths[processes.broadcast(next(n for n, one in enumerate(depths) if one is found_best))]
+    best = depths[processes.broadcast(depths.index(better_than_last(depths)))]
     stages = plan.spec.stages
     encoded = replace(encoded, depths=tuple(depth.as_json(stages, best) for depth in depths))
     if best.taps == plan.taps:

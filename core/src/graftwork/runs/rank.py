@@ -41,7 +41,7 @@ TIMED = 16
 """Examples that the time of a pass is measured on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """An encoder with what heads on it scored. depths: of each stage and of some joined; depth: the one to read.
     sampled: on how many examples; looks: cheap scores of its last stage. seconds_per_example: of one pass; seconds: of
@@ -173,7 +173,8 @@ def rank(
             for count in _sizes(len(specs), len(data)):
                 for spec in standing:
                     if compared and time.perf_counter() - begun > seconds:
-                        left_out += [(spec.name, "the budget was spent before its turn")]
+                        if spec.name not in compared:
+                            left_out += [(spec.name, "the budget was spent before its turn")]
                         continue
                     try:
                         compared[spec.name] = look(spec, count)

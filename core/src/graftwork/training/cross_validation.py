@@ -25,7 +25,7 @@ MASS = 0.9
 """Of the intervals around scores."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """What heads make of examples that they were not solved on.
 
