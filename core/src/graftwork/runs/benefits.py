@@ -52,7 +52,7 @@ def _start(found: Comparison) -> str:
     tuned, nothing = found.epochs[TUNED][0], found.epochs[NOTHING][0]
     sign = found.rows[TUNED].scores.sign
     words = "Higher start" if sign * (tuned - nothing) > 0 else "No higher start"
-    return f"{words}: {tuned:.3f} at the first look at held-out examples, {nothing:.3f} from nothing."
+    return f"{words}: {tuned:.3f} after the first epoch, {nothing:.3f} from nothing."
 
 
 def _slope(found: Comparison) -> str:
@@ -61,7 +61,7 @@ def _slope(found: Comparison) -> str:
     curves = {name: [sign * value for value in found.epochs[name]] for name in (TUNED, NOTHING)}
     least, most = min(map(min, curves.values())), max(map(max, curves.values()))
     goal = least + 0.9 * (most - least)
-    tuned, nothing = (next((n for n, value in enumerate(curves[name]) if value >= goal), None) for name in curves)
+    tuned, nothing = (next((n for n, value in enumerate(curves[name], 1) if value >= goal), None) for name in curves)
     if tuned is None:
         return (
             f"No steeper slope: {sign * goal:.3f} is never reached, from nothing after {plural(nothing or 0, 'epoch')}."

@@ -56,8 +56,8 @@ SIZES = (8, 16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class Comparison:
-    """rows: what each way scores on the held-out examples with all training examples. epochs: the metric by epoch, of
-    those that train by steps. sizes: by the number of examples for a label. sentences: what that means."""
+    """rows: what each way scores on the held-out examples with all training examples. epochs: the metric after each
+    epoch, of those that train by steps. sizes: by the number of examples for a label. sentences: what that means."""
 
     data: str
     backbone: str
@@ -241,7 +241,7 @@ class _Ways:
                 )
                 continue
             self._add(name, found)
-            self.epochs[name] = [row[metric] for row in found.history if metric in row]
+            self.epochs[name] = [row[metric] for row in found.history if metric in row and row["epoch"] > 0]
         labels = labelled(self.data.labels)
         strata = self.task.encode([labels[number] for number in train]).strata
         every = len(train) // len(set(strata))
