@@ -65,6 +65,7 @@ from graftwork.specs.contracts import (
     show,
 )
 from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.defects import Defect
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from graftwork.data.streaming import Stream, stream
     from graftwork.features.pieces import Piece, WholeExample
     from graftwork.models.backbone import Backbone, load_backbone
+    from graftwork.models.decoding import BatchDecoder, Decoded
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.models.reading import View
@@ -114,6 +116,8 @@ del data  # pyright: ignore  so that `__getattr__` finds the function
 _LATER = {
     "Backbone": "graftwork.models.backbone",
     "load_backbone": "graftwork.models.backbone",
+    "BatchDecoder": "graftwork.models.decoding",
+    "Decoded": "graftwork.models.decoding",
     "Checked": "graftwork.checks.checking",
     "check": "graftwork.checks.checking",
     "compare": "graftwork.runs.compare",
@@ -207,6 +211,7 @@ __all__ = [
     "AtMost",
     "Backbone",
     "BackboneSpec",
+    "BatchDecoder",
     "Box",
     "Boxes",
     "Checked",
@@ -216,6 +221,8 @@ __all__ = [
     "Converter",
     "Data",
     "DataError",
+    "Decoded",
+    "DecoderSpec",
     "Defect",
     "Demo",
     "DenseTask",

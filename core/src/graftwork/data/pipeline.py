@@ -105,6 +105,11 @@ class Pipeline:
         """The memory that a value returned by this pipeline takes, in bytes."""
         return self._after.memory(value) if self._after else self.reader.memory(value)
 
+    def as_it_is(self, raw: Raw) -> bool:
+        """Whether an example meets the contract without a conversion. Raises `Unreadable`."""
+        facts = self.reader.facts(raw) if self._facts else {}
+        return self._after is None and all(requirement.allows(facts[fact]) for fact, requirement in self._facts)
+
     def refused(self, raw: Raw) -> str:
         """Why the agreement leaves an example out, by its facts alone: a sentence; empty if it does not."""
         facts = self.reader.facts(raw)

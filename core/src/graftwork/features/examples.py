@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ from graftwork.specs.readers import Raw, Window
 MOST_ROWS = 512
 CHUNK = 64
 """The number of examples that a thread identifies at a time."""
+
+MEASURED, BESIDE = 64 * 2**20, 600
+"""Bytes of examples that stay in memory from when they were measured to when they are used, and what Python needs for
+each beside its value."""
 
 Augmentation = Callable[[Any, random.Random], Any]
 
@@ -86,9 +90,12 @@ class Scan:
 class Examples:
     """The examples of a fit or a prediction, by number.
 
+    stored: whether they are read as they are stored, so that another decoder may stand in for the reader.
     long: "truncate" reads the first window of an example that has several, "windows" all of them.
     keep: the bytes of decoded examples that may stay in memory.
     """
+
+    stored = True
 
     def __init__(
         self,
@@ -106,7 +113,7 @@ class Examples:
         self.pipeline = pipeline
         self.defects = (TRUNCATED, *pipeline.defects)
         self._surveyed = np.zeros((len(raws), len(self.defects)), np.float32)
-        self._room = keep
+        self._room = max(keep, MEASURED if backbone.measures else 0)
         self._kept: dict[int, Example] = {}
         self._sizes: np.ndarray | None = None
 
@@ -209,9 +216,21 @@ class Examples:
         found = Example(parts, {**self.pipeline.measure(parts), TRUNCATED.name: truncated})
         if self._room > 0:
             # Threads may overshoot the limit a little, which does no harm.
-            self._room -= sum(self.pipeline.memory(part.value) for part in found.parts)
+            self._room -= sum(self.pipeline.memory(part.value) + BESIDE for part in found.parts)
             self._kept[number] = found
         return found
+
+    def file(self, number: int, takes: Callable[[bytes], bool]) -> bytes | None:
+        """The file of an example that meets the contract as it is, if `takes` says so; None for any other."""
+        raw = self.raws[number]
+        if raw.part is not None or not (raw.path or isinstance(raw.value, bytes)):
+            return None
+        try:
+            content = raw.content()
+            as_it_is = takes(content) and self.pipeline.as_it_is(replace(raw, value=content))
+        except (OSError, Unreadable):  # reported when it is read
+            return None
+        return content if as_it_is else None
 
     def scan(self) -> Scan:
         """Read every example once, without computing features."""
@@ -267,6 +286,8 @@ class Examples:
 
 class AugmentedExamples(Examples):
     """The same examples, augmented at random; `seed` gives the random seed of an example by its number."""
+
+    stored = False
 
     def __init__(self, of: Examples, change: Augmentation, seed: Callable[[int], str]) -> None:
         super().__init__(of.backbone, of.pipeline, of.raws, long=of.long)

@@ -7,9 +7,10 @@ features that any process computed before, and keeps new ones: pooled features a
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,15 +19,18 @@ from torch import Tensor
 from graftwork.data.reading import Bad
 from graftwork.errors import StoreError, Unreadable
 from graftwork.features.dataset import matrix, release
-from graftwork.features.examples import Examples, batches
+from graftwork.features.examples import Example, Examples, batches
 from graftwork.features.leases import compute_missing
 from graftwork.features.long_inputs import LongInputs
 from graftwork.features.shards import Row, shares_of, stored
 from graftwork.features.store import Space, Store
 from graftwork.models.backbone import Backbone
+from graftwork.models.decoding import BatchDecoder, batch_decoder
 from graftwork.models.machine import fork_safely
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.models.stages import Stage, State
+from graftwork.models.transfer import Fetched, beside, pieces, pinned
+from graftwork.plugins.code_digest import made_by
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
@@ -36,6 +40,11 @@ from graftwork.specs.readers import Window
 ON_GPU = 16
 """How many times larger a batch is on a GPU than on a CPU, where it should fit the caches."""
 
+COMPARED = 16
+"""Examples that a decoder is held to the reader by."""
+
+IN_FLIGHT = 2
+"""Batches that a GPU computes before the features of the first are waited for."""
 
 RELEASE = 10_000
 """Examples after which the memory pages of a large feature matrix are given back."""
@@ -77,7 +86,8 @@ class Cache:
 class _Read:
     """A batch as read: its places among the chosen examples, and their window counts (`parts`) and shares of defects.
 
-    states: prepared states, each with the example of every row (its position in `places`) and the row weights.
+    states: prepared states, each with the example of every row (its position in `places`) and the row weights; in
+    memory that a GPU reads by itself, where there is one.
     """
 
     places: list[int]
@@ -93,9 +103,10 @@ class Extractor:
 
     precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 if the machine is fast at it); the first computed
     batch decides. The backbone stays unchanged; bf16 runs on a copy. compile: run the stages through torch.compile,
-    which takes a minute at first and rounds differently.
+    which takes a minute at first and rounds differently. decoder: the name of one that decodes files instead of the
+    modality's reader, if the features agree; "reader" for none, "auto" for the device's default.
 
-    Raises `UsageError` for another precision.
+    Raises `UsageError` for another precision, or a decoder of other devices; `UnknownName`.
     """
 
     def __init__(
@@ -107,6 +118,7 @@ class Extractor:
         device: torch.device | str = "cpu",
         cache: Cache | None = None,
         compile: bool = False,
+        decoder: str = "auto",
     ) -> None:
         check_precision(precision)
         fork_safely()
@@ -116,6 +128,11 @@ class Extractor:
         self.layout = torch.channels_last if backbone.channels_last else torch.preserve_format
         self.budget = backbone.batch_size * (ON_GPU if self.device.type == "cuda" else 1)
         self.exact = backbone.eval().to(self.device)
+        self.smaller = 1
+        plain = all(getattr(type(backbone), name) is getattr(Backbone, name) for name in ("prepare", "windows"))
+        found = batch_decoder(backbone.spec, decoder, self.device) if plain else ("", None)
+        self.decoder, self.decode = found
+        self.decoder_cosine: float | None = None
         self.precision: str | None = None
         self.cosine: float | None = None
         if precision == "fp32" or (precision == "auto" and not fast_bf16(self.device)):
@@ -144,7 +161,19 @@ class Extractor:
         reduced = copy.deepcopy(self.exact).to(torch.bfloat16)
         stages = self.tap + 1
         exact, other = (list(self._folded(r, r.stages()[:stages], state, False))[-1] for r in (self.exact, reduced))
-        return least_cosine(exact, other)
+        return least_cosine(exact.cpu(), other.cpu())
+
+    def agreement(self, state: State, other: State) -> float:
+        """The least cosine between exact features of two states of the same examples."""
+        stages = self.exact.stages()[: self.tap + 1]
+        one, two = (list(self._folded(self.exact, stages, made, False))[-1].cpu() for made in (state, other))
+        return least_cosine(one, two)
+
+    def settle_decoder(self, cosine: float) -> None:
+        """Use the decoder from now on if its features agree. cosine: the least one with those of the reader's."""
+        self.decoder_cosine = cosine
+        if cosine < AGREES:
+            self.decoder, self.decode = "", None
 
     def space(self, examples: Examples, precision: str) -> Space | None:
         """The space of the store for features of these examples in a precision; None without a store."""
@@ -156,30 +185,59 @@ class Extractor:
             "precision": precision,
             "weights": self.cache.weights,
             "rounding": {**rounding(self.device), "compiled": self.compile},
+            **(self.decoding if examples.stored else {}),
             **examples.about,
         }
         return self.cache.store.space(about)
 
-    def pooled(self, batch: _Read, every: bool) -> list[Tensor]:
-        """Pooled features `(B, D)` float32 after each of the taps, or after every stage up to the last of them."""
-        taps = range(self.tap + 1) if every else self.taps
-        total = [torch.zeros(len(batch.places), self.backbone.feature_dim(tap)) for tap in taps]
-        for state, example_index, weights in batch.states:
-            alone = len(batch.states) == 1 and example_index == list(range(len(batch.places)))
-            for place, features in enumerate(self._folded(self._runner, self._stages, state, every)):
-                if alone:
-                    total[place] = features
-                else:
-                    total[place].index_add_(0, torch.tensor(example_index), features * torch.tensor(weights)[:, None])
+    def decoder_note(self, examples: Examples) -> Space | None:
+        """Where it is remembered whether the decoder agrees; None without a store."""
+        if self.cache is None:
+            return None
+        about = {"kind": "decoder", "weights": self.cache.weights, "rounding": {**rounding(self.device)}}
+        return self.cache.store.space({**about, **self.decoding, **examples.about})
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """What decodes besides the reader, as JSON values; empty for nothing."""
+        if self.decode is None:
+            return {}
+        return {"decoder": [self.decoder, self.decode.version, made_by(f"{type(self.decode).__module__}:")]}
+
+    def pooled(self, batch: _Read, every: bool) -> Tensor:
+        """Pooled features `(B, D)` float32 after each of the taps, or after every stage up to the last of them, side by
+        side and on the device."""
+        made = [self._run(state, every) for state, _, _ in batch.states]
+        in_order = list(range(len(batch.places)))
+        if len(made) == 1 and batch.states[0][1] == in_order:
+            return made[0]
+        total = torch.zeros(len(in_order), made[0].shape[1], device=made[0].device)
+        for features, (_, example_index, weights) in zip(made, batch.states, strict=True):
+            where, weight = torch.tensor(example_index), torch.tensor(weights)[:, None]
+            total.index_add_(0, where.to(total.device), features * weight.to(total.device))
         return total
+
+    def _run(self, state: State, every: bool) -> Tensor:
+        """In smaller batches once a GPU's memory was too little."""
+        rows = len(state.hidden)
+        try:
+            parts = [state] if self.smaller == 1 else pieces(state, -(-rows // self.smaller))
+            return torch.cat([torch.cat(list(self._folded(self._runner, self._stages, p, every)), 1) for p in parts])
+        except torch.OutOfMemoryError:
+            if self.smaller >= rows:
+                raise
+        torch.cuda.empty_cache()
+        self.smaller *= 2
+        return self._run(state, every)
 
     def _folded(self, runner: Backbone, stages: Sequence[Stage], state: State, every: bool) -> Iterator[Tensor]:
         dtype = torch.float32 if runner is self.exact else torch.bfloat16
-        state = State(state.hidden.to(self.device, memory_format=self.layout), state.mask).to(self.device, dtype)
+        hidden = state.hidden.to(self.device, memory_format=self.layout, non_blocking=True)
+        state = State(hidden, state.mask).to(self.device, dtype)
         for number, stage in enumerate(stages):
             state = stage(state)
             if every or number in self.taps:
-                yield runner.pool(state).float().cpu()
+                yield runner.pool(state).float()
 
 
 class _Extraction:
@@ -200,6 +258,7 @@ class _Extraction:
     def run(self) -> Features:
         everything = list(range(len(self.chosen)))
         todo = everything if self.by.cache is None else self._identified(everything)
+        self._settle_decoder(todo)
         try:
             todo = self._settled(todo)
         except StoreError as error:
@@ -244,6 +303,34 @@ class _Extraction:
         assert by.precision is not None
         self.space = by.space(self.examples, by.precision)
         return self._take(self.space, todo)
+
+    def _settle_decoder(self, todo: list[int]) -> None:
+        """Compare what a decoder makes with what the reader does; once for an encoder, where that can be remembered."""
+        by = self.by
+        if by.decode is None or by.decoder_cosine is not None or not self.examples.stored:
+            return
+        note = by.decoder_note(self.examples)
+        known = note.note.get("cosine") if note else None
+        cosine = processes.broadcast(self._compare_decoder(todo, by.decode) if known is None else known)
+        if cosine is None:  # nothing that it decodes
+            return
+        by.settle_decoder(cosine)
+        if note and known is None:
+            note.remember(cosine=cosine)
+
+    @torch.inference_mode()
+    def _compare_decoder(self, todo: list[int], decode: BatchDecoder) -> float | None:
+        """The least cosine between features of what the decoder and the reader make of the same examples; None if it
+        decodes none of them."""
+        for group in self._groups(todo):
+            found = _Read([], [], [], [], [])
+            self._decoded(group[:COMPARED], decode, found)
+            if found.places:
+                exact = self._read_rest(found.places, _Read([], [], [], [], []))
+                same = [found.places.index(place) for place in exact.places]
+                (state, _, _), (other, _, _) = exact.states[0], found.states[0]
+                return self.by.agreement(state, State(other.hidden[same[: len(state.hidden)]]))
+        return None
 
     @torch.inference_mode()
     def _compare(self, places: list[int]) -> float | None:
@@ -316,6 +403,7 @@ class _Extraction:
     @torch.inference_mode()
     def _compute(self, groups: Iterable[list[int]], count: int) -> None:
         """Compute `count` batches of examples and keep their features; with a store, those after every stage."""
+        waiting: deque[tuple[_Read, Fetched, bool]] = deque()
         for batch in track(prefetch_map(self._read, groups), "Extracting features", count):
             for place, reason in batch.bad:
                 self.reasons[place] = reason
@@ -324,25 +412,37 @@ class _Extraction:
             if not batch.places:
                 continue
             every = self.space is not None
-            pooled = self.by.pooled(batch, every)
-            self.values[batch.places] = torch.cat([pooled[tap] for tap in self.by.taps] if every else pooled, 1)
-            self.misses += len(batch.places)
-            self.parts[batch.places], self.shares[batch.places] = batch.parts, batch.shares
-            if self.space is not None:
-                arrays = [taps.numpy() for taps in pooled]
-                rows = [
-                    Row(self.digests[place], [array[row].tobytes() for array in arrays], parts, stored(shares))
-                    for row, (place, parts, shares) in enumerate(
-                        zip(batch.places, batch.parts, batch.shares, strict=True)
-                    )
-                ]
-                self.space.write(rows)
-            if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
-                release(self.values)
+            waiting.append((batch, Fetched(self.by.pooled(batch, every)), every))
+            if len(waiting) > (IN_FLIGHT if self.by.device.type == "cuda" else 0):
+                self._keep(*waiting.popleft())
+        while waiting:
+            self._keep(*waiting.popleft())
+
+    def _keep(self, batch: _Read, fetched: Fetched, every: bool) -> None:
+        pooled, widths = fetched(), [self.by.backbone.feature_dim(tap) for tap in range(self.tap + 1)]
+        by_stage = pooled.split(widths, 1) if every else [pooled]
+        self.values[batch.places] = torch.cat([by_stage[tap] for tap in self.by.taps], 1) if every else pooled
+        self.misses += len(batch.places)
+        self.parts[batch.places], self.shares[batch.places] = batch.parts, batch.shares
+        if self.space is not None and every:
+            arrays = [stage.numpy() for stage in by_stage]
+            rows = [
+                Row(self.digests[place], [array[row].tobytes() for array in arrays], parts, stored(shares))
+                for row, (place, parts, shares) in enumerate(zip(batch.places, batch.parts, batch.shares, strict=True))
+            ]
+            self.space.write(rows)
+        if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
+            release(self.values)
 
     def _read(self, places: Sequence[int]) -> _Read:
         """Read and prepare a batch, in a thread."""
         found = _Read([], [], [], [], [])
+        if self.by.decode is not None and self.examples.stored:
+            places = self._decoded(places, self.by.decode, found)
+        return self._read_rest(places, found)
+
+    def _read_rest(self, places: Sequence[int], found: _Read) -> _Read:
+        """Add examples to a batch as the modality's reader reads them."""
         rows: list[tuple[int, Window, float]] = []
         for place in places:
             number = self.chosen[place]
@@ -358,12 +458,34 @@ class _Extraction:
             whole = sum(part.weight for part in example.parts)
             rows += [(owner, part, part.weight / whole) for part in example.parts]
         # The windows of one long example may exceed a batch.
-        whole = self.examples.sizes([self.chosen[place] for place in found.places])
+        whole = self.examples.sizes([self.chosen[place] for place in found.places]) if rows else []
         sizes = [whole[owner] * part.weight for owner, part, _ in rows]
         for group in batches(sizes, self.by.budget):
             state = self.by.backbone.prepare([rows[row][1].value for row in group])
+            state = pinned(state) if self.by.device.type == "cuda" else state
             found.states.append((state, [rows[row][0] for row in group], [rows[row][2] for row in group]))
         return found
+
+    def _decoded(self, places: Sequence[int], decode: BatchDecoder, found: _Read) -> list[int]:
+        """Add those of the examples that the decoder decodes to a batch. Returns the others."""
+        files = [(place, self.examples.file(self.chosen[place], decode.takes)) for place in places]
+        taken = [(place, content) for place, content in files if content is not None]
+        if not taken:
+            return list(places)
+        with beside(self.by.device):
+            made = decode([content for _, content in taken])
+            # Waits for the device, so that what was made can be used anywhere.
+            shares = {name: share.cpu().tolist() for name, share in made.defects.items()}
+        for row, here in enumerate(made.rows):
+            number = self.chosen[taken[here][0]]
+            example = Example([], {name: share[row] for name, share in shares.items()})
+            found.places.append(taken[here][0])
+            found.parts.append(1)
+            found.shares.append(self.examples.shares(number, example))
+        if made.rows:
+            found.states.append((State(made.hidden), list(range(len(made.rows))), [1.0] * len(made.rows)))
+        done = set(found.places)
+        return [place for place in places if place not in done]
 
     # Several processes.
 

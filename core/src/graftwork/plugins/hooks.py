@@ -7,6 +7,7 @@ import pluggy
 from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
@@ -46,6 +47,11 @@ def graftwork_converters() -> Iterable[Converter]:  # pyright: ignore[reportRetu
 @hookspec
 def graftwork_adapters() -> Iterable[Adapter]:  # pyright: ignore[reportReturnType]
     """Converters between modalities, which a user must name."""
+
+
+@hookspec
+def graftwork_decoders() -> Iterable[DecoderSpec]:  # pyright: ignore[reportReturnType]
+    """Ways to decode many files at once, on a processor or a GPU."""
 
 
 @hookspec

@@ -23,6 +23,7 @@ from graftwork.plugins.report import PluginReport, watched
 from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
@@ -38,6 +39,7 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "resolvers": (Resolver, lambda spec: spec.names),
     "converters": (Converter, lambda spec: [f"{spec.modality}:{spec.name}"]),
     "adapters": (Adapter, lambda spec: [spec.full_name]),
+    "decoders": (DecoderSpec, lambda spec: [spec.name]),
     "tasks": (TaskSpec, lambda spec: [spec.name]),
     "heads": (HeadSpec, lambda spec: [spec.name]),
     "freeze_policies": (FreezePolicySpec, lambda spec: [spec.name]),

@@ -14,6 +14,7 @@ from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import InputContract, ObservedInput, show
 from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
 from graftwork.specs.freeze_policy import FreezePolicySpec
@@ -90,6 +91,28 @@ def converters() -> list[Converter]:
 
 def converter(modality_name: str, name: str) -> Converter:
     return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins --json")
+
+
+def decoder_for(modality_name: str, name: str, device: str) -> DecoderSpec | None:
+    """The decoder of this name for examples of a modality on a type of device; for "auto" the one that is the default
+    there, and for "reader" none.
+
+    Raises `UnknownName`, and `UsageError` for one that does not work on the device.
+    """
+    if name == "reader":
+        return None
+    known = installed().registered["decoders"].values()
+    if name == "auto":
+        fit = (spec for spec in known if spec.modality == modality_name and device in spec.default)
+        return next(fit, None)
+    spec: DecoderSpec = _named("decoders", "decoder", name, "graftwork plugins --json")
+    if spec.modality != modality_name or device not in spec.devices:
+        raise UsageError(
+            f"The decoder '{name}' decodes {spec.modality} on {' and '.join(spec.devices)}; here it is {modality_name} "
+            f"on {device}.",
+            "Leave out --decoder.",
+        )
+    return spec
 
 
 def demo(name: str) -> Demo:

@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def workers() -> int:
-    return max(2, min(8, os.cpu_count() or 1))
+    return max(2, min(16, os.cpu_count() or 1))
 
 
 def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

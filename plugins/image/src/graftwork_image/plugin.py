@@ -10,6 +10,7 @@ from graftwork import (
     AtMost,
     BackboneSpec,
     Converter,
+    DecoderSpec,
     Defect,
     Demo,
     Exactly,
@@ -230,6 +231,14 @@ def graftwork_resolvers():
     yield Resolver("torchvision", factory="graftwork_image.torchvision_models:resolve")
     yield Resolver(factory="graftwork_image.resolve:mapped", model_types=tuple(MAPPED))
     yield Resolver(factory="graftwork_image.resolve:whole", model_types=tuple(WHOLE))
+
+
+@hookimpl
+def graftwork_decoders():
+    yield DecoderSpec("image:torchvision", "image", factory="graftwork_image.jpegs:build", devices=("cpu",))
+    yield DecoderSpec(
+        "image:nvjpeg", "image", factory="graftwork_image.jpegs:build", devices=("cuda",), default=("cuda",)
+    )
 
 
 @hookimpl

@@ -52,8 +52,9 @@ class Vocabulary:
     def windows(self, value: str) -> list[Window]:
         """A text over `longest` tokens in parts of at most that many, cut between words; shares by characters."""
         room = self.longest - self.special
-        # A character becomes at most 4 tokens (canonical decomposition, UAX 15), so a short text need not be read.
-        if 4 * len(value) <= room:
+        # A character becomes at most 4 tokens (canonical decomposition, UAX 15), one of ASCII one and perhaps a mark of
+        # where a word begins: a short text need not be read.
+        if (2 if value.isascii() else 4) * len(value) + 2 <= room:
             return [Window(value, 1.0)]
         found = self.tokenizer.encode(value, add_special_tokens=False)
         starts = [0]
