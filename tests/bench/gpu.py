@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
 PICTURES, TEXTS, CLIPS, TUNED = (3000, 40_000, 1200, 4096) if GPU else (24, 64, 4, 128)
-PASSES = 3 if GPU else 1
+PASSES = 2 if GPU else 1
 WIDTH, HEIGHT, SECONDS = 500, 375, 3
 
 

@@ -18,6 +18,7 @@ from graftwork.errors import Unreadable
 from graftwork.features.long_inputs import LongInputs, check_long
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import State
+from graftwork.models.transfer import forked_map
 from graftwork.plugins.code_digest import core, made_by
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.defects import TRUNCATED, DefectCount, place_of
@@ -150,13 +151,16 @@ class Examples:
             "code": made,
         }
 
-    def sizes(self, numbers: Sequence[int]) -> list[float]:
-        """The size of the computation for each of these examples, in the unit of the backbone's `batch_size`."""
+    def sizes(self, numbers: Sequence[int], *, in_processes: bool = False) -> list[float]:
+        """The size of the computation for each of these examples, in the unit of the backbone's `batch_size`; measured
+        in threads, or in processes that are forked from this one."""
         if self._sizes is None:
             self._sizes = np.full(len(self.raws), np.nan, np.float32)
         unknown = [number for number in numbers if np.isnan(self._sizes[number])]
         chunks = [unknown[start : start + CHUNK] for start in range(0, len(unknown), CHUNK)]
-        for chunk, (sizes, shares) in zip(chunks, prefetch_map(self._measured, chunks), strict=True):
+        many = in_processes and len(chunks) > 1
+        found = forked_map(self._measured, chunks, len(chunks)) if many else prefetch_map(self._measured, chunks)
+        for chunk, (sizes, shares) in zip(chunks, found, strict=True):
             self._sizes[chunk], self._surveyed[chunk] = sizes, shares
         return self._sizes[list(numbers)].tolist()
 
@@ -293,8 +297,8 @@ class AugmentedExamples(Examples):
         super().__init__(of.backbone, of.pipeline, of.raws, long=of.long)
         self._of, self._change, self._seed = of, change, seed
 
-    def sizes(self, numbers: Sequence[int]) -> list[float]:
-        return self._of.sizes(numbers)
+    def sizes(self, numbers: Sequence[int], *, in_processes: bool = False) -> list[float]:
+        return self._of.sizes(numbers, in_processes=in_processes)
 
     def read(self, number: int) -> Example:
         found = self._of.read(number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -25,11 +25,11 @@ from graftwork.features.long_inputs import LongInputs
 from graftwork.features.shards import Row, shares_of, stored
 from graftwork.features.store import Space, Store
 from graftwork.models.backbone import Backbone
-from graftwork.models.decoding import BatchDecoder, batch_decoder
+from graftwork.models.decoding import batch_decoder
 from graftwork.models.machine import fork_safely
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.models.stages import Stage, State
-from graftwork.models.transfer import Fetched, beside, pieces, pinned
+from graftwork.models.transfer import Fetched, beside, can_fork, forked_map, pieces, pinned
 from graftwork.plugins.code_digest import made_by
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
@@ -42,6 +42,9 @@ ON_GPU = 16
 
 COMPARED = 16
 """Examples that a decoder is held to the reader by."""
+
+FORKED, FEEDERS = 500, 3
+"""Examples from which processes read them for a GPU, and the threads that take their batches over."""
 
 IN_FLIGHT = 2
 """Batches that a GPU computes before the features of the first are waited for."""
@@ -95,6 +98,16 @@ class _Read:
     shares: list[np.ndarray]
     states: list[tuple[State, list[int], list[float]]]
     bad: list[tuple[int, str]]
+    files: Files | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """Examples to be decoded by a decoder: their places, and their files `content` (all bytes, uint8) of `sizes`."""
+
+    places: list[int]
+    content: Tensor
+    sizes: list[int]
 
 
 class Extractor:
@@ -246,6 +259,7 @@ class _Extraction:
     def __init__(self, by: Extractor, examples: Examples, chosen: list[int]) -> None:
         self.by, self.examples, self.chosen = by, examples, chosen
         self.tap = by.tap
+        self.forks = by.device.type == "cuda" and len(chosen) >= FORKED and can_fork()
         self.notes: list[str] = []
         self.values = matrix(len(chosen), by.backbone.feature_dim(*by.taps))
         self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
@@ -311,7 +325,7 @@ class _Extraction:
             return
         note = by.decoder_note(self.examples)
         known = note.note.get("cosine") if note else None
-        cosine = processes.broadcast(self._compare_decoder(todo, by.decode) if known is None else known)
+        cosine = processes.broadcast(self._compare_decoder(todo) if known is None else known)
         if cosine is None:  # nothing that it decodes
             return
         by.settle_decoder(cosine)
@@ -319,24 +333,26 @@ class _Extraction:
             note.remember(cosine=cosine)
 
     @torch.inference_mode()
-    def _compare_decoder(self, todo: list[int], decode: BatchDecoder) -> float | None:
+    def _compare_decoder(self, todo: list[int]) -> float | None:
         """The least cosine between features of what the decoder and the reader make of the same examples; None if it
         decodes none of them."""
         for group in self._groups(todo):
-            found = _Read([], [], [], [], [])
-            self._decoded(group[:COMPARED], decode, found)
-            if found.places:
-                exact = self._read_rest(found.places, _Read([], [], [], [], []))
-                same = [found.places.index(place) for place in exact.places]
-                (state, _, _), (other, _, _) = exact.states[0], found.states[0]
-                return self.by.agreement(state, State(other.hidden[same[: len(state.hidden)]]))
+            files = self._files(group[:COMPARED])
+            if files is None:
+                continue
+            decoded = self._decoded(files, _Read([], [], [], [], []))
+            exact = self._read_rest(decoded.places, _Read([], [], [], [], []))
+            if decoded.states and exact.states and decoded.places == exact.places:
+                rows = min(len(decoded.states[0][1]), len(exact.states[0][1]))
+                one, two = (State(read.states[0][0].hidden[:rows]) for read in (exact, decoded))
+                return self.by.agreement(one, two)
         return None
 
     @torch.inference_mode()
     def _compare(self, places: list[int]) -> float | None:
         """The least cosine between both precisions in a batch; None if no example can be read."""
         for group in self._groups(places):
-            for state, _, _ in self._read(group).states:
+            for state, _, _ in self._made_ready(self._read(group)).states:
                 return self.by.compare(state)
         return None
 
@@ -365,7 +381,7 @@ class _Extraction:
     # Computing the missing features.
 
     def _groups(self, places: Sequence[int]) -> list[list[int]]:
-        sizes = self.examples.sizes([self.chosen[place] for place in places])
+        sizes = self.examples.sizes([self.chosen[place] for place in places], in_processes=self.forks)
         return [[places[i] for i in group] for group in batches(sizes, self.by.budget)]
 
     def _compute_shared(self, space: Space, todo: list[int]) -> None:
@@ -404,7 +420,7 @@ class _Extraction:
     def _compute(self, groups: Iterable[list[int]], count: int) -> None:
         """Compute `count` batches of examples and keep their features; with a store, those after every stage."""
         waiting: deque[tuple[_Read, Fetched, bool]] = deque()
-        for batch in track(prefetch_map(self._read, groups), "Extracting features", count):
+        for batch in track(self._batches(groups, count), "Extracting features", count):
             for place, reason in batch.bad:
                 self.reasons[place] = reason
             if self.space is not None and batch.bad:
@@ -434,12 +450,43 @@ class _Extraction:
         if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
             release(self.values)
 
+    def _batches(self, groups: Iterable[list[int]], count: int) -> Iterator[_Read]:
+        """Batches read and prepared in advance. A GPU is fed by processes, since threads hold the interpreter's lock
+        for longer than it computes."""
+        if self.forks and count > 1:
+            return prefetch_map(self._made_ready, forked_map(self._read, groups, count), threads=FEEDERS)
+        return prefetch_map(lambda places: self._made_ready(self._read(places)), groups)
+
     def _read(self, places: Sequence[int]) -> _Read:
-        """Read and prepare a batch, in a thread."""
+        """Read and prepare a batch, all but what is done on a device; in a thread or a process of its own."""
         found = _Read([], [], [], [], [])
-        if self.by.decode is not None and self.examples.stored:
-            places = self._decoded(places, self.by.decode, found)
+        files = self._files(places) if self.by.decode is not None and self.examples.stored else None
+        if files is not None:
+            found = replace(found, files=files)
+            taken = set(files.places)
+            places = [place for place in places if place not in taken]
         return self._read_rest(places, found)
+
+    def _files(self, places: Sequence[int]) -> Files | None:
+        """The files of examples that the decoder takes."""
+        assert self.by.decode is not None
+        read = [(place, self.examples.file(self.chosen[place], self.by.decode.takes)) for place in places]
+        taken = [(place, content) for place, content in read if content is not None]
+        if not taken:
+            return None
+        content = np.frombuffer(b"".join(content for _, content in taken), np.uint8)
+        sizes = [len(content) for _, content in taken]
+        return Files([place for place, _ in taken], torch.from_numpy(content.copy()), sizes)
+
+    @torch.inference_mode()
+    def _made_ready(self, found: _Read) -> _Read:
+        """A batch with its files decoded, where a GPU can copy it from."""
+        if found.files is not None:
+            found = self._decoded(found.files, replace(found, files=None))
+        if self.by.device.type != "cuda":
+            return found
+        states = [(pinned(state), rows, weights) for state, rows, weights in found.states]
+        return replace(found, states=states)
 
     def _read_rest(self, places: Sequence[int], found: _Read) -> _Read:
         """Add examples to a batch as the modality's reader reads them."""
@@ -462,30 +509,26 @@ class _Extraction:
         sizes = [whole[owner] * part.weight for owner, part, _ in rows]
         for group in batches(sizes, self.by.budget):
             state = self.by.backbone.prepare([rows[row][1].value for row in group])
-            state = pinned(state) if self.by.device.type == "cuda" else state
             found.states.append((state, [rows[row][0] for row in group], [rows[row][2] for row in group]))
         return found
 
-    def _decoded(self, places: Sequence[int], decode: BatchDecoder, found: _Read) -> list[int]:
-        """Add those of the examples that the decoder decodes to a batch. Returns the others."""
-        files = [(place, self.examples.file(self.chosen[place], decode.takes)) for place in places]
-        taken = [(place, content) for place, content in files if content is not None]
-        if not taken:
-            return list(places)
+    def _decoded(self, files: Files, found: _Read) -> _Read:
+        """A batch with the files that the decoder decodes, and the others as the reader reads them."""
+        assert self.by.decode is not None
         with beside(self.by.device):
-            made = decode([content for _, content in taken])
+            made = self.by.decode(files.content.split(files.sizes))
             # Waits for the device, so that what was made can be used anywhere.
             shares = {name: share.cpu().tolist() for name, share in made.defects.items()}
+        first = len(found.places)
         for row, here in enumerate(made.rows):
-            number = self.chosen[taken[here][0]]
             example = Example([], {name: share[row] for name, share in shares.items()})
-            found.places.append(taken[here][0])
+            found.places.append(files.places[here])
             found.parts.append(1)
-            found.shares.append(self.examples.shares(number, example))
+            found.shares.append(self.examples.shares(self.chosen[files.places[here]], example))
         if made.rows:
-            found.states.append((State(made.hidden), list(range(len(made.rows))), [1.0] * len(made.rows)))
-        done = set(found.places)
-        return [place for place in places if place not in done]
+            found.states.append((State(made.hidden), list(range(first, len(found.places))), [1.0] * len(made.rows)))
+        left = set(files.places) - set(found.places)
+        return self._read_rest([place for place in files.places if place in left], found) if left else found
 
     # Several processes.
 

@@ -41,8 +41,9 @@ class BatchDecoder(ABC):
         """Whether it decodes such a file as the reader would; by the header alone."""
 
     @abstractmethod
-    def __call__(self, contents: Sequence[bytes]) -> Decoded:
-        """Files that it takes as one batch; the reader reads those that are not in its rows, and says what is wrong."""
+    def __call__(self, files: Sequence[Tensor]) -> Decoded:
+        """Files that it takes, `(n,)` uint8 in memory each, as one batch; the reader reads those that are not in its
+        rows, and says what is wrong."""
 
 
 def batch_decoder(spec: BackboneSpec, name: str, device: torch.device) -> tuple[str, BatchDecoder | None]:

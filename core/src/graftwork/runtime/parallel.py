@@ -13,17 +13,18 @@ R = TypeVar("R")
 
 
 def workers() -> int:
-    return max(2, min(16, os.cpu_count() or 1))
+    return max(2, min(8, os.cpu_count() or 1))
 
 
-def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def prefetch_map(function: Callable[[T], R], items: Iterable[T], threads: int = 0) -> Iterator[R]:
     """Yield `function(item)` in the order of `items`, computed in threads a few items ahead."""
-    with ThreadPoolExecutor(max_workers=workers()) as pool:
+    threads = threads or workers()
+    with ThreadPoolExecutor(max_workers=threads) as pool:
         waiting: deque[Future[R]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > workers():
+                if len(waiting) > threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

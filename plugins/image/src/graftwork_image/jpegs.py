@@ -43,8 +43,7 @@ class Jpegs(BatchDecoder):
         """Whole files of three components, luminance and colours, of 8 bits."""
         return content.endswith(b"\xff\xd9") and _ordinary(content)
 
-    def __call__(self, contents: Sequence[bytes]) -> Decoded:
-        files = [torch.frombuffer(bytearray(content), dtype=torch.uint8) for content in contents]
+    def __call__(self, files: Sequence[Tensor]) -> Decoded:
         crop = self.numbers["crop"]
         hidden = torch.empty(len(files), 3, crop, crop, device=self.device)
         blank = torch.zeros(len(files), device=self.device)
