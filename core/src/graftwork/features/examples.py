@@ -18,7 +18,7 @@ from graftwork.errors import Unreadable
 from graftwork.features.long_inputs import LongInputs, check_long
 from graftwork.models.backbone import Backbone
 from graftwork.models.stages import State
-from graftwork.models.transfer import forked_map
+from graftwork.models.transfer import Forked
 from graftwork.plugins.code_digest import core, made_by
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.defects import TRUNCATED, DefectCount, place_of
@@ -151,20 +151,20 @@ class Examples:
             "code": made,
         }
 
-    def sizes(self, numbers: Sequence[int], *, in_processes: bool = False) -> list[float]:
+    def sizes(self, numbers: Sequence[int], pool: Forked | None = None) -> list[float]:
         """The size of the computation for each of these examples, in the unit of the backbone's `batch_size`; measured
-        in threads, or in processes that are forked from this one."""
+        in threads, or by processes whose `measure` is `measured`."""
         if self._sizes is None:
             self._sizes = np.full(len(self.raws), np.nan, np.float32)
         unknown = [number for number in numbers if np.isnan(self._sizes[number])]
         chunks = [unknown[start : start + CHUNK] for start in range(0, len(unknown), CHUNK)]
-        many = in_processes and len(chunks) > 1
-        found = forked_map(self._measured, chunks, len(chunks)) if many else prefetch_map(self._measured, chunks)
+        apart = pool if self.backbone.measures else None
+        found = apart.map("measure", chunks) if apart else prefetch_map(self.measured, chunks)
         for chunk, (sizes, shares) in zip(chunks, found, strict=True):
             self._sizes[chunk], self._surveyed[chunk] = sizes, shares
         return self._sizes[list(numbers)].tolist()
 
-    def _measured(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def measured(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """The sizes of these examples `(N,)`, and the shares of the defects that the backbone measures `(N, K)`."""
         sizes, shares = np.zeros(len(numbers)), np.zeros((len(numbers), len(self.defects)))
         values: list[Any] = []
@@ -297,8 +297,11 @@ class AugmentedExamples(Examples):
         super().__init__(of.backbone, of.pipeline, of.raws, long=of.long)
         self._of, self._change, self._seed = of, change, seed
 
-    def sizes(self, numbers: Sequence[int], *, in_processes: bool = False) -> list[float]:
-        return self._of.sizes(numbers, in_processes=in_processes)
+    def sizes(self, numbers: Sequence[int], pool: Forked | None = None) -> list[float]:
+        return self._of.sizes(numbers, pool)
+
+    def measured(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        return self._of.measured(numbers)
 
     def read(self, number: int) -> Example:
         found = self._of.read(number)

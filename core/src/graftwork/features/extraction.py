@@ -29,7 +29,7 @@ from graftwork.models.decoding import batch_decoder
 from graftwork.models.machine import fork_safely
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.models.stages import Stage, State
-from graftwork.models.transfer import Fetched, beside, can_fork, forked_map, pieces, pinned
+from graftwork.models.transfer import Fetched, Forked, beside, can_fork, pieces, pinned
 from graftwork.plugins.code_digest import made_by
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
@@ -95,7 +95,7 @@ class _Read:
 
     places: list[int]
     parts: list[int]
-    shares: list[np.ndarray]
+    shares: list[list[float]]
     states: list[tuple[State, list[int], list[float]]]
     bad: list[tuple[int, str]]
     files: Files | None = None
@@ -259,7 +259,7 @@ class _Extraction:
     def __init__(self, by: Extractor, examples: Examples, chosen: list[int]) -> None:
         self.by, self.examples, self.chosen = by, examples, chosen
         self.tap = by.tap
-        self.forks = by.device.type == "cuda" and len(chosen) >= FORKED and can_fork()
+        self.pool: Forked | None = None
         self.notes: list[str] = []
         self.values = matrix(len(chosen), by.backbone.feature_dim(*by.taps))
         self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
@@ -270,6 +270,15 @@ class _Extraction:
         self.misses = 0
 
     def run(self) -> Features:
+        if self.by.device.type == "cuda" and len(self.chosen) >= FORKED and can_fork():
+            self.pool = Forked(read=self._read, measure=self.examples.measured)
+        try:
+            return self._run()
+        finally:
+            if self.pool is not None:
+                self.pool.close()
+
+    def _run(self) -> Features:
         everything = list(range(len(self.chosen)))
         todo = everything if self.by.cache is None else self._identified(everything)
         self._settle_decoder(todo)
@@ -381,7 +390,7 @@ class _Extraction:
     # Computing the missing features.
 
     def _groups(self, places: Sequence[int]) -> list[list[int]]:
-        sizes = self.examples.sizes([self.chosen[place] for place in places], in_processes=self.forks)
+        sizes = self.examples.sizes([self.chosen[place] for place in places], self.pool)
         return [[places[i] for i in group] for group in batches(sizes, self.by.budget)]
 
     def _compute_shared(self, space: Space, todo: list[int]) -> None:
@@ -440,11 +449,12 @@ class _Extraction:
         self.values[batch.places] = torch.cat([by_stage[tap] for tap in self.by.taps], 1) if every else pooled
         self.misses += len(batch.places)
         self.parts[batch.places], self.shares[batch.places] = batch.parts, batch.shares
+        shared = self.shares[batch.places]
         if self.space is not None and every:
             arrays = [stage.numpy() for stage in by_stage]
             rows = [
                 Row(self.digests[place], [array[row].tobytes() for array in arrays], parts, stored(shares))
-                for row, (place, parts, shares) in enumerate(zip(batch.places, batch.parts, batch.shares, strict=True))
+                for row, (place, parts, shares) in enumerate(zip(batch.places, batch.parts, shared, strict=True))
             ]
             self.space.write(rows)
         if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
@@ -453,8 +463,8 @@ class _Extraction:
     def _batches(self, groups: Iterable[list[int]], count: int) -> Iterator[_Read]:
         """Batches read and prepared in advance. A GPU is fed by processes, since threads hold the interpreter's lock
         for longer than it computes."""
-        if self.forks and count > 1:
-            return prefetch_map(self._made_ready, forked_map(self._read, groups, count), threads=FEEDERS)
+        if self.pool is not None and count > 1:
+            return prefetch_map(self._made_ready, self.pool.map("read", groups), threads=FEEDERS)
         return prefetch_map(lambda places: self._made_ready(self._read(places)), groups)
 
     def _read(self, places: Sequence[int]) -> _Read:
@@ -501,7 +511,7 @@ class _Extraction:
             owner = len(found.places)
             found.places.append(place)
             found.parts.append(len(example.parts))
-            found.shares.append(self.examples.shares(number, example))
+            found.shares.append(self.examples.shares(number, example).tolist())
             whole = sum(part.weight for part in example.parts)
             rows += [(owner, part, part.weight / whole) for part in example.parts]
         # The windows of one long example may exceed a batch.
@@ -524,7 +534,7 @@ class _Extraction:
             example = Example([], {name: share[row] for name, share in shares.items()})
             found.places.append(files.places[here])
             found.parts.append(1)
-            found.shares.append(self.examples.shares(self.chosen[files.places[here]], example))
+            found.shares.append(self.examples.shares(self.chosen[files.places[here]], example).tolist())
         if made.rows:
             found.states.append((State(made.hidden), list(range(first, len(found.places))), [1.0] * len(made.rows)))
         left = set(files.places) - set(found.places)

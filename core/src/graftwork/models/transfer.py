@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +20,13 @@ from graftwork.models.stages import State
 
 _own = threading.local()
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 SHARED, ROOM = Path("/dev/shm"), 2 * 2**30
 """Where processes share memory, and the bytes from which they pass their batches through it."""
+
+MOST = 8
+"""Processes of a pool: to start one takes longer than to read a batch."""
+
+_functions: dict[str, Callable[[Any], Any]] = {}
 
 
 def can_fork() -> bool:
@@ -32,32 +36,40 @@ def can_fork() -> bool:
     return (os.cpu_count() or 1) > 2 and shutil.disk_usage(SHARED).free >= ROOM
 
 
-def forked_map(function: Callable[[T], R], items: Iterable[T], count: int) -> Iterator[R]:
-    """Yield `function(item)` in the order of `items`, of which there are `count` at the most, computed in advance by
-    processes that are forked from this one. The function must leave the GPU alone."""
-    from torch.utils.data import DataLoader
+class Forked:
+    """Processes that are forked from this one and have all that it has, for work that would hold the interpreter's lock
+    in threads. functions: by name, what they do; they must leave the GPU alone."""
 
-    workers = min(count, (os.cpu_count() or 1) - 1, 16)
-    # A sampler gives what a data set is asked for: here the items, as they come.
-    yield from DataLoader(
-        cast(Any, _Mapped(function)), sampler=items, batch_size=None, num_workers=workers, prefetch_factor=2,
-        multiprocessing_context="fork", worker_init_fn=_alone,
-    )  # fmt: skip
+    def __init__(self, **functions: Callable[[Any], Any]) -> None:
+        # Tensors of a result are in memory that processes share, once torch's own module for that is loaded.
+        import torch.multiprocessing  # noqa: F401
+
+        self._count = max(1, min(MOST, (os.cpu_count() or 1) - 1))
+        context = multiprocessing.get_context("fork")
+        self._pool = ProcessPoolExecutor(self._count, context, initializer=_begin, initargs=(functions,))
+
+    def map(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield a function's results in the order of `items`, computed a few items ahead."""
+        waiting: deque[Future[Any]] = deque()
+        for item in items:
+            waiting.append(self._pool.submit(_call, name, item))
+            if len(waiting) > 2 * self._count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Mapped:
-    """A data set of the results of a function, asked for by what it takes."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self.function = function
-
-    def __getitem__(self, item: Any) -> Any:
-        return self.function(item)
-
-
-def _alone(worker: int) -> None:
+def _begin(functions: dict[str, Callable[[Any], Any]]) -> None:
+    _functions.update(functions)
     # The threads of tokenizers are gone in a forked process, which says so at length.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _call(name: str, item: Any) -> Any:
+    return _functions[name](item)
 
 
 class Fetched:
