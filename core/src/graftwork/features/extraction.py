@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from graftwork.data.reading import Bad
-from graftwork.errors import StoreError, Unreadable
+from graftwork.errors import StoreError
 from graftwork.features.dataset import matrix, release
-from graftwork.features.examples import Example, Examples, batches
+from graftwork.features.examples import Examples
+from graftwork.features.feeding import Feed, Read
 from graftwork.features.leases import compute_missing
 from graftwork.features.long_inputs import LongInputs
 from graftwork.features.shards import Row, shares_of, stored
@@ -29,22 +30,14 @@ from graftwork.models.decoding import batch_decoder
 from graftwork.models.machine import fork_safely
 from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
 from graftwork.models.stages import Stage, State
-from graftwork.models.transfer import Fetched, Forked, beside, can_fork, pieces, pinned
+from graftwork.models.transfer import Fetched, pieces
 from graftwork.plugins.code_digest import made_by
 from graftwork.runtime import processes
-from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 from graftwork.specs.defects import DefectCount
-from graftwork.specs.readers import Window
 
 ON_GPU = 16
 """How many times larger a batch is on a GPU than on a CPU, where it should fit the caches."""
-
-COMPARED = 16
-"""Examples that a decoder is held to the reader by."""
-
-FORKED, FEEDERS = 500, 3
-"""Examples from which processes read them for a GPU, and the threads that take their batches over."""
 
 IN_FLIGHT = 2
 """Batches that a GPU computes before the features of the first are waited for."""
@@ -83,31 +76,6 @@ class Cache:
 
     store: Store
     weights: str
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A batch as read: its places among the chosen examples, and their window counts (`parts`) and shares of defects.
-
-    states: prepared states, each with the example of every row (its position in `places`) and the row weights; in
-    memory that a GPU reads by itself, where there is one.
-    """
-
-    places: list[int]
-    parts: list[int]
-    shares: list[list[float]]
-    states: list[tuple[State, list[int], list[float]]]
-    bad: list[tuple[int, str]]
-    files: Files | None = None
-
-
-@dataclass(frozen=True)
-class Files:
-    """Examples to be decoded by a decoder: their places, and their files `content` (all bytes, uint8) of `sizes`."""
-
-    places: list[int]
-    content: Tensor
-    sizes: list[int]
 
 
 class Extractor:
@@ -217,7 +185,7 @@ class Extractor:
             return {}
         return {"decoder": [self.decoder, self.decode.version, made_by(f"{type(self.decode).__module__}:")]}
 
-    def pooled(self, batch: _Read, every: bool) -> Tensor:
+    def pooled(self, batch: Read, every: bool) -> Tensor:
         """Pooled features `(B, D)` float32 after each of the taps, or after every stage up to the last of them, side by
         side and on the device."""
         made = [self._run(state, every) for state, _, _ in batch.states]
@@ -259,7 +227,7 @@ class _Extraction:
     def __init__(self, by: Extractor, examples: Examples, chosen: list[int]) -> None:
         self.by, self.examples, self.chosen = by, examples, chosen
         self.tap = by.tap
-        self.pool: Forked | None = None
+        self.feed = Feed(examples, chosen, by.budget, by.device, by.decode)
         self.notes: list[str] = []
         self.values = matrix(len(chosen), by.backbone.feature_dim(*by.taps))
         self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
@@ -270,13 +238,8 @@ class _Extraction:
         self.misses = 0
 
     def run(self) -> Features:
-        if self.by.device.type == "cuda" and len(self.chosen) >= FORKED and can_fork():
-            self.pool = Forked(read=self._read, measure=self.examples.measured)
-        try:
+        with self.feed:
             return self._run()
-        finally:
-            if self.pool is not None:
-                self.pool.close()
 
     def _run(self) -> Features:
         everything = list(range(len(self.chosen)))
@@ -289,7 +252,7 @@ class _Extraction:
             todo = self._settled(todo)
         found = set(everything) - set(todo) - set(self.reasons)
         todo = self._others_found(todo, found)
-        mine = processes.mine(self._groups(todo))
+        mine = processes.mine(self.feed.groups(todo))
         if self.space is None:
             self._compute(mine, len(mine))
         else:
@@ -329,39 +292,30 @@ class _Extraction:
 
     def _settle_decoder(self, todo: list[int]) -> None:
         """Compare what a decoder makes with what the reader does; once for an encoder, where that can be remembered."""
-        by = self.by
-        if by.decode is None or by.decoder_cosine is not None or not self.examples.stored:
-            return
-        note = by.decoder_note(self.examples)
-        known = note.note.get("cosine") if note else None
-        cosine = processes.broadcast(self._compare_decoder(todo) if known is None else known)
-        if cosine is None:  # nothing that it decodes
-            return
-        by.settle_decoder(cosine)
-        if note and known is None:
-            note.remember(cosine=cosine)
+        by, note = self.by, None
+        if self.feed.decode is not None and by.decoder_cosine is None:
+            note = by.decoder_note(self.examples)
+            known = note.note.get("cosine") if note else None
+            cosine = processes.broadcast(self._compare_decoder(todo) if known is None else known)
+            if cosine is not None:
+                by.settle_decoder(cosine)
+                if note and known is None:
+                    note.remember(cosine=cosine)
+        if by.decoder_cosine is None or by.decode is None:
+            self.feed.decode = None
 
     @torch.inference_mode()
     def _compare_decoder(self, todo: list[int]) -> float | None:
         """The least cosine between features of what the decoder and the reader make of the same examples; None if it
-        decodes none of them."""
-        for group in self._groups(todo):
-            files = self._files(group[:COMPARED])
-            if files is None:
-                continue
-            decoded = self._decoded(files, _Read([], [], [], [], []))
-            exact = self._read_rest(decoded.places, _Read([], [], [], [], []))
-            if decoded.states and exact.states and decoded.places == exact.places:
-                rows = min(len(decoded.states[0][1]), len(exact.states[0][1]))
-                one, two = (State(read.states[0][0].hidden[:rows]) for read in (exact, decoded))
-                return self.by.agreement(one, two)
-        return None
+        takes none of them."""
+        states = self.feed.both_ways(todo)
+        return None if states is None else self.by.agreement(*states)
 
     @torch.inference_mode()
     def _compare(self, places: list[int]) -> float | None:
         """The least cosine between both precisions in a batch; None if no example can be read."""
-        for group in self._groups(places):
-            for state, _, _ in self._made_ready(self._read(group)).states:
+        for group in self.feed.groups(places):
+            for state, _, _ in self.feed(group).states:
                 return self.by.compare(state)
         return None
 
@@ -389,23 +343,19 @@ class _Extraction:
 
     # Computing the missing features.
 
-    def _groups(self, places: Sequence[int]) -> list[list[int]]:
-        sizes = self.examples.sizes([self.chosen[place] for place in places], self.pool)
-        return [[places[i] for i in group] for group in batches(sizes, self.by.budget)]
-
     def _compute_shared(self, space: Space, todo: list[int]) -> None:
         """Compute the features that no other live process computes, and take those that others have computed."""
         while todo := [place for place in todo if not self._done(place)]:
             first = {self.digests[place]: place for place in reversed(todo)}
             try:
-                compute_missing(space, first, self._groups, self._compute, self._done, self.tap + 1)
+                compute_missing(space, first, self.feed.groups, self._compute, self._done, self.tap + 1)
                 for place in todo:
                     if not self._done(place) and self._done(first[self.digests[place]]):
                         self._copy(first[self.digests[place]], place)
                 self._take(space, [place for place in todo if not self._done(place)])
             except StoreError as error:
                 self._give_up_store(error)
-                groups = self._groups([place for place in todo if not self._done(place)])
+                groups = self.feed.groups([place for place in todo if not self._done(place)])
                 self._compute(groups, len(groups))
                 return
 
@@ -428,8 +378,8 @@ class _Extraction:
     @torch.inference_mode()
     def _compute(self, groups: Iterable[list[int]], count: int) -> None:
         """Compute `count` batches of examples and keep their features; with a store, those after every stage."""
-        waiting: deque[tuple[_Read, Fetched, bool]] = deque()
-        for batch in track(self._batches(groups, count), "Extracting features", count):
+        waiting: deque[tuple[Read, Fetched, bool]] = deque()
+        for batch in track(self.feed.batches(groups, count), "Extracting features", count):
             for place, reason in batch.bad:
                 self.reasons[place] = reason
             if self.space is not None and batch.bad:
@@ -443,7 +393,7 @@ class _Extraction:
         while waiting:
             self._keep(*waiting.popleft())
 
-    def _keep(self, batch: _Read, fetched: Fetched, every: bool) -> None:
+    def _keep(self, batch: Read, fetched: Fetched, every: bool) -> None:
         pooled, widths = fetched(), [self.by.backbone.feature_dim(tap) for tap in range(self.tap + 1)]
         by_stage = pooled.split(widths, 1) if every else [pooled]
         self.values[batch.places] = torch.cat([by_stage[tap] for tap in self.by.taps], 1) if every else pooled
@@ -459,86 +409,6 @@ class _Extraction:
             self.space.write(rows)
         if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
             release(self.values)
-
-    def _batches(self, groups: Iterable[list[int]], count: int) -> Iterator[_Read]:
-        """Batches read and prepared in advance. A GPU is fed by processes, since threads hold the interpreter's lock
-        for longer than it computes."""
-        if self.pool is not None and count > 1:
-            return prefetch_map(self._made_ready, self.pool.map("read", groups), threads=FEEDERS)
-        return prefetch_map(lambda places: self._made_ready(self._read(places)), groups)
-
-    def _read(self, places: Sequence[int]) -> _Read:
-        """Read and prepare a batch, all but what is done on a device; in a thread or a process of its own."""
-        found = _Read([], [], [], [], [])
-        files = self._files(places) if self.by.decode is not None and self.examples.stored else None
-        if files is not None:
-            found = replace(found, files=files)
-            taken = set(files.places)
-            places = [place for place in places if place not in taken]
-        return self._read_rest(places, found)
-
-    def _files(self, places: Sequence[int]) -> Files | None:
-        """The files of examples that the decoder takes."""
-        assert self.by.decode is not None
-        read = [(place, self.examples.file(self.chosen[place], self.by.decode.takes)) for place in places]
-        taken = [(place, content) for place, content in read if content is not None]
-        if not taken:
-            return None
-        content = np.frombuffer(b"".join(content for _, content in taken), np.uint8)
-        sizes = [len(content) for _, content in taken]
-        return Files([place for place, _ in taken], torch.from_numpy(content.copy()), sizes)
-
-    @torch.inference_mode()
-    def _made_ready(self, found: _Read) -> _Read:
-        """A batch with its files decoded, where a GPU can copy it from."""
-        if found.files is not None:
-            found = self._decoded(found.files, replace(found, files=None))
-        if self.by.device.type != "cuda":
-            return found
-        states = [(pinned(state), rows, weights) for state, rows, weights in found.states]
-        return replace(found, states=states)
-
-    def _read_rest(self, places: Sequence[int], found: _Read) -> _Read:
-        """Add examples to a batch as the modality's reader reads them."""
-        rows: list[tuple[int, Window, float]] = []
-        for place in places:
-            number = self.chosen[place]
-            try:
-                example = self.examples.read(number)
-            except Unreadable as error:
-                found.bad.append((place, str(error)))
-                continue
-            owner = len(found.places)
-            found.places.append(place)
-            found.parts.append(len(example.parts))
-            found.shares.append(self.examples.shares(number, example).tolist())
-            whole = sum(part.weight for part in example.parts)
-            rows += [(owner, part, part.weight / whole) for part in example.parts]
-        # The windows of one long example may exceed a batch.
-        whole = self.examples.sizes([self.chosen[place] for place in found.places]) if rows else []
-        sizes = [whole[owner] * part.weight for owner, part, _ in rows]
-        for group in batches(sizes, self.by.budget):
-            state = self.by.backbone.prepare([rows[row][1].value for row in group])
-            found.states.append((state, [rows[row][0] for row in group], [rows[row][2] for row in group]))
-        return found
-
-    def _decoded(self, files: Files, found: _Read) -> _Read:
-        """A batch with the files that the decoder decodes, and the others as the reader reads them."""
-        assert self.by.decode is not None
-        with beside(self.by.device):
-            made = self.by.decode(files.content.split(files.sizes))
-            # Waits for the device, so that what was made can be used anywhere.
-            shares = {name: share.cpu().tolist() for name, share in made.defects.items()}
-        first = len(found.places)
-        for row, here in enumerate(made.rows):
-            example = Example([], {name: share[row] for name, share in shares.items()})
-            found.places.append(files.places[here])
-            found.parts.append(1)
-            found.shares.append(self.examples.shares(self.chosen[files.places[here]], example).tolist())
-        if made.rows:
-            found.states.append((State(made.hidden), list(range(first, len(found.places))), [1.0] * len(made.rows)))
-        left = set(files.places) - set(found.places)
-        return self._read_rest([place for place in files.places if place in left], found) if left else found
 
     # Several processes.
 
