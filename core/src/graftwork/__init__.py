@@ -67,6 +67,7 @@ from graftwork.specs.contracts import (
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.defects import Defect
 from graftwork.specs.demo import Demo
+from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder, read_json
 from graftwork.specs.logger import LoggerSpec
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from graftwork.data.streaming import Stream, stream
     from graftwork.features.pieces import Piece, WholeExample
     from graftwork.models.backbone import Backbone, load_backbone
+    from graftwork.models.engines.engine import Calibration, Engine, FrozenEncoder
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.models.reading import View
@@ -114,6 +116,9 @@ del data  # pyright: ignore  so that `__getattr__` finds the function
 _LATER = {
     "Backbone": "graftwork.models.backbone",
     "load_backbone": "graftwork.models.backbone",
+    "Calibration": "graftwork.models.engines.engine",
+    "Engine": "graftwork.models.engines.engine",
+    "FrozenEncoder": "graftwork.models.engines.engine",
     "Checked": "graftwork.checks.checking",
     "check": "graftwork.checks.checking",
     "compare": "graftwork.runs.compare",
@@ -209,6 +214,7 @@ __all__ = [
     "BackboneSpec",
     "Box",
     "Boxes",
+    "Calibration",
     "Checked",
     "Comparison",
     "ConfigError",
@@ -221,6 +227,8 @@ __all__ = [
     "DenseTask",
     "Diverged",
     "Empty",
+    "Engine",
+    "EngineSpec",
     "Exactly",
     "Extent",
     "Fact",
@@ -228,6 +236,7 @@ __all__ = [
     "FolderWeights",
     "FreezePolicy",
     "FreezePolicySpec",
+    "FrozenEncoder",
     "Given",
     "GraftworkError",
     "Head",
