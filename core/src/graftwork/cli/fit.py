@@ -158,8 +158,8 @@ def fit(
             found, backbone, task=task, target_transform=target_transform,
             freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
             precision=precision, engine=engine, device=device, long=long, adapter=adapter or "", out=out,
-            resume=resume, watch=watch, cache=not no_cache, compile=compile, head=head, options=_pairs(task_option), budget=seconds_of(budget),
-            told=_say_tried, **settings,
+            resume=resume, watch=watch, cache=not no_cache, compile=compile, head=head,
+            options=_pairs(task_option), budget=seconds_of(budget), told=_say_tried, **settings,
         )  # fmt: skip
     if processes.is_main_process():
         answer(run.as_json(), lambda record: render(record, run.task, found.head.notes), json)

@@ -105,8 +105,8 @@ def fit(
     `UsageError`, `RunError`, `Diverged` and `OutOfMemory`.
     """
     request = FitRequest(
-        backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, engine, device, long, adapter,
-        out, resume, c, cache, compile, Settings.of(settings), head, options or {}, budget,
+        backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, engine, device, long,
+        adapter, out, resume, c, cache, compile, Settings.of(settings), head, options or {}, budget,
     )  # fmt: skip
     data = data if isinstance(data, Data | Stream) else read_data(data, task=task)
     clock = Clock()

@@ -105,7 +105,8 @@ def _traced(frozen: FrozenEncoder, stages: list[Stage], example: State) -> openv
         warnings.simplefilter("ignore")  # of what tracing does not see; features are compared
         traced: Any = torch.jit.trace(_Folded(frozen, stages).eval(), given, check_trace=False, strict=False)
     front = FrontEndManager().load_by_framework("pytorch")
-    model: openvino.Model = front.convert(front.load(TorchScriptPythonDecoder(traced, example_input=given)))
+    decoder = TorchScriptPythonDecoder(traced, example_input=given)  # must outlive the conversion
+    model: openvino.Model = front.convert(front.load(decoder))
     for node, tensor in zip(model.get_parameters(), given, strict=True):
         free = 2 if len(given) > 1 or tensor.ndim == 2 else 1
         node.set_partial_shape(openvino.PartialShape([-1] * free + list(tensor.shape[free:])))
