@@ -31,10 +31,10 @@ WORTH = 0.0002
 """Seconds that torch takes for an example from which on another engine is tried: to load one takes about a second,
 which it must win back on some thousand examples."""
 
-TIMED = 0.3
+TIMED = 0.15
 """Seconds of torch in fp32 that a batch is to take which is timed, about."""
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 def usual_engine() -> str:
@@ -145,33 +145,21 @@ def measured(
     exact = Runner(REFERENCE, frozen)
     some = rows_of(state, 1)
     exact(some)
-    some = rows_of(state, max(1, int(TIMED / _seconds(exact, some))))
+    each = _seconds(exact, some)
+    some = rows_of(state, max(1, int(TIMED / each)))
     runners, cosines, failed = {str(REFERENCE): exact}, {}, {}
-
-    def add(one: Choice) -> None:
+    for one in candidates:
+        if one == REFERENCE or (one.engine != "torch" and each < WORTH and not forced):
+            continue
         try:
-            runner = Runner(one, frozen.kept_by(one.engine, weights))
+            runner = Runner(one, frozen.kept_by(one.engine, weights), reference=exact.reference)
             cosines[str(one)] = runner.agreement(some)
             if cosines[str(one)] >= least(one):
                 runners[str(one)] = runner
         except Exception as error:  # engines raise anything
             failed[str(one)] = first_line(error)
-
-    def timed() -> dict[str, float]:
-        rounds = [
-            {name: _seconds(run, some) / len(some.hidden) for name, run in runners.items()} for _ in range(ROUNDS)
-        ]
-        return {name: min(one[name] for one in rounds) for name in runners}
-
-    for one in candidates:
-        if one.engine == "torch" and one != REFERENCE:
-            add(one)
-    seconds = timed()
-    others = [one for one in candidates if one.engine != "torch"]
-    if others and (forced or min(seconds.values()) >= WORTH):
-        for one in others:
-            add(one)
-        seconds = timed()
+    rounds = [{name: _seconds(run, some) for name, run in runners.items()} for _ in range(ROUNDS)]
+    seconds = {name: min(one[name] for one in rounds) / len(some.hidden) for name in runners}
     return {"encoder": frozen.backbone.spec.name, "seconds": seconds, "cosines": cosines, "failed": failed}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +61,28 @@ def least(choice: Choice) -> float:
     return AGREES_INT8 if choice.precision == "int8" else AGREES
 
 
+class Reference:
+    """Torch in fp32, and what it made of the batch that others were compared on last."""
+
+    def __init__(self, frozen: FrozenEncoder) -> None:
+        self.run = TorchEngine().compile(frozen, None, "fp32")
+        self._last: tuple[State, Expected] | None = None
+
+    def expected(self, state: State) -> Expected:
+        """The features of a batch, and of another of other sizes."""
+        if self._last is None or self._last[0] is not state:
+            made = self.run(state).pooled
+            free = 2 if state.mask is not None or state.hidden.ndim == 2 else 1
+            other = _other(state, free)
+            try:
+                others = self.run(other).pooled
+            except Exception:  # the encoder reads this length alone
+                free, other = 1, _other(state, 1)
+                others = self.run(other).pooled
+            self._last = state, Expected(free, ((state, made), (other, others)))
+        return self._last[1]
+
+
 class Runner:
     """Frozen stages run by an engine, which is compiled for each kind of batch that comes: with a mask or without.
 
@@ -67,52 +90,48 @@ class Runner:
     kind whose features do not agree, are left to torch in fp32.
     """
 
-    def __init__(self, choice: Choice, frozen: FrozenEncoder, *, compiled: bool = False) -> None:
+    def __init__(
+        self, choice: Choice, frozen: FrozenEncoder, *, compiled: bool = False, reference: Reference | None = None
+    ) -> None:
         self.choice, self.frozen, self.compiled = choice, frozen, compiled
-        self._exact = TorchEngine().compile(frozen, None, "fp32")
+        self.reference = reference or Reference(frozen)
         self._kinds: dict[bool, _Kind] = {}
 
     def __call__(self, state: State) -> list[Tensor]:
         """Pooled features `(B, D)` float32 on the processor, one after each of the taps."""
         kind = self._kind(state)
         agrees = kind.agreement >= least(self.choice) and kind.takes(state)
-        return self._completed(kind.run, state) if agrees else self._exact(state).pooled
+        return self._completed(kind.run, state) if agrees else self.reference.run(state).pooled
 
     def agreement(self, state: State) -> float:
         """How the features of a batch agree with those of torch in fp32, of other engines also those of another number
         of rows and another length: the least cosine of an example after any of the taps; in int8 the mean."""
+        kind = self._kind(state)
         if self.choice.engine == "torch":
-            return self._compared(self._kind(state).run, state)
-        return self._kind(state).agreement
+            return self._compared(kind.run, self.reference.expected(state).pairs[:1])
+        return kind.agreement
 
     def _kind(self, state: State) -> _Kind:
         masked = state.mask is not None
         if masked not in self._kinds:
-            run = self._engine().compile(self.frozen, state, self.choice.precision)
-            self._kinds[masked] = self._checked(run, state)
+            ours = self.choice.engine == "torch"
+            made = TorchEngine(compiled=self.compiled) if ours else _engine(self.choice.engine)
+            run = made.compile(self.frozen, state, self.choice.precision)
+            if ours:
+                self._kinds[masked] = _Kind(run, state.hidden.shape, None, 1.0)
+            else:
+                expected = self.reference.expected(state)
+                agreement = self._compared(run, expected.pairs)
+                self._kinds[masked] = _Kind(run, state.hidden.shape, expected.free, agreement)
         return self._kinds[masked]
 
-    def _engine(self) -> Engine:
-        if self.choice.engine == "torch":
-            return TorchEngine(compiled=self.compiled)
-        return load_factory(registry.engine(self.choice.engine).factory)()
-
-    def _checked(self, run: Run, state: State) -> _Kind:
-        free = 2 if state.mask is not None or state.hidden.ndim == 2 else 1
-        if self.choice.engine == "torch":
-            return _Kind(run, state.hidden.shape, None, 1.0)
-        try:
-            self._exact(_other(state, free))
-        except Exception:  # the encoder reads this length alone
-            free = 1
-        agreement = min(self._compared(run, one) for one in (state, _other(state, free)))
-        return _Kind(run, state.hidden.shape, free, agreement)
-
-    def _compared(self, run: Run, state: State) -> float:
-        pairs = zip(self._exact(state).pooled, self._completed(run, state), strict=True)
-        if self.choice.precision == "int8":
-            return min(float(cosines(*pair).mean()) for pair in pairs)
-        return min(float(cosines(*pair).min()) for pair in pairs)
+    def _compared(self, run: Run, pairs: Sequence[tuple[State, list[Tensor]]]) -> float:
+        of = torch.mean if self.choice.precision == "int8" else torch.min
+        return min(
+            float(of(cosines(one, other)))
+            for state, expected in pairs
+            for one, other in zip(expected, self._completed(run, state), strict=True)
+        )
 
     def _completed(self, run: Run, state: State) -> list[Tensor]:
         """Features after all of the taps; torch goes on from where the engine stopped."""
@@ -122,6 +141,18 @@ class Runner:
         after = enumerate(folded(self.frozen.stages[begin:], then.to(self.frozen.device)), begin)
         pool, taps = self.frozen.backbone.pool, self.frozen.taps
         return [*found, *(pool(one).float().cpu() for tap, one in after if tap in taps)]
+
+
+def _engine(name: str) -> Engine:
+    return load_factory(registry.engine(name).factory)()
+
+
+class Expected(NamedTuple):
+    """free: how many of the sizes of a batch another may differ in: the rows, or also the length. pairs: batches and
+    their features."""
+
+    free: int
+    pairs: tuple[tuple[State, list[Tensor]], ...]
 
 
 @dataclass(frozen=True)
