@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,3 +39,15 @@ def folder(name: str, spec: BackboneSpec, weights: str) -> Path:
 
 def engines_folder() -> Path:
     return cache_folder() / "engines"
+
+
+def size() -> int:
+    """The bytes of all compiled models."""
+    return sum(file.stat().st_size for file in engines_folder().rglob("*") if file.is_file())
+
+
+def clear() -> int:
+    """Delete all compiled models. Returns their bytes."""
+    found = size()
+    shutil.rmtree(engines_folder(), ignore_errors=True)
+    return found

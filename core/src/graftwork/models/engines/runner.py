@@ -175,11 +175,13 @@ def rows_of(state: State, count: int) -> State:
     return State(state.hidden[:count], None if state.mask is None else state.mask[:count])
 
 
+def shorter(state: State, length: int) -> State:
+    """The beginnings of the rows of a batch."""
+    return State(state.hidden[:, :length], None if state.mask is None else state.mask[:, :length])
+
+
 def _other(state: State, free: int) -> State:
     """A batch of three of its rows, or copies of them, and of three quarters of its length where that is free."""
     rows, length = torch.arange(3) % len(state.hidden), state.hidden.shape[1]
-    hidden, mask = state.hidden[rows], None if state.mask is None else state.mask[rows]
-    if free < 2:
-        return State(hidden, mask)
-    length -= length // 4
-    return State(hidden[:, :length], None if mask is None else mask[:, :length])
+    three = State(state.hidden[rows], None if state.mask is None else state.mask[rows])
+    return three if free < 2 else shorter(three, length - length // 4)
