@@ -1,7 +1,7 @@
 # Each target does its own set-up. `make setup` makes .venv with everything, editable.
 PY := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
-PACKAGES := core[excel,lion,lora,s3,tensorboard] plugins/image[heif,hub] plugins/text[hub,starter] plugins/audio[av] \
+PACKAGES := core[excel,lion,lora,openvino,s3,tensorboard] plugins/image[heif,hub] plugins/text[hub,starter] plugins/audio[av] \
   plugins/audio-starter plugins/timm \
   examples/plugins/efficientnet-lite examples/plugins/word-vectors examples/plugins/time-series examples/plugins/ordinal examples/plugins/sound-events \
   examples/plugins/zenodo

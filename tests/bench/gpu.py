@@ -191,7 +191,7 @@ def sweep(what: str, backbone: Backbone, data: gw.Data, sizes: Sequence[int], ba
         seconds, found, extractor = extracted(data, backbone)
         rate = len(found.kept) / seconds
         best = max(best, rate)
-        cosine = f", decoder agrees to {extractor.decoder_cosine:.5f}" if extractor.decoder_cosine else ""
+        cosine = f", decoder agrees to {extractor.decoder.cosine:.5f}" if extractor.decoder.cosine else ""
         say(
             what,
             f"{rate:,.0f}/s",

@@ -18,6 +18,7 @@ from graftwork.data.pipeline import Pipeline
 from graftwork.features.examples import AugmentedExamples, Examples
 from graftwork.features.extraction import Cache, Extractor, Features
 from graftwork.features.store import Store
+from graftwork.models.engines.runner import Runner
 from graftwork.models.transfer import Forked, pieces
 from graftwork.plugins import registry
 from graftwork_image.plugin import EXTENSIONS  # noqa: F401  the plugin is installed
@@ -113,9 +114,9 @@ def test_features_agree_and_one_bad_file_costs_itself(small, tmp_path) -> None:
     data = folder_of(tmp_path, contents)
     _, exact = extracted(small, data, "reader")
     by, found = extracted(small, data, NAME)
-    assert by.decoder == NAME
-    assert by.decoder_cosine is not None
-    assert by.decoder_cosine > 0.999
+    assert by.decoder.name == NAME
+    assert by.decoder.cosine is not None
+    assert by.decoder.cosine > 0.999
     assert found.kept == exact.kept
     assert [bad.name for _, bad in found.bad] == [bad.name for _, bad in exact.bad]
     assert len(found.bad) == 1
@@ -141,7 +142,7 @@ def test_what_is_decoded_in_another_way_is_kept_apart(small, tmp_path) -> None:
         assert extracted(small, data, NAME, cache)[1].misses == 4
         by, again = extracted(small, data, NAME, cache)
         assert (again.hits, again.misses) == (4, 0)
-        assert by.decoder_cosine is not None, "remembered"
+        assert by.decoder.cosine is not None, "remembered"
         assert extracted(small, data, "reader", cache)[1].hits == 4
 
 
@@ -202,14 +203,14 @@ def test_a_decoder_that_does_not_agree_is_not_used(small, tmp_path, third_party)
     data = folder_of(tmp_path, {f"{i}.jpg": saved(picture((90, 70), i)) for i in range(4)})
     _, exact = extracted(small, data, "reader")
     by, found = extracted(small, data, "image:wrong")
-    assert by.decoder == ""
-    assert by.decoder_cosine is not None
-    assert by.decoder_cosine < 0.999
+    assert by.decoder.name == ""
+    assert by.decoder.cosine is not None
+    assert by.decoder.cosine < 0.999
     assert torch.equal(found.values, exact.values)
 
 
 def test_a_default_whose_library_is_missing_is_passed_over(small, third_party) -> None:
-    assert Extractor(small, tap=1, precision="fp32", decoder="auto").decoder == ""
+    assert Extractor(small, tap=1, precision="fp32", decoder="auto").decoder.name == ""
 
 
 def test_unknown_decoders_and_those_of_other_devices_are_refused(small) -> None:
@@ -245,14 +246,14 @@ def test_processes_read_what_threads_read(small, tmp_path) -> None:
 def test_a_gpu_without_memory_computes_in_smaller_batches(small, tmp_path, monkeypatch) -> None:
     data = folder_of(tmp_path, {f"{i}.jpg": saved(picture((90, 70), i)) for i in range(7)})
     _, exact = extracted(small, data, "reader")
-    stages = Extractor._folded
+    run = Runner.__call__
 
-    def little(self, runner, given, state, every):
+    def little(self, state):
         if len(state.hidden) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return stages(self, runner, given, state, every)
+        return run(self, state)
 
-    monkeypatch.setattr(Extractor, "_folded", little)
+    monkeypatch.setattr(Runner, "__call__", little)
     by, found = extracted(small, data, "reader")
     assert by.smaller == 4
     assert torch.allclose(found.values, exact.values, atol=1e-5)

@@ -92,7 +92,7 @@ STAGE = {"before": "a" * 64, "after": "a" * 64, "trained": [], "frozen": 3}
 
 RECORD: dict[str, Any] = {
     "task": "classify", "backbone": "image/one", "modality": "image", "tap": "block2", "taps": [], "freeze": "head", "head": "linear",
-    "engine": "exact", "seed": 0, "adapter": "", "headline": "9 of 10 are right.", "warnings": ["2 of 20 files: small"],
+    "engine": {"used": "torch"}, "trained_by": "exact", "seed": 0, "adapter": "", "headline": "9 of 10 are right.", "warnings": ["2 of 20 files: small"],
     "n_train": 40, "n_val": 10, "n_test": 0, "training": {}, "precision": {"used": "fp32"}, "timings": {"total": 1.5},
     "versions": {"python": "3.11"}, "targets": {"names": ["cat", "dog"]},
     "labels": {"cat": {"train": 20, "validation": 5, "test": 0}, "dog": {"train": 20, "validation": 5, "test": 0}},

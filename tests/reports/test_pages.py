@@ -114,7 +114,7 @@ def test_losses_and_figures_of_epochs_are_curves(record, sound, tmp_path_factory
         {"epoch": 2, "loss": 0.2, "accuracy": 0.75},
     ]
     record |= {
-        "engine": "loop",
+        "trained_by": "loop",
         "training": {
             "history": history,
             "best_epoch": 1,

@@ -83,7 +83,7 @@ def test_a_trial_trains_on_training_examples_alone_and_is_judged_by_the_others(m
 def test_a_budget_that_is_too_small_says_what_was_done_in_it(messages, tiny) -> None:
     run = gw.fit(messages, tiny, freeze="auto", budget=1e-6, epochs=50)
     assert run.record["freeze"] == "head"
-    assert run.record["engine"] == "exact"
+    assert run.record["trained_by"] == "exact"
     assert "more were needed for a trial, and the budget of 0 s has less left" in rows(run)["freeze lpft"]["why"]
     assert "The head alone is trained, since nothing was compared" in " ".join(run.record["warnings"])
 

@@ -251,7 +251,7 @@ def test_a_third_partys_task_is_solved_by_its_own_loss(bring, messages, tiny) ->
 def test_a_task_without_a_loss_to_solve_is_trained_by_steps_and_has_no_use_for_c(bring, messages, tiny) -> None:
     bring(task=Stepped)
     run = gw.fit(messages, tiny, task="squares", epochs=3, head_lr=0.05)
-    assert run.record["engine"] == "loop"
+    assert run.record["trained_by"] == "loop"
     assert run.metrics["right"] == 1.0
     with pytest.raises(
         gw.UsageError, match="--c is for heads that are solved exactly; the freeze policy 'head' trains by steps"

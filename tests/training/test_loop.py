@@ -62,7 +62,7 @@ def test_a_policy_moves_what_it_says_and_the_certificate_proves_it(messages, tin
     proof = run.record["certificate"]
     assert (proof["ok"], proof["moved"]) == (True, moved)
     assert proof["frozen"] == [name for name in ("embeddings", "block1", "block2") if name not in moved]
-    assert run.record["engine"] == "loop"
+    assert run.record["trained_by"] == "loop"
     assert run.metrics["accuracy"] == 1.0
     if freeze == "bitfit":
         assert all(name.endswith("bias") for name in proof["stages"]["block1"]["trained"])

@@ -68,6 +68,7 @@ from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.defects import Defect
 from graftwork.specs.demo import Demo
+from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder, read_json
 from graftwork.specs.logger import LoggerSpec
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from graftwork.features.pieces import Piece, WholeExample
     from graftwork.models.backbone import Backbone, load_backbone
     from graftwork.models.decoding import BatchDecoder, Decoded
+    from graftwork.models.engines.engine import Calibration, Engine, FrozenEncoder
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.models.reading import View
@@ -118,6 +120,9 @@ _LATER = {
     "load_backbone": "graftwork.models.backbone",
     "BatchDecoder": "graftwork.models.decoding",
     "Decoded": "graftwork.models.decoding",
+    "Calibration": "graftwork.models.engines.engine",
+    "Engine": "graftwork.models.engines.engine",
+    "FrozenEncoder": "graftwork.models.engines.engine",
     "Checked": "graftwork.checks.checking",
     "check": "graftwork.checks.checking",
     "compare": "graftwork.runs.compare",
@@ -214,6 +219,7 @@ __all__ = [
     "BatchDecoder",
     "Box",
     "Boxes",
+    "Calibration",
     "Checked",
     "Comparison",
     "ConfigError",
@@ -228,6 +234,8 @@ __all__ = [
     "DenseTask",
     "Diverged",
     "Empty",
+    "Engine",
+    "EngineSpec",
     "Exactly",
     "Extent",
     "Fact",
@@ -235,6 +243,7 @@ __all__ = [
     "FolderWeights",
     "FreezePolicy",
     "FreezePolicySpec",
+    "FrozenEncoder",
     "Given",
     "GraftworkError",
     "Head",

@@ -70,7 +70,7 @@ def test_entities_are_found_in_new_texts_by_their_characters(learned, tmp_path) 
 
 def test_a_frozen_encoder_has_its_head_solved_and_nothing_moves(data, backbone) -> None:
     run = gw.fit(data, backbone, task="tag")
-    assert run.record["engine"] == "exact"
+    assert run.record["trained_by"] == "exact"
     assert run.record["certificate"]["ok"]
     assert run.record["certificate"]["moved"] == []
     assert run.metrics["f1"] > run.metrics["nothing"]

@@ -19,6 +19,7 @@ from graftwork.errors import GraftworkError
 COMMANDS = (
     "plugins",
     "backbones",
+    "machine",
     "check",
     "freeze",
     "rank",

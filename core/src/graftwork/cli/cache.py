@@ -28,9 +28,10 @@ def list_(json: Json = False) -> None:
 def size(json: Json = False) -> None:
     """Where it is, and how much it holds and may hold."""
     from graftwork.data.remote import kept
+    from graftwork.models.engines import folders
 
     with _store() as store:
-        answer({**store.size(), "fetched": kept.size()}, _size, json)
+        answer({**store.size(), "fetched": kept.size(), "compiled": folders.size()}, _size, json)
 
 
 @app.command("sources")
@@ -51,11 +52,12 @@ def verify(json: Json = False) -> None:
 
 @app.command("clear")
 def clear(json: Json = False) -> None:
-    """Forget everything."""
+    """Forget everything but what this machine was measured to be fast at."""
     from graftwork.data.remote import kept
+    from graftwork.models.engines import folders
 
     with _store() as store:
-        answer({**store.clear(), "fetched": kept.clear()}, _cleared, json)
+        answer({**store.clear(), "fetched": kept.clear(), "compiled": folders.clear()}, _cleared, json)
 
 
 def _store() -> Store:
@@ -90,6 +92,8 @@ def _size(found: dict[str, Any]) -> None:
         tell(
             f"Beside it: {_megabytes(found['fetched'])} of data that were fetched or unpacked: graftwork cache sources"
         )
+    if found["compiled"]:
+        tell(f"Beside it: {_megabytes(found['compiled'])} of encoders that engines have compiled.")
     tell("Next: graftwork cache list")
 
 
@@ -119,6 +123,8 @@ def _cleared(found: dict[str, Any]) -> None:
     tell(f"Forgot the features of {found['rows']:,} examples, {_megabytes(found['bytes'])}.")
     if found["fetched"]:
         tell(f"Forgot what was fetched or unpacked, {_megabytes(found['fetched'])}.")
+    if found["compiled"]:
+        tell(f"Forgot encoders that engines have compiled, {_megabytes(found['compiled'])}.")
     tell("Next: graftwork fit DATA")
 
 

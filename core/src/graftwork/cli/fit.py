@@ -15,6 +15,7 @@ from graftwork.cli.options import (
     AllowOutside,
     Device,
     DropLabel,
+    EngineName,
     Input,
     Json,
     Label,
@@ -93,7 +94,10 @@ def fit(
         float | None,
         typer.Option("--c", help="scikit-learn's inverse strength of a head that is solved; left out, it is chosen."),
     ] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or (training on a GPU) fp16.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32, bf16, int8 (of frozen stages) or (training on a GPU) fp16.")
+    ] = "auto",
+    engine: EngineName = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit to --out that was stopped.")] = False,
     long: Annotated[
         str | None,
@@ -153,9 +157,9 @@ def fit(
         run = fitting.fit(
             found, backbone, task=task, target_transform=target_transform,
             freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
-            precision=precision, device=device, long=long, adapter=adapter or "", out=out, resume=resume, watch=watch,
-            cache=not no_cache, compile=compile, head=head, options=_pairs(task_option), budget=seconds_of(budget),
-            told=_say_tried, **settings,
+            precision=precision, engine=engine, device=device, long=long, adapter=adapter or "", out=out,
+            resume=resume, watch=watch, cache=not no_cache, compile=compile, head=head,
+            options=_pairs(task_option), budget=seconds_of(budget), told=_say_tried, **settings,
         )  # fmt: skip
     if processes.is_main_process():
         answer(run.as_json(), lambda record: render(record, run.task, found.head.notes), json)
@@ -223,7 +227,8 @@ def render(record: dict[str, Any], task: Task, notes: Sequence[str]) -> None:
     tell(
         f"{record['backbone']}, tap {stages(record['tap'])}, {record['n_train']} trained on, "
         f"{_trained(record)}{len(frozen['frozen'])} frozen stages unchanged, "
-        f"{record['precision']['used']}, {record['timings']['total']:.1f} s. Saved: {record['run']}"
+        f"{record['engine']['used']} {record['precision']['used']}, {record['timings']['total']:.1f} s. "
+        f"Saved: {record['run']}"
     )
     example = "'a new message'" if record["modality"] == "text" else "FILE"
     tell(f"Next: graftwork predict {record['run']} {example}")
@@ -277,7 +282,7 @@ def _depths_table(depths: Sequence[dict[str, Any]], task: Task) -> None:
 
 def _trained(record: dict[str, Any]) -> str:
     """What of training by steps is worth a word."""
-    if record["engine"] == "exact":
+    if record["trained_by"] == "exact":
         return ""
     about = record["training"]
     moved = len(record["certificate"]["moved"])

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network; say which file is missing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+EngineName = Annotated[
+    str,
+    typer.Option(help="What runs frozen stages: auto (measured once on this machine), torch, openvino or a plugin's."),
+]
 OnBad = Annotated[str, typer.Option(help="Unreadable examples: skip (up to 5 % of the data) or error.")]
 Input = Annotated[str | None, typer.Option(help="The table's column of texts or file paths.")]
 Label = Annotated[

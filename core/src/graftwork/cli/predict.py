@@ -6,6 +6,7 @@ import json as jsonlib
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,7 @@ def predict(
         raise UsageError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
     loaded = runs.load(run)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as document:
-        with steady(), _written(out, loaded, answer_file) as file:
+        with steady(), _saying_warnings(), _written(out, loaded, answer_file) as file:
             found = _Found(file, document if json and out is None else None, loaded.task, top)
             asked = {"top": top, "min_probability": min_probability, "device": device}
             for rows, raws, answers in _answers(loaded, given, column=input, texts=text, **asked):
@@ -86,6 +87,14 @@ def predict(
             if not found.good:
                 raise DataError(found.first_error, "Give a file or text that can be read.")
         found.show(out, json)
+
+
+@contextmanager
+def _saying_warnings() -> Iterator[None]:
+    """What computing warns of (another engine than that of the fit), in our words on stderr."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}")
+        yield
 
 
 def _is_folder(out: Path) -> bool:

@@ -17,6 +17,7 @@ from graftwork.features.dataset import RowBuffer
 from graftwork.features.examples import Examples, Scan
 from graftwork.features.extraction import Extractor, Features
 from graftwork.features.long_inputs import LongInputs
+from graftwork.models.engines.runner import Choice
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import InputContract, ObservedInput
 from graftwork.specs.defects import DefectCount, added, counted_by_facts
@@ -31,8 +32,8 @@ class Extracted:
     """Labelled data as read, and their features. Examples have numbers, counted through all chunks.
 
     labels, splits: of all examples, as the data have them. kept: the numbers of the usable ones. values: their features
-    `(len(kept), D)`, None if they were only read. precision, cosine: see `Features`. long, defects: the long inputs
-    among them, and what was measured to be lost of them.
+    `(len(kept), D)`, None if they were only read. engine, precision, cosine, calibration: see
+    `Features`. long, defects: the long inputs among them, and what was measured to be lost of them.
     left_out: the other examples, and those whose headers could not be read, which have no number. total: of all.
     examples: to read them again; None for a stream of several chunks. hits, misses: the numbers of features found in
     the store and computed.
@@ -48,11 +49,18 @@ class Extracted:
     total: int
     notes: list[str]
     values: Tensor | None = None
+    engine: str = "torch"
     precision: str = "fp32"
     cosine: float | None = None
     examples: Examples | None = None
     hits: int = 0
     misses: int = 0
+    calibration: str = ""
+
+    @property
+    def choice(self) -> Choice:
+        """The engine and precision."""
+        return Choice(self.engine, self.precision)
 
     def counting(self, features: Features) -> Extracted:
         """The same, with the hits, misses and notes of `features` added."""
@@ -98,7 +106,11 @@ def extract_dataset(
             allow_bad(part.left_out, part.total, on_bad)
         if parts:  # of several chunks none is kept
             parts[-1] = replace(parts[-1], examples=None)
-        parts.append(replace(part, precision=found.precision, cosine=found.cosine))
+        parts.append(
+            replace(
+                part, engine=found.engine, precision=found.precision, cosine=found.cosine, calibration=found.calibration
+            )
+        )
     return replace(_joined(parts), values=values.done())
 
 

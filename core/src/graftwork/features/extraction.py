@@ -6,35 +6,42 @@ features that any process computed before, and keeps new ones: pooled features a
 
 from __future__ import annotations
 
-import copy
+import contextlib
+import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from graftwork.data.reading import Bad
-from graftwork.errors import StoreError
+from graftwork.errors import StoreError, Unreadable
 from graftwork.features.dataset import matrix, release
-from graftwork.features.examples import Examples
+from graftwork.features.examples import Examples, batches
 from graftwork.features.feeding import Feed, Read
+from graftwork.features.held_decoder import HeldDecoder
 from graftwork.features.leases import compute_missing
 from graftwork.features.long_inputs import LongInputs
 from graftwork.features.shards import Row, shares_of, stored
 from graftwork.features.store import Space, Store
 from graftwork.models.backbone import Backbone
-from graftwork.models.decoding import batch_decoder
+from graftwork.models.engines.choosing import check_engine, choices, measured
+from graftwork.models.engines.engine import Calibration, FrozenEncoder
+from graftwork.models.engines.folders import identity
+from graftwork.models.engines.runner import REFERENCE, Choice, Runner, first_line, least
 from graftwork.models.machine import fork_safely
-from graftwork.models.precision import AGREES, check_precision, fast_bf16, least_cosine, rounding
-from graftwork.models.stages import Stage, State
+from graftwork.models.precision import check_precision, least_cosine, rounding
+from graftwork.models.stages import State
 from graftwork.models.transfer import Fetched, pieces
-from graftwork.plugins.code_digest import made_by
 from graftwork.runtime import processes
 from graftwork.runtime.progress import track
 from graftwork.specs.defects import DefectCount
+
+CALIBRATED = 256
+"""The most examples that int8 learns its ranges from; NNCF takes 300 by default."""
 
 ON_GPU = 16
 """How many times larger a batch is on a GPU than on a CPU, where it should fit the caches."""
@@ -50,9 +57,10 @@ RELEASE = 10_000
 class Features:
     """Features `values` `(M, D)` float32 of the examples at `kept`; `bad` are the others, by number.
 
-    precision: "bf16" or "fp32", the one computed in. cosine: the least one between both on a first batch, if bf16 was
-    tried. long: the inputs that the encoder cannot read at once. defects: what is lost of them, summed up; shares: the
-    share of each that every one of `Examples.defects` affects, `(M, K)` float32.
+    engine, precision: what computed them. cosine: the least one to torch in fp32 on a first batch, if they were
+    compared. calibration: of int8, the digest of the examples that it learned its ranges from. long: the inputs
+    that the encoder cannot read at once. defects: what is lost of them, summed up; shares: the share of each that every
+    one of `Examples.defects` affects, `(M, K)` float32.
     hits, misses: the numbers of examples whose features were found in the store, and computed. notes: problems with the
     store.
     """
@@ -60,6 +68,7 @@ class Features:
     values: Tensor
     kept: list[int]
     bad: list[tuple[int, Bad]]
+    engine: str
     precision: str
     cosine: float | None
     long: LongInputs
@@ -68,6 +77,7 @@ class Features:
     hits: int = 0
     misses: int = 0
     notes: tuple[str, ...] = ()
+    calibration: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,12 +92,15 @@ class Extractor:
     """Pooled features after stage `tap` of an encoder, in the same precision for all calls. tap: the number of a stage,
     or of several, whose features are joined.
 
-    precision: "fp32", "bf16" (if its features agree), or "auto" (bf16 if the machine is fast at it); the first computed
-    batch decides. The backbone stays unchanged; bf16 runs on a copy. compile: run the stages through torch.compile,
-    which takes a minute at first and rounds differently. decoder: the name of one that decodes files instead of the
-    modality's reader, if the features agree; "reader" for none, "auto" for the device's default.
+    precision: "fp32", "bf16", "int8" or "auto"; engine: "auto" or a name. What is "auto" is measured once on this
+    machine, and what is not torch in fp32 is used if its features agree: the first computed batch decides. The backbone
+    stays unchanged. weights: the digest of its weights, that of the cache if left out; engines other than torch run
+    encoders of known weights alone. calibration: the numbers of the examples that int8 learns its ranges from, or the
+    digest of those that it did learn from. compile: run the stages through torch.compile, which takes a minute at first
+    and rounds differently. decoder: the name of one that decodes files instead of the modality's reader, if the
+    features agree; "reader" for none, "auto" for the device's default.
 
-    Raises `UsageError` for another precision, or a decoder of other devices; `UnknownName`.
+    Raises `UsageError` for another precision, engine or decoder, and `UnknownName`.
     """
 
     def __init__(
@@ -96,8 +109,11 @@ class Extractor:
         *,
         tap: int | Sequence[int],
         precision: str = "auto",
+        engine: str = "torch",
         device: torch.device | str = "cpu",
         cache: Cache | None = None,
+        weights: str = "",
+        calibration: Sequence[int] | str = (),
         compile: bool = False,
         decoder: str = "auto",
     ) -> None:
@@ -105,19 +121,18 @@ class Extractor:
         fork_safely()
         self.taps = (tap,) if isinstance(tap, int) else tuple(tap)
         self.backbone, self.tap, self.cache, self.compile = backbone, max(self.taps), cache, compile
+        self.weights = weights or (cache.weights if cache else "")
         self.device = torch.device(device)
-        self.layout = torch.channels_last if backbone.channels_last else torch.preserve_format
+        self.asked = Choice("torch" if compile and engine == "auto" else engine, precision)
+        check_engine(self.asked, self.device, compiled=compile)
         self.budget = backbone.batch_size * (ON_GPU if self.device.type == "cuda" else 1)
         self.exact = backbone.eval().to(self.device)
         self.smaller = 1
-        plain = all(getattr(type(backbone), name) is getattr(Backbone, name) for name in ("prepare", "windows"))
-        found = batch_decoder(backbone.spec, decoder, self.device) if plain else ("", None)
-        self.decoder, self.decode = found
-        self.decoder_cosine: float | None = None
-        self.precision: str | None = None
+        self.decoder = HeldDecoder(backbone, decoder, self.device)
+        self.choice: Choice | None = None
         self.cosine: float | None = None
-        if precision == "fp32" or (precision == "auto" and not fast_bf16(self.device)):
-            self.settle("fp32", None)
+        self._calibrated = calibration
+        self._calibration: Calibration | None = None
 
     def __call__(self, examples: Examples, numbers: Sequence[int] | None = None) -> Features:
         """The features of the examples with these numbers, sorted by number; of all examples for None.
@@ -128,62 +143,63 @@ class Extractor:
         chosen = list(range(len(examples))) if numbers is None else list(numbers)
         return _Extraction(self, examples, chosen).run()
 
-    def settle(self, precision: str, cosine: float | None) -> None:
-        """Use "fp32" or "bf16" from now on. cosine: the least one between both, if bf16 was tried."""
-        self.precision, self.cosine = precision, cosine
-        runner = self.exact if precision == "fp32" else copy.deepcopy(self.exact).to(torch.bfloat16)
-        stages: Sequence[Stage] = runner.stages()[: self.tap + 1]
-        if self.compile:
-            stages = [cast(Stage, torch.compile(stage, dynamic=True)) for stage in stages]
-        self._runner, self._stages = runner, stages
+    def choices(self, first: Callable[[], State | None]) -> list[Choice]:
+        """What to try in turn, the last of them torch in fp32. first: gives a batch to measure on, or None."""
 
-    def compare(self, state: State) -> float:
-        """The least cosine between bf16 and fp32 features of a prepared batch."""
-        reduced = copy.deepcopy(self.exact).to(torch.bfloat16)
-        stages = self.tap + 1
-        exact, other = (list(self._folded(r, r.stages()[:stages], state, False))[-1] for r in (self.exact, reduced))
-        return least_cosine(exact.cpu(), other.cpu())
+        def measure(candidates: Sequence[Choice]) -> dict[str, Any] | None:
+            state = first()
+            if state is None:
+                return None
+            frozen = FrozenEncoder(self.exact, tuple(range(len(self.exact.stages()))), self.device)
+            with torch.inference_mode():
+                return measured(frozen, state, candidates, self.weights, forced=self.asked.engine != "auto")
 
-    def agreement(self, state: State, other: State) -> float:
-        """The least cosine between exact features of two states of the same examples."""
-        stages = self.exact.stages()[: self.tap + 1]
-        one, two = (list(self._folded(self.exact, stages, made, False))[-1].cpu() for made in (state, other))
-        return least_cosine(one, two)
+        return choices(self.asked, self.device, self.weights, measure)
 
-    def settle_decoder(self, cosine: float) -> None:
-        """Use the decoder from now on if its features agree. cosine: the least one with those of the reader's."""
-        self.decoder_cosine = cosine
-        if cosine < AGREES:
-            self.decoder, self.decode = "", None
+    def runner(self, choice: Choice, examples: Examples) -> Runner:
+        """What computes features by a choice, not yet compared with torch in fp32."""
+        taps = tuple(sorted(set(self.taps))) if self.cache is None else tuple(range(self.tap + 1))
+        frozen = FrozenEncoder(self.exact, taps, self.device, calibration=self.calibration(choice, examples))
+        return Runner(choice, frozen.kept_by(choice.engine, self.weights), compiled=self.compile)
 
-    def space(self, examples: Examples, precision: str) -> Space | None:
-        """The space of the store for features of these examples in a precision; None without a store."""
+    def calibration(self, choice: Choice, examples: Examples) -> Calibration | None:
+        """What int8 learns its ranges from; None for another precision."""
+        if choice.precision != "int8":
+            return None
+        if self._calibration is None:
+            given = self._calibrated
+            self._calibration = Calibration(given) if isinstance(given, str) else _calibration(examples, given, self)
+        return self._calibration
+
+    def settle(self, choice: Choice, runner: Runner, cosine: float | None) -> None:
+        """Use an engine and precision from now on. cosine: the least one to torch in fp32, if it was compared."""
+        self.choice, self._runner, self.cosine = choice, runner, cosine
+
+    def space(self, examples: Examples, choice: Choice) -> Space | None:
+        """The space of the store for features of these examples by an engine and precision; None without a store."""
+        about: dict[str, Any] = {"precision": choice.precision}
+        if choice.engine != "torch":
+            about["engine"] = identity(choice.engine)
+        if calibration := self.calibration(choice, examples):
+            about["calibration"] = calibration.digest
+        return self._space("features", examples, about)
+
+    def decoder_space(self, examples: Examples) -> Space | None:
+        """Where it is remembered how well features by the decoder agree; None without a store."""
+        return self._space("decoder", examples, {})
+
+    def _space(self, kind: str, examples: Examples, about: dict[str, Any]) -> Space | None:
         if self.cache is None:
             return None
-        about = {
+        always = {
             "backbone": self.backbone.spec.name,
-            "kind": "features",
-            "precision": precision,
+            "kind": kind,
             "weights": self.cache.weights,
             "rounding": {**rounding(self.device), "compiled": self.compile},
-            **(self.decoding if examples.stored else {}),
+            **(self.decoder.about if examples.stored else {}),
             **examples.about,
         }
-        return self.cache.store.space(about)
-
-    def decoder_note(self, examples: Examples) -> Space | None:
-        """Where it is remembered whether the decoder agrees; None without a store."""
-        if self.cache is None:
-            return None
-        about = {"kind": "decoder", "weights": self.cache.weights, "rounding": {**rounding(self.device)}}
-        return self.cache.store.space({**about, **self.decoding, **examples.about})
-
-    @property
-    def decoding(self) -> dict[str, Any]:
-        """What decodes besides the reader, as JSON values; empty for nothing."""
-        if self.decode is None:
-            return {}
-        return {"decoder": [self.decoder, self.decode.version, made_by(f"{type(self.decode).__module__}:")]}
+        return self.cache.store.space({**always, **about})
 
     def pooled(self, batch: Read, every: bool) -> Tensor:
         """Pooled features `(B, D)` float32 after each of the taps, or after every stage up to the last of them, side by
@@ -200,10 +216,12 @@ class Extractor:
 
     def _run(self, state: State, every: bool) -> Tensor:
         """In smaller batches once a GPU's memory was too little."""
-        rows = len(state.hidden)
+        rows, taps = len(state.hidden), range(self.tap + 1) if every else self.taps
+        places = [self._runner.frozen.taps.index(tap) for tap in taps]
         try:
             parts = [state] if self.smaller == 1 else pieces(state, -(-rows // self.smaller))
-            return torch.cat([torch.cat(list(self._folded(self._runner, self._stages, p, every)), 1) for p in parts])
+            found = [self._runner(part) for part in parts]
+            return torch.cat([torch.cat([one[place] for place in places], 1) for one in found])
         except torch.OutOfMemoryError:
             if self.smaller >= rows:
                 raise
@@ -211,14 +229,24 @@ class Extractor:
         self.smaller *= 2
         return self._run(state, every)
 
-    def _folded(self, runner: Backbone, stages: Sequence[Stage], state: State, every: bool) -> Iterator[Tensor]:
-        dtype = torch.float32 if runner is self.exact else torch.bfloat16
-        hidden = state.hidden.to(self.device, memory_format=self.layout, non_blocking=True)
-        state = State(hidden, state.mask).to(self.device, dtype)
-        for number, stage in enumerate(stages):
-            state = stage(state)
-            if every or number in self.taps:
-                yield runner.pool(state).float()
+
+def _calibration(examples: Examples, numbers: Sequence[int], by: Extractor) -> Calibration:
+    """At most `CALIBRATED` of these examples, evenly spread among them; of long ones the first window."""
+    chosen = list(numbers)[:: max(1, -(-len(numbers) // CALIBRATED))]
+    digest = hashlib.blake2b(digest_size=16)
+    for found in examples.identities(chosen):
+        digest.update(found.reason.encode() if isinstance(found, Bad) else found)
+
+    def prepared() -> Iterator[State]:
+        for group in batches(examples.sizes(chosen), by.budget):
+            values = []
+            for place in group:
+                with contextlib.suppress(Unreadable):
+                    values.append(examples.read(chosen[place]).parts[0].value)
+            if values:
+                yield by.backbone.prepare(values)
+
+    return Calibration(digest.hexdigest(), prepared)
 
 
 class _Extraction:
@@ -227,7 +255,7 @@ class _Extraction:
     def __init__(self, by: Extractor, examples: Examples, chosen: list[int]) -> None:
         self.by, self.examples, self.chosen = by, examples, chosen
         self.tap = by.tap
-        self.feed = Feed(examples, chosen, by.budget, by.device, by.decode)
+        self.feed = Feed(examples, chosen, by.budget, by.device, by.decoder.decode)
         self.notes: list[str] = []
         self.values = matrix(len(chosen), by.backbone.feature_dim(*by.taps))
         self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
@@ -244,7 +272,6 @@ class _Extraction:
     def _run(self) -> Features:
         everything = list(range(len(self.chosen)))
         todo = everything if self.by.cache is None else self._identified(everything)
-        self._settle_decoder(todo)
         try:
             todo = self._settled(todo)
         except StoreError as error:
@@ -269,39 +296,32 @@ class _Extraction:
         return [place for place in places if place not in self.reasons]
 
     def _settled(self, todo: list[int]) -> list[int]:
-        """Decide the precision, and with it the space of the store. Returns the places that are missing there."""
+        """Decide the engine and precision, and with them the space of the store. Returns the places that are missing
+        there."""
+        self._settle_decoder(todo)
         by = self.by
-        if by.precision is None:
-            space = by.space(self.examples, "bf16")
-            missing = self._take(space, todo)
-            known = space.note.get("cosine") if space else None
-            compared = self._compare(missing)
-            cosine = known if compared is None else compared
-            # With nothing missing, bf16 was accepted before. All processes follow the first.
-            cosine, agrees = processes.broadcast((cosine, not missing or (cosine or 0.0) >= AGREES))
-            by.settle("bf16" if agrees else "fp32", cosine)
-            if agrees:
-                self.space = space
-                if space and missing and cosine is not None:
-                    space.remember(cosine=min(cosine, 1.0 if known is None else known))
-                return missing
-            self.parts[:] = 0
-        assert by.precision is not None
-        self.space = by.space(self.examples, by.precision)
+        if by.choice is None:
+            for choice in processes.broadcast(by.choices(lambda: self._first(list(range(len(self.chosen)))))):
+                missing = self._tried(choice, todo)
+                if missing is not None:
+                    return missing
+                self.parts[:] = 0
+        assert by.choice is not None, "the last choice is always taken"
+        self.space = by.space(self.examples, by.choice)
         return self._take(self.space, todo)
 
     def _settle_decoder(self, todo: list[int]) -> None:
         """Compare what a decoder makes with what the reader does; once for an encoder, where that can be remembered."""
-        by, note = self.by, None
-        if self.feed.decode is not None and by.decoder_cosine is None:
-            note = by.decoder_note(self.examples)
+        decoder = self.by.decoder
+        if self.feed.decode is not None and decoder.cosine is None:
+            note = self.by.decoder_space(self.examples)
             known = note.note.get("cosine") if note else None
             cosine = processes.broadcast(self._compare_decoder(todo) if known is None else known)
             if cosine is not None:
-                by.settle_decoder(cosine)
+                decoder.settle(cosine)
                 if note and known is None:
                     note.remember(cosine=cosine)
-        if by.decoder_cosine is None or by.decode is None:
+        if decoder.cosine is None or decoder.decode is None:
             self.feed.decode = None
 
     @torch.inference_mode()
@@ -309,14 +329,54 @@ class _Extraction:
         """The least cosine between features of what the decoder and the reader make of the same examples; None if it
         takes none of them."""
         states = self.feed.both_ways(todo)
-        return None if states is None else self.by.agreement(*states)
+        if states is None:
+            return None
+        exact, decoded = (self.by.runner(REFERENCE, self.examples)(state)[-1].cpu() for state in states)
+        return least_cosine(exact, decoded)
+
+    def _tried(self, choice: Choice, todo: list[int]) -> list[int] | None:
+        """Settle on a choice, and return the places that are missing in its space; None if it does not agree."""
+        by, why = self.by, ""
+        runner, space, missing, cosine = None, None, todo, None
+        try:
+            runner, space = by.runner(choice, self.examples), by.space(self.examples, choice)
+            missing = self._take(space, todo)
+            cosine = space.note.get("cosine") if space else None
+            if choice != REFERENCE and missing and (first := self._first(missing)) is not None:
+                with torch.inference_mode():
+                    cosine = runner.agreement(first)
+        except Exception as error:  # engines raise anything
+            if choice == REFERENCE or isinstance(error, StoreError):
+                raise
+            why, cosine = first_line(error), None
+        # With nothing missing, it was accepted before. All processes follow the first.
+        agrees = not why and (choice == REFERENCE or not missing or (cosine or 0.0) >= least(choice))
+        cosine, agrees = processes.broadcast((cosine, agrees))
+        if not agrees:
+            by.cosine = cosine
+            self._refused(choice, why or f"its features agree with torch's by a cosine of {cosine or 0:.4f} only")
+            return None
+        assert runner is not None
+        by.settle(choice, runner, by.cosine if choice == REFERENCE else cosine)
+        self.space = space
+        if choice != REFERENCE and space and missing and cosine is not None:
+            space.remember(cosine=min(cosine, space.note.get("cosine", 1.0)))
+        return missing
+
+    def _refused(self, choice: Choice, why: str) -> None:
+        """Note why something that was asked for is not used."""
+        engine, precision = self.by.asked
+        asked = [f"--engine {engine}"] if engine not in ("auto", "torch") else []
+        asked += [f"--precision {precision}"] if precision == "int8" else []
+        if asked:
+            self.notes.append(f"{' '.join(asked)} is not used, but torch in fp32: {why}.")
 
     @torch.inference_mode()
-    def _compare(self, places: list[int]) -> float | None:
-        """The least cosine between both precisions in a batch; None if no example can be read."""
+    def _first(self, places: list[int]) -> State | None:
+        """The first batch that can be read."""
         for group in self.feed.groups(places):
             for state, _, _ in self.feed(group).states:
-                return self.by.compare(state)
+                return state
         return None
 
     def _take(self, space: Space | None, places: list[int]) -> list[int]:
@@ -435,7 +495,8 @@ class _Extraction:
     # The end.
 
     def _features(self) -> Features:
-        examples, chosen = self.examples, self.chosen
+        examples, chosen, choice = self.examples, self.chosen, self.by.choice or REFERENCE
+        calibration = self.by.calibration(choice, examples)
         bad = [(chosen[p], Bad(examples.raws[chosen[p]].name, self.reasons[p])) for p in sorted(self.reasons)]
         places = [place for place in range(len(chosen)) if place not in self.reasons]
         values = self.values
@@ -452,7 +513,8 @@ class _Extraction:
             values,
             kept=kept,
             bad=sorted(bad, key=lambda item: item[0]),
-            precision=self.by.precision or "fp32",
+            engine=choice.engine,
+            precision=choice.precision,
             cosine=self.by.cosine,
             long=examples.long_inputs(self.parts[places].tolist(), shares),
             defects=examples.count_defects(kept, shares),
@@ -460,4 +522,5 @@ class _Extraction:
             hits=len(places) - self.misses,
             misses=self.misses,
             notes=tuple(self.notes),
+            calibration=calibration.digest if calibration else "",
         )

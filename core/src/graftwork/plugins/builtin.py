@@ -1,8 +1,9 @@
 """The core's own registrations, through the same hooks as any plugin: tasks, a head, policies, objectives, loggers,
-schemes of addresses."""
+schemes of addresses, engines."""
 
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.specs.backbone import Recipe
+from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.pretraining import ObjectiveSpec
@@ -129,3 +130,16 @@ def graftwork_sources():
     for scheme in ("http", "https"):
         credentials = f"{scheme}://USER:PASSWORD@HOST/PATH"
         yield SourceSpec(scheme, "graftwork.data.remote.http:HttpSource", plain=True, credentials=credentials)
+
+
+@hookimpl
+def graftwork_engines():
+    place = "graftwork.models.engines"
+    yield EngineSpec(
+        "torch", f"{place}.torch_engine:TorchEngine", "PyTorch, which the others are held to", ("fp32", "bf16"),
+        devices=("cpu", "cuda", "mps"),
+    )  # fmt: skip
+    yield EngineSpec(
+        "openvino", f"{place}.openvino_engine:OpenVinoEngine", "OpenVINO, one compiled graph for all stages",
+        ("fp32", "bf16", "int8"), needs="openvino", extra="openvino",
+    )  # fmt: skip

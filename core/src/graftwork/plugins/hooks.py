@@ -9,6 +9,7 @@ from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
+from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
@@ -97,3 +98,8 @@ def graftwork_sources() -> Iterable[SourceSpec]:  # pyright: ignore[reportReturn
 @hookspec
 def graftwork_annotations() -> Iterable[AnnotationSpec]:  # pyright: ignore[reportReturnType]
     """Formats of label files that annotation tools write."""
+
+
+@hookspec
+def graftwork_engines() -> Iterable[EngineSpec]:  # pyright: ignore[reportReturnType]
+    """Engines, which run the frozen stages of encoders."""

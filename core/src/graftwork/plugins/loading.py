@@ -25,6 +25,7 @@ from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
+from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
@@ -49,6 +50,7 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "loggers": (LoggerSpec, lambda spec: [spec.name]),
     "sources": (SourceSpec, lambda spec: [spec.scheme]),
     "annotations": (AnnotationSpec, lambda spec: [spec.name]),
+    "engines": (EngineSpec, lambda spec: [spec.name]),
 }
 
 

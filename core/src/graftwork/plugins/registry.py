@@ -16,6 +16,7 @@ from graftwork.specs.contracts import InputContract, ObservedInput, show
 from graftwork.specs.convert import Adapter, Converter
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
+from graftwork.specs.engine import EngineSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
@@ -130,6 +131,16 @@ def objective(name: str) -> ObjectiveSpec:
 def logger(name: str) -> LoggerSpec:
     """The spec of a logger. Raises `UnknownName` if no installed plugin brings it."""
     return _named("loggers", "logger", name, "graftwork plugins --json")
+
+
+def engines() -> list[EngineSpec]:
+    """The engines that installed plugins bring, in the order of their registration: the core's first."""
+    return list(installed().registered["engines"].values())
+
+
+def engine(name: str) -> EngineSpec:
+    """The spec of an engine. Raises `UnknownName` if no installed plugin brings it."""
+    return _named("engines", "engine", name, "graftwork machine")
 
 
 def source(scheme: str) -> SourceSpec:

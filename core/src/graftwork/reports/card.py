@@ -67,7 +67,7 @@ def _plain(words: str) -> str:
 
 
 def _steps(record: dict[str, Any]) -> list[tuple[str, str]]:
-    if record["engine"] == "exact":
+    if record["trained_by"] == "exact":
         return []
     about, trained = record["training"], record["certificate"]["stages"]
     count = sum(len(entry["trained"]) for entry in trained.values())
@@ -88,14 +88,14 @@ def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("Encoder", f"{record['backbone']}, tapped after {record['tap']}"),
         ("Conversions", "; ".join(steps) or "none needed"),
         *([("Adapter", record["adapter"])] if record["adapter"] else []),
-        ("Trained", f"{record['head']} head by the {record['engine']} engine, freeze policy {record['freeze']}"),
+        ("Trained", f"{record['head']} head by the {record['trained_by']} engine, freeze policy {record['freeze']}"),
         *_steps(record),
         (
             "Frozen stages",
             f"{len(frozen['frozen'])}, {'none moved' if frozen['ok'] else 'MOVED'} (digests in run.json)",
         ),
         ("Examples", f"{record['n_train']} train, {record['n_val']} validation, {record['n_test']} test"),
-        ("Precision", record["precision"]["used"]),
+        ("Precision", f"{record['precision']['used']}, by {record['engine']['used']}"),
         ("Seed", str(record["seed"])),
         ("Seconds", f"{record['timings']['total']:.1f}"),
         ("Versions", ", ".join(f"{k} {v}" for k, v in record["versions"].items())),

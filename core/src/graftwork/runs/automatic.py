@@ -123,8 +123,8 @@ def _choose_backbone(made: Decided, data: Data, task: Task, until: float) -> Non
 
     found = rank(
         data, task=request.task, adapter=request.adapter, sampled=SAMPLE, seed=request.seed, long=request.long,
-        precision=request.precision, device=request.device, cache=request.cache, seconds=until - begun,
-        target_transform=request.target_transform, told=seen,
+        precision=request.precision, engine=request.engine, device=request.device, cache=request.cache,
+        seconds=until - begun, target_transform=request.target_transform, told=seen,
     )  # fmt: skip
     for one in found.candidates:
         first, tie = one is found.first, one.ties_with(found.best)

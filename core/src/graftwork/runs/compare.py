@@ -100,6 +100,7 @@ def compare(
     adapter: str = "",
     seed: int = 0,
     precision: str = "auto",
+    engine: str = "auto",
     device: str = "auto",
     cache: bool = True,
     budget: float = BUDGET,
@@ -110,8 +111,9 @@ def compare(
     """Compare ways to train on data, each judged by the same held-out examples: the test split of the data, else their
     validation split, else a quarter.
 
-    data, backbone, adapter: as `graftwork.fit` takes them. budget: seconds for what trains by steps. told: is called
-    with the name of each way and what it gave. settings: of training by steps, see `graftwork.Settings`.
+    data, backbone, adapter, precision, engine: as `graftwork.fit` takes them. budget: seconds for what trains by steps.
+    told: is called with the name of each way and what it gave. settings: of training by steps, see
+    `graftwork.Settings`.
 
     Raises what `graftwork.fit` raises, and `UsageError` for a task whose head is not solved.
     """
@@ -125,7 +127,7 @@ def compare(
     spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name, adapter)
     registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD)
     request = FitRequest(
-        spec.name, task, seed=seed, precision=precision, device=device, adapter=adapter, cache=cache,
+        spec.name, task, seed=seed, precision=precision, engine=engine, device=device, adapter=adapter, cache=cache,
         settings=Settings.of(settings),
     )  # fmt: skip
     data = _two_parts(data, judge, seed)

@@ -63,8 +63,9 @@ def by_stage(spec: BackboneSpec, data: Data, request: FitRequest) -> tuple[list[
         examples = Examples(model.backbone, pipeline, data.raws, long=request.long or data.modality.long)
         taps, device = range(len(spec.stages)), resolve_device(request.device)
         extractor = Extractor(
-            model.backbone, tap=taps, precision=request.precision, device=device, cache=Cache(store, model.digest)
-        )
+            model.backbone, tap=taps, precision=request.precision, engine=request.engine, device=device,
+            cache=Cache(store, model.digest), calibration=range(len(data)),
+        )  # fmt: skip
         found = extractor(examples)
     return list(found.values.split([model.backbone.feature_dim(tap) for tap in taps], 1)), found.kept
 
@@ -84,7 +85,7 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
         return fit, replace(encoded, warnings=(*encoded.warnings, note))
     numbers = [dataset.splits["train"][place] for place in places]
     widths = [fit.model.backbone.feature_dim(tap) for tap in range(plan.tap + 1)]
-    found = fit.extractor(range(plan.tap + 1), encoded.extracted.precision)(examples, numbers)
+    found = fit.extractor(range(plan.tap + 1), encoded.extracted.choice)(examples, numbers)
     targets = dataset.targets_of(numbers)
     loss = convex_loss(plan.task, encoded.known, FeatureDataset(None, targets))
     stages_of = found.values.split(widths, 1)
@@ -94,7 +95,7 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
     encoded = replace(encoded, depths=tuple(depth.as_json(stages, best) for depth in depths))
     if best.taps == plan.taps:
         return fit, encoded
-    values = fit.extractor(best.taps, encoded.extracted.precision)(examples, dataset.numbers).values
+    values = fit.extractor(best.taps, encoded.extracted.choice)(examples, dataset.numbers).values
     return replace(fit, plan=replace(plan, taps=best.taps)), replace(encoded, dataset=replace(dataset, values=values))
 
 

@@ -55,6 +55,7 @@ def fit(
     refit: bool | None = None,
     on_bad: str = "skip",
     precision: str = "auto",
+    engine: str = "auto",
     device: str = "auto",
     long: str | None = None,
     adapter: str = "",
@@ -88,7 +89,9 @@ def fit(
     val: the part held out, unless the data bring a validation split; it chooses the head's strength, or the epoch whose
     weights are kept, and gives the metrics. refit: solve the head again on all the data but a test split; None does
     where it is solved exactly. c: scikit-learn's inverse strength of a head that is solved; None chooses it.
-    precision: "auto", "fp32", "bf16" or (training on a GPU) "fp16". long: "truncate" or "windows" for examples that are
+    precision: "auto", "fp32", "bf16", "int8" (of what runs frozen) or (training on a GPU) "fp16". engine: what runs
+    frozen stages, "auto", "torch", "openvino" or one that a plugin brings; "auto" is measured once on this machine.
+    long: "truncate" or "windows" for examples that are
     longer than the encoder reads at once; None leaves it to the modality. adapter: the name of one that makes examples
     of the encoder's modality out of the data's (`audio:image-logmel`).
     resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
@@ -102,8 +105,8 @@ def fit(
     `UsageError`, `RunError`, `Diverged` and `OutOfMemory`.
     """
     request = FitRequest(
-        backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, device, long, adapter, out,
-        resume, c, cache, compile, Settings.of(settings), head, options or {}, budget,
+        backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, engine, device, long,
+        adapter, out, resume, c, cache, compile, Settings.of(settings), head, options or {}, budget,
     )  # fmt: skip
     data = data if isinstance(data, Data | Stream) else read_data(data, task=task)
     clock = Clock()

@@ -18,6 +18,8 @@ from graftwork.features.examples import Augmentation, CachedAugmentations
 from graftwork.features.long_inputs import check_long
 from graftwork.freeze import policies
 from graftwork.freeze.policies import FreezePolicy
+from graftwork.models.engines.choosing import check_engine
+from graftwork.models.engines.runner import Choice
 from graftwork.models.machine import resolve_device
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
@@ -50,6 +52,7 @@ class FitRequest:
     refit: bool | None = None
     on_bad: str = "skip"
     precision: str = "auto"
+    engine: str = "auto"
     device: str = "auto"
     long: str | None = None
     adapter: str = ""
@@ -108,9 +111,10 @@ class FitPlan:
         return self.exactly or self.policy.head_first
 
     @property
-    def precision(self) -> str:
-        """What features are computed in where it is asked for; a GPU trains in fp16, and is not exact enough in it."""
-        return "fp32" if self.request.precision == "fp16" else self.request.precision
+    def compute(self) -> Choice:
+        """What was asked to compute features; a GPU trains in fp16, and is not exact enough in it."""
+        precision = self.request.precision
+        return Choice(self.request.engine, "fp32" if precision == "fp16" else precision)
 
 
 def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
@@ -152,7 +156,9 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     modality = registry.modality(spec.modality)
     change = augmentation(request.settings, modality)
     views = _views(request.settings, change, modality, exactly)
-    if exactly:
+    asked = Choice(request.engine, request.precision)
+    check_engine(asked, device, compiled=request.compile)
+    if exactly and not dense:
         check_precision(request.precision)
     else:
         from graftwork.training.accelerator import training_precision
@@ -211,6 +217,7 @@ def _check_dense(request: FitRequest, task: DenseTask, streamed: bool) -> None:
         (f"--tap {request.tap}", request.tap in ("all", "auto") or "+" in request.tap),
         ("--streaming", streamed),
         ("--compile", request.compile),
+        (f"--engine {request.engine}", request.engine not in ("auto", "torch")),
         ("--long", request.long is not None),
         ("--adapter", bool(request.adapter)),
     ):
@@ -262,11 +269,13 @@ def _check_asked(request: FitRequest, exactly: bool, head_first: bool, streamed:
                 "Leave it out, or write: --freeze head"
             )  # fmt: skip
             raise UsageError(f"{option} {why}; the freeze policy '{freeze}' trains by steps.", hint)
-    if request.compile and not head_first:
-        raise UsageError(
-            f"--compile is for what runs frozen before training; the freeze policy '{freeze}' has nothing of the kind.",
-            "Leave it out, or write: --freeze head",
-        )
+    for option, given in (("--compile", request.compile), ("--engine", request.engine not in ("auto", "torch"))):
+        if given and not head_first:
+            raise UsageError(
+                f"{option} is for what runs frozen before training; the freeze policy '{freeze}' has nothing of the "
+                "kind.",
+                "Leave it out, or write: --freeze head",
+            )
     if request.resume and request.out is None:
         raise UsageError("resume goes on with the fit to a folder, and none is named.", "Name it: out='runs/NAME'")
     check_optimizer(request.settings.optimizer)
@@ -275,6 +284,11 @@ def _check_asked(request: FitRequest, exactly: bool, head_first: bool, streamed:
 
 def _check_exact(request: FitRequest, streamed: bool) -> None:
     said = request.settings
+    if request.precision == "int8" and streamed:
+        raise UsageError(
+            "--precision int8 is calibrated on examples of the training part, which a stream does not know.",
+            "Leave out one of them.",
+        )
     applicable = said.applicable("exact")
     inapplicable = [name for name in said.changed() if name not in applicable or getattr(said, name) == "sampling"]
     names = [said.option(name) for name in inapplicable]
@@ -324,7 +338,19 @@ def _views(
 def resume_request(plan: FitPlan, **known: Any) -> dict[str, Any]:
     """What must be the same for a fit by steps to go on; `known` is what is known once weights and data are."""
     request, spec = plan.request, plan.spec
-    names = ("task", "head", "options", "target_transform", "freeze", "val", "seed", "precision", "adapter", "on_bad")
+    names = (
+        "task",
+        "head",
+        "options",
+        "target_transform",
+        "freeze",
+        "val",
+        "seed",
+        "precision",
+        "engine",
+        "adapter",
+        "on_bad",
+    )
     return {
         "backbone": spec.name, "tap": plan.choice or spec.stages[plan.tap], "long": plan.long,
         "processes": processes.count(),

@@ -20,7 +20,10 @@ from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.features.extraction import Cache, Extractor
 from graftwork.features.store import Store, opened, temporary
+from graftwork.models.engines.choosing import check_engine
+from graftwork.models.engines.runner import Choice
 from graftwork.models.machine import resolve_device
+from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
 from graftwork.runs.backbone_cache import load_frozen
 from graftwork.runs.depths import FOLDS, Depth, better_than_last, compare
@@ -136,6 +139,7 @@ def rank(
     seed: int = 0,
     long: str | None = None,
     precision: str = "auto",
+    engine: str = "auto",
     device: str = "auto",
     cache: bool = True,
     seconds: float = float("inf"),
@@ -145,7 +149,8 @@ def rank(
     may be trained on, after every stage and on some stages joined.
 
     data: as `graftwork.fit` takes it. backbones: names; left out, all that have their weights on this machine. sampled:
-    the most examples. seconds: no candidate is begun after so many. told: is called with each that was compared.
+    the most examples. precision, engine: as `graftwork.fit` takes them, but for int8. seconds: no candidate is begun
+    after so many. told: is called with each that was compared.
 
     Raises `WeightsUnavailable` where no candidate is at hand, `DataError` where nothing can be held out, `UsageError`
     for a task whose head is not solved, and what `graftwork.fit` raises for an encoder that was named.
@@ -156,6 +161,12 @@ def rank(
             f"Encoders are compared by heads that are solved on one vector per example; those of '{task}' are not.",
             "Compare two fits: graftwork fit DATA --backbone NAME",
         )
+    check_precision(precision)
+    if precision == "int8":
+        raise UsageError(
+            "--precision int8 is calibrated for one fit; encoders are compared in auto, fp32 or bf16.", "Leave it out."
+        )
+    check_engine(Choice(engine, precision), resolve_device(device))
     data = data if isinstance(data, Data) else read_data(data, task=task)
     specs, left_out = candidates(data, backbones, adapter)
     labels = labelled(data.labels)
@@ -167,7 +178,8 @@ def rank(
     notes: list[str] = []
     interrupted = False
     with opened(cache, notes) as kept, nullcontext(kept) if kept else temporary() as store:
-        look = _Look(data, strata, judge, adapter, seed, store, long, precision, resolve_device(device))
+        choice = Choice(engine, precision)
+        look = _Look(data, strata, judge, adapter, seed, store, long, choice, resolve_device(device))
         compared, standing = {}, specs
         try:
             for count in _sizes(len(specs), len(data)):
@@ -265,7 +277,7 @@ class _Look:
     seed: int
     store: Store
     long: str | None
-    precision: str
+    choice: Choice
     device: torch.device
 
     def __call__(self, spec: BackboneSpec, count: int) -> Candidate:
@@ -279,7 +291,8 @@ class _Look:
         found = Extractor(
             model.backbone,
             tap=taps,
-            precision=self.precision,
+            precision=self.choice.precision,
+            engine=self.choice.engine,
             device=self.device,
             cache=Cache(self.store, model.digest),
         )(examples)
@@ -289,9 +302,11 @@ class _Look:
         loss = convex_loss(self.task, known, FeatureDataset(None, known.values))
         by_stage = found.values.split([model.backbone.feature_dim(tap) for tap in taps], 1)
         depths = compare(self.task, known, loss, by_stage, known.values, fold)
-        each = _seconds(
-            Extractor(model.backbone, tap=taps, precision=found.precision, device=self.device), examples, found.kept
-        )
+        again = Extractor(
+            model.backbone, tap=taps, precision=found.precision, engine=found.engine, device=self.device,
+            weights=model.digest,
+        )  # fmt: skip
+        each = _seconds(again, examples, found.kept)
         return Candidate(
             spec,
             depths,

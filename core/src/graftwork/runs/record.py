@@ -10,6 +10,7 @@ from graftwork.data.reading import Data
 from graftwork.data.streaming import Stream
 from graftwork.errors import GraftworkError
 from graftwork.freeze import freezing
+from graftwork.models.engines.folders import engine_version
 from graftwork.models.machine import versions
 from graftwork.plugins import registry
 from graftwork.runs.backbone_cache import Loaded
@@ -54,7 +55,13 @@ def record(
         "freeze": request.freeze,
         "head": plan.head.name,
         "options": dict(plan.task.options),
-        "engine": "exact" if plan.exactly else "loop",
+        "engine": {
+            "used": outcome.choice.engine,
+            "asked": request.engine,
+            "version": engine_version(outcome.choice.engine),
+            "calibration": extracted.calibration,
+        },
+        "trained_by": "exact" if plan.exactly else "loop",
         "seed": request.seed,
         "labels": label_counts(plan, encoded),
         "targets": known.as_json(),
@@ -85,7 +92,7 @@ def record(
         if plan.exactly
         else asdict(request.settings),
         "adapted": dict(trained.adapted),
-        "precision": {"used": outcome.precision, "asked": request.precision, "cosine": outcome.cosine},
+        "precision": {"used": outcome.choice.precision, "asked": request.precision, "cosine": outcome.cosine},
         "weights_digest": model.digest,
         "certificate": outcome.certificate,
         "overlap": overlap,

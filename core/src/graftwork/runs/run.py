@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,8 @@ from graftwork.features.store import opened
 from graftwork.freeze import freezing
 from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.models.backbone import Backbone, load_backbone
+from graftwork.models.engines.choosing import check_engine
+from graftwork.models.engines.runner import Choice
 from graftwork.models.machine import available_memory
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
@@ -222,7 +225,8 @@ class Run:
         input: str | None = None,
         top: int | None = None,
         min_probability: float | None = None,
-        precision: str = "fp32",
+        precision: str | None = None,
+        engine: str | None = None,
         device: str = "cpu",
         cache: bool = False,
     ) -> list[dict[str, Any]]:
@@ -235,7 +239,8 @@ class Run:
         None and says `abstained`; of `labels`, entities and boxes those are left out that are less probable.
         The same contract and conversions as in training. An input that cannot be read gets no answer (None) and an
         `error`. One of which something does not reach the encoder has `notes`, some words for each defect.
-        Computed in fp32 by default, so that an answer does not depend on what else is asked.
+        precision, engine: None takes what the fit computed in, and torch in fp32 where that engine is not on this
+        machine, with a warning.
         cache: find features in the feature store, and keep them there, as `fit` does.
 
         Raises `InputMismatch` when the inputs are not what the encoder reads, `UsageError` for a least probability that
@@ -267,14 +272,18 @@ class Run:
             if self._dense:
                 whole = WholeExamples(self.backbone(), pipeline, raws.at(good), keep=available_memory() // 4)
                 affected, reasons = readable(whole)
-                found_answers = {good[i]: one for i, one in self._answerer(precision, device)(whole, list(affected))}
+                found_answers = {
+                    good[i]: one for i, one in self._answerer(precision or "fp32", device)(whole, list(affected))
+                }
                 errors.update((good[i], reason) for i, reason in reasons.items())
                 for i, shares in affected.items():
                     notes[good[i]] += whole.notes(shares)
             else:
                 examples = Examples(self.backbone(), pipeline, raws.at(good), long=self.record["long"]["mode"])
-                with self._extractor(precision, device, cache) as (extractor, _):
+                with self._extractor(precision, engine, device, cache) as (extractor, said):
                     found = extractor(examples)
+                for note in dict.fromkeys((*said, *found.notes)):
+                    warnings.warn(note, stacklevel=2)
                 kept = [good[i] for i in found.kept]
                 found_answers = dict(zip(kept, self._answers(found.values), strict=True))
                 errors.update((good[i], bad.reason) for i, bad in found.bad)
@@ -377,7 +386,7 @@ class Run:
             self._check_known(renamed(data.labels or (), self.task.spec, self.labels))
         if self._dense:
             return self._evaluate_dense(data, on_bad, device, max_left_out)
-        with self._extractor(self.record["precision"]["used"], device, cache) as (extractor, notes):
+        with self._extractor(None, None, device, cache) as (extractor, notes):
             chunk_max_left_out = 1.0 if max_left_out else 0.0
             found = extract_dataset(
                 data.chunks(),
@@ -487,16 +496,41 @@ class Run:
         )
 
     @contextmanager
-    def _extractor(self, precision: str, device: str, cache: bool) -> Iterator[tuple[Extractor, list[str]]]:
+    def _extractor(
+        self, precision: str | None, engine: str | None, device: str, cache: bool
+    ) -> Iterator[tuple[Extractor, list[str]]]:
         """What computes features as the fit did, with the store where it is wanted; and what went wrong with that."""
         # Weights that were trained are of this run alone.
         trained = any(stage["trained"] for stage in self.record["certificate"]["stages"].values())
         notes: list[str] = []
+        choice, calibration = self._choice(precision, engine, torch.device(device), notes)
         backbone = self.backbone()
         with opened(cache and not trained, notes) as store:
             known = Cache(store, self.record["weights_digest"]) if store else None
             taps = self.spec.taps(self.record["tap"])
-            yield Extractor(backbone, tap=taps, precision=precision, device=device, cache=known), notes
+            extractor = Extractor(
+                backbone, tap=taps, precision=choice.precision, engine=choice.engine, device=device, cache=known,
+                weights="" if trained else self.record["weights_digest"], calibration=calibration,
+            )  # fmt: skip
+            yield extractor, notes
+
+    def _choice(
+        self, precision: str | None, engine: str | None, device: torch.device, notes: list[str]
+    ) -> tuple[Choice, str]:
+        """The engine and precision to compute features in, and the digest of what int8 was calibrated on; the reason is
+        added to `notes` where the recorded ones cannot be had here."""
+        recorded = self.record["engine"] if isinstance(self.record["engine"], dict) else {}  # a word in older runs
+        used = Choice(recorded.get("used", "torch"), self.record["precision"]["used"])
+        choice = Choice(engine or used.engine, precision or used.precision)
+        if engine is None:
+            try:
+                check_engine(choice, device)
+            except (UsageError, UnknownName) as error:
+                choice = Choice("torch", precision if precision in ("fp32", "bf16", "auto") else "fp32")
+                notes.append(
+                    f"The run was made with {used}. {error.message} Torch in {choice.precision} takes its place."
+                )
+        return choice, recorded.get("calibration", "")
 
     def _answers(self, features: torch.Tensor) -> list[Answer]:
         with torch.inference_mode():

@@ -21,6 +21,7 @@ from graftwork.features.examples import Examples
 from graftwork.features.extract_dataset import Extracted, extract_dataset, scan
 from graftwork.features.extraction import Cache, Extractor, Features
 from graftwork.features.pieces import WholeExamples
+from graftwork.models.engines.runner import Choice
 from graftwork.models.machine import available_memory
 from graftwork.plugins import registry
 from graftwork.reports.shown import ShownExample
@@ -52,14 +53,20 @@ class Fit:
     checkpoints: Unfinished | None = None
     watch: Callable[[Progress], None] | None = None
 
-    def extractor(self, tap: int | Sequence[int], precision: str, *, cached: bool = True) -> Extractor:
+    def extractor(self, tap: int | Sequence[int], choice: Choice, *, trained: bool = False) -> Extractor:
+        """What computes features. choice: of an engine and a precision, which may be "auto". trained: whether the
+        weights are no longer those that were loaded."""
+        splits = self.plan.splits or ()
         return Extractor(
             self.model.backbone,
             tap=tap,
-            precision=precision,
+            precision=choice.precision,
+            engine=choice.engine,
             device=self.plan.device,
-            cache=self.cache if cached else None,
-            compile=self.plan.request.compile and cached,
+            cache=None if trained else self.cache,
+            weights="" if trained else self.model.digest,
+            calibration=[number for number, name in enumerate(splits) if name == "train"],
+            compile=self.plan.request.compile and not trained,
         )
 
 
@@ -79,7 +86,8 @@ class Encoded:
 @dataclass(frozen=True)
 class Outcome:
     """A trained head, and the features that it is judged on. certificate: of the stages; taps: the stages that
-    the features are of; tried: what each stage that was tried gave; precision, cosine: see
+    the features are of; tried: what each stage that was tried gave; choice: the
+    engine and precision that computed them; cosine: see
     `graftwork.features.extraction.Features`. width: of the view that the head reads, where it is not one vector;
     drawn: examples with bad answers, where the engine judges itself."""
 
@@ -87,7 +95,7 @@ class Outcome:
     certificate: dict[str, Any]
     taps: tuple[int, ...]
     dataset: FeatureDataset
-    precision: str
+    choice: Choice
     cosine: float | None
     tried: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -117,7 +125,7 @@ def read(fit: Fit) -> Extracted:
 def extract(fit: Fit) -> Extracted:
     """Features after the plan's tap of all examples that can be used."""
     plan = fit.plan
-    extractor = fit.extractor(plan.taps, plan.precision)
+    extractor = fit.extractor(plan.taps, plan.compute)
     keep = 0 if plan.exactly else available_memory() // 4
     return extract_dataset(
         fit.data.chunks(),
@@ -195,7 +203,7 @@ def _augmented(
     """A dataset with the rows of augmented versions, and what each pass over them gave."""
     assert fit.plan.views is not None, "augmented versions that were asked for"
     assert extracted.examples is not None, "examples that can be read again"
-    extractor = fit.extractor(taps, extracted.precision)
+    extractor = fit.extractor(taps, extracted.choice)
     values, count = RowBuffer(), len(dataset.all_values)
     values.add(dataset.all_values)
     rows: dict[int, list[int]] = {}
@@ -230,13 +238,13 @@ def _solved_after(fit: Fit, encoded: Encoded, engine: ExactEngine, taps: tuple[i
     extracted, dataset = encoded.extracted, encoded.dataset
     if taps != fit.plan.taps:
         assert extracted.examples is not None, "examples that can be read again"
-        features = fit.extractor(taps, extracted.precision)(extracted.examples)
+        features = fit.extractor(taps, extracted.choice)(extracted.examples)
         dataset = replace(dataset, values=features.values, augmented={})
         if fit.plan.views is not None:
             dataset, _ = _augmented(fit, extracted, taps, dataset)
     trained = engine.train(_job(fit, encoded, taps, dataset))
     certificate = certified(trained, fit.model, fit.plan.request.freeze)
-    return Outcome(trained, certificate, taps, dataset, extracted.precision, extracted.cosine)
+    return Outcome(trained, certificate, taps, dataset, extracted.choice, extracted.cosine)
 
 
 # Where stages train.
@@ -276,11 +284,11 @@ def train_dense(fit: Fit, encoded: Encoded) -> Outcome:
         trained = _loop_engine(fit).train(job)
         certificate = certified(trained, fit.model, plan.request.freeze)
     notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
-    precision = trained.details["precision"]
+    choice = Choice("torch", trained.details["precision"])
     assert isinstance(plan.task, DenseTask)
     shown = drawn(plan.task, trained.known or encoded.known, examples, trained, labels)
     return Outcome(
-        trained, certificate, plan.taps, encoded.dataset, precision, None, warnings=notes, width=job.width, drawn=shown
+        trained, certificate, plan.taps, encoded.dataset, choice, None, warnings=notes, width=job.width, drawn=shown
     )
 
 
@@ -294,13 +302,14 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
     splits, examples = encoded.dataset.splits, encoded.extracted.examples
     assert examples is not None
     chosen = [number for name in ("validation", "test") for number in splits[name]]
-    found = fit.extractor(plan.tap, plan.precision, cached=False)(examples, chosen)
+    found = fit.extractor(plan.tap, Choice("torch", plan.compute.precision), trained=True)(examples, chosen)
     kept = set(found.kept)
     left = {name: [number for number in splits[name] if number in kept] for name in ("validation", "test")}
     targets = encoded.dataset.targets_of(found.kept)
     dataset = FeatureDataset(found.values, targets, numbers=found.kept, splits={**splits, **left})
     notes = (*(checkpoints.notes if checkpoints else ()), *trained.notes)
-    return Outcome(trained, certificate, plan.taps, dataset, found.precision, found.cosine, warnings=notes)
+    choice = Choice(found.engine, found.precision)
+    return Outcome(trained, certificate, plan.taps, dataset, choice, found.cosine, warnings=notes)
 
 
 def evaluate(fit: Fit, known: Targets, outcome: Outcome) -> tuple[Targets, dict[str, Any]]:

@@ -51,7 +51,7 @@ def recordings(folder: Path, count: int) -> Path:
 
 def test_events_are_found_with_their_seconds(tmp_path) -> None:
     run = gw.fit(recordings(tmp_path / "clips", 16), "audio/wav2vec2-tiny", task="events")
-    assert run.record["engine"] == "exact"
+    assert run.record["trained_by"] == "exact"
     assert run.record["certificate"]["ok"]
     assert run.metrics["f1"] > 0.8
     run.save(tmp_path / "run")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from graftwork import Backbone, BackboneSpec, SequenceView, Stage, State, masked_mean
@@ -87,7 +87,8 @@ def bands(frames: Tensor) -> Tensor:
     at the scale of states."""
     size = 2 ** math.ceil(math.log2(frames.shape[-1]))
     with torch.autocast(frames.device.type, enabled=False):
-        power = torch.fft.rfft(frames * torch.hann_window(frames.shape[-1], device=frames.device), size).abs().square()
+        frames = frames * torch.hann_window(frames.shape[-1], device=frames.device)
+        power = torch.fft.rfft(nn.functional.pad(frames, (0, size - frames.shape[-1]))).abs().square()
         return (torch.log(power @ _filters(size).to(power.device) + FLOOR) - LEVEL) / SPREAD
 
 

@@ -98,7 +98,7 @@ class RelativeBlock(Stage):
     def forward(self, state: State) -> State:
         frames = state.hidden.shape[1]
         distance = self._first[0].compute_bias(frames, frames)
-        distance = distance.repeat(len(state.hidden), 1, 1)
+        distance = distance.repeat(state.hidden.shape[0], 1, 1)
         mask = None if state.mask is None else state.mask.long()
         with warnings.catch_warnings():  # torch's, of masks of two types, which are those of the library
             warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
@@ -161,9 +161,11 @@ def norm_each(norm: nn.GroupNorm, hidden: Tensor, lengths: Tensor) -> Tensor:
 
     A batch-wide call would take the mean and variance of a channel over padding too.
     """
-    total = hidden.shape[2]
-    rows = [
-        nn.functional.pad(norm(hidden[row : row + 1, :, :length]), (0, total - length))
-        for row, length in enumerate(lengths.tolist())
-    ]
-    return torch.cat(rows)
+    real = torch.arange(hidden.shape[2], device=hidden.device) < lengths[:, None, None]
+    count = lengths[:, None, None] * (hidden.shape[1] // norm.num_groups)
+    groups = (hidden.float() * real).unflatten(1, (norm.num_groups, -1))
+    mean = (groups.sum((2, 3)) / count[:, 0]).unsqueeze(-1)[..., None]
+    off = (groups - mean) * real[:, None]
+    variance = (off.square().sum((2, 3)) / count[:, 0]).unsqueeze(-1)[..., None]
+    normed = (off * (variance + norm.eps).rsqrt()).flatten(1, 2).to(hidden.dtype)
+    return (normed * norm.weight[:, None] + norm.bias[:, None]) * real

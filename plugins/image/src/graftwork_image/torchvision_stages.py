@@ -56,7 +56,7 @@ class Patches(Stage):
 
     def forward(self, state: State) -> State:
         patches = self.projection(state.hidden).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], 1)
+        tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], 1)
         return State(self.dropout(tokens + self.positions))
 
 

@@ -104,7 +104,7 @@ class TextEncoder(Backbone):
             case "first":
                 pooled = state.hidden[:, 0].float()
             case "last":
-                rows = torch.arange(len(state.hidden), device=state.hidden.device)
+                rows = torch.arange(state.hidden.shape[0], device=state.hidden.device)
                 last = -1 if state.mask is None else state.mask.sum(1) - 1
                 pooled = state.hidden[rows, last].float()
             case _:
