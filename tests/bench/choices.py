@@ -189,32 +189,56 @@ def pretrained(modality: str, folder: Path, place: Path) -> list[str]:
     return names
 
 
+Choice = tuple[str, str]
+"""An encoder, and the stages that the head reads."""
+
+
 def rank(data: gw.Data, count: int, seeds: int, more: Sequence[str]) -> Iterator[str]:
-    named = {word: [] for word in ("rank", "size", "LogME", "tau of rank", "tau of size", "tau of LogME")}
-    for seed in range(seeds):
-        some = drawn(data, count, seed)
+    """Truth is the accuracy of fits on the sample of each seed. The best in the mean of the seeds is what a choice is
+    set beside; in brackets the best of each seed itself, which chance has a hand in."""
+    samples = [drawn(data, count, seed) for seed in range(seeds)]
+    truths: list[dict[Choice, float]] = [{} for _ in samples]
+    chosen: dict[str, list[Choice]] = {"rank": [], "size": [], "LogME": []}
+    taus: dict[str, list[float]] = {word: [] for word in chosen}
+
+    def truth(seed: int, key: Choice) -> float:
+        if key not in truths[seed]:
+            truths[seed][key] = fitted(samples[seed], seed, backbone=key[0], tap=key[1])[0]
+        return truths[seed][key]
+
+    for seed, some in enumerate(samples):
         found = gw.rank(some, at_hand(data, more), seed=seed, device="cpu")
-        truth, told = {}, {word: {} for word in ("rank", "size", "LogME")}
+        told: dict[str, dict[Choice, float]] = {word: {} for word in chosen}
         for one in found.candidates:
             stages = one.spec.stages
             for depth in one.depths:
                 if len(depth.taps) == 1:
                     key = one.spec.name, stages[depth.taps[0]]
-                    truth[key] = fitted(some, seed, backbone=key[0], tap=key[1])[0]
                     told["rank"][key] = depth.scores.value
                     told["size"][key] = one.spec.parameters + depth.taps[0]
-            last = one.spec.name, stages[-1]
-            told["LogME"][last] = one.looks["log_me"]
+            told["LogME"][one.spec.name, stages[-1]] = one.looks["log_me"]
         first = found.first
-        reached = fitted(some, seed, backbone=first.spec.name, tap=first.depth.name(first.spec.stages))[0]
-        best = max(*truth.values(), reached)
-        named["rank"].append(100 * (best - reached))
+        chosen["rank"].append((first.spec.name, first.depth.name(first.spec.stages)))
         for word in ("size", "LogME"):
-            named[word].append(100 * (best - truth[max(told[word], key=told[word].__getitem__)]))
+            chosen[word].append(max(told[word], key=told[word].__getitem__))
         for word, scores in told.items():
             if len(scores) > 1:
-                named[f"tau of {word}"].append(weightedtau([truth[k] for k in scores], list(scores.values())).statistic)
-    yield " | ".join(f"{statistics.mean(values):.2f}" if values else "-" for values in named.values())
+                taus[word].append(weightedtau([truth(seed, key) for key in scores], list(scores.values())).statistic)
+        print(f"  seed {seed}: {chosen['rank'][-1]}", flush=True)
+    every = {key for one in truths for key in one} | {key for keys in chosen.values() for key in keys}
+    mean = {key: statistics.mean(truth(seed, key) for seed in range(seeds)) for key in every}
+    top = max(mean, key=mean.__getitem__)
+    said = []
+    for keys in chosen.values():
+        regret = statistics.mean(mean[top] - mean[key] for key in keys)
+        own = statistics.mean(max(truths[seed].values()) - truth(seed, key) for seed, key in enumerate(keys))
+        said.append(f"{100 * regret:.2f} ({100 * own:.2f})")
+    yield " | ".join([*said, *(f"{statistics.mean(v):.2f}" if v else "-" for v in taus.values()), f"{' '.join(top)}"])
+    if SAID.raw:
+        with SAID.raw.open("a") as file:
+            rows = [[" ".join(key), *(truths[seed][key] for seed in range(seeds))] for key in sorted(every)]
+            json.dump({"chosen": chosen, "truth": rows}, file)
+            file.write("\n")
 
 
 HAND_MADE = (
@@ -321,7 +345,7 @@ def _setfit(data: gw.Data) -> tuple[float, float]:
 
 PARTS = {
     "tap": (tap, "last | auto | points | times the seconds"),
-    "rank": (rank, "regret of rank, points | of size | of LogME | tau of rank | of size | of LogME"),
+    "rank": (rank, "regret of rank, points | of size | of LogME | tau of rank | of size | of LogME | best in the mean"),
     "best": (best, "head on the last stage | --best | points | the best made by hand | points | seconds of --best"),
     "few": (few, "head on the last stage | --best | SetFit"),
 }
@@ -334,12 +358,14 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--raw", type=Path, help="a file that what `rank` measured is added to, as JSON")
+    parser.add_argument("--weaker", type=Path, help="a folder that keeps the weaker encoders")
     parser.add_argument("--setfit", help="the python of an environment that has setfit, for `few`")
     said = parser.parse_args(namespace=SAID)
     torch.set_num_threads(said.threads)
     os.environ["GRAFTWORK_CACHE"] = tempfile.mkdtemp(prefix="choices-")
     print(f"{said.threads} threads, {_processor()}, torch {torch.__version__}, {said.seeds} seeds", flush=True)
-    shared = Path(tempfile.mkdtemp(prefix="choices-"))
+    shared = said.weaker or Path(tempfile.mkdtemp(prefix="choices-"))
     for part in said.parts:
         run, columns = PARTS[part]
         print(f"\n| set | {columns} |\n|{'---|' * (columns.count('|') + 2)}", flush=True)

@@ -56,6 +56,19 @@ def test_the_better_encoder_comes_first_with_its_depths_interval_and_cost(messag
     assert json.loads(json.dumps(said)) == said
 
 
+def test_a_tie_is_told_by_the_losses_of_the_examples_and_not_by_how_many_are_right(messages, tiny) -> None:
+    (one,) = gw.rank(messages, [tiny]).candidates
+    scores = one.depth.scores
+
+    def with_losses(more: np.ndarray):
+        return replace(one, depth=replace(one.depth, scores=replace(scores, losses=scores.losses + more)))
+
+    noise = np.random.default_rng(0).normal(0, 0.1, len(scores.losses))
+    assert with_losses(noise - noise.mean()).ties_with(one), "as good in the mean"
+    assert not with_losses(noise - noise.mean() + 0.05).ties_with(one), "as often right, and surely less sure"
+    assert with_losses(np.full(len(noise), -1.0)).ties_with(one), "better"
+
+
 def test_encoders_that_may_be_as_good_are_a_tie_and_the_fastest_comes_first(messages, tiny) -> None:
     (one,) = gw.rank(messages, [tiny]).candidates
     slow, fast = replace(one, seconds_per_example=2.0), replace(one, seconds_per_example=1.0)

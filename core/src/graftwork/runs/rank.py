@@ -59,14 +59,10 @@ class Candidate:
     looks: dict[str, float] = field(default_factory=dict)
 
     def ties_with(self, best: Candidate) -> bool:
-        """Whether it may be as good: judged on as many examples, and no worse by more than one standard error."""
+        """Whether it may be as good: judged on as many examples, with a loss that is higher by no more than one
+        standard error of the difference in pairs, which tells more apart than a metric that counts."""
         mine, others = self.depth.scores, best.depth.scores
-        if self is best:
-            return True
-        if len(mine.losses) != len(others.losses):
-            return False
-        worse, error = others.above(mine)
-        return worse <= error
+        return len(mine.losses) == len(others.losses) and not others.lower(mine, 1.0)
 
     def as_json(self, tie: bool) -> dict[str, Any]:
         low, high = self.depth.scores.interval

@@ -50,14 +50,17 @@ class Scores:
         return self.sign * (self.value - other.value), float((self.draws - other.draws).std())
 
     def surely_above(self, other: Scores) -> bool:
-        """Whether its loss is lower by more than `SURELY` standard errors of the difference in pairs, and its value no
-        worse.
+        """Whether its loss is lower by more than `SURELY` standard errors, and its value no worse.
 
         A loss tells more than a metric that counts, on few examples; and what has a lower loss and answers worse is of
         no use.
         """
+        return self.lower(other, SURELY) and self.above(other)[0] >= 0
+
+    def lower(self, other: Scores, errors: float) -> bool:
+        """Whether its loss is lower by more than so many standard errors of the difference in pairs."""
         less = other.losses - self.losses
-        return less.mean() > SURELY * less.std() / math.sqrt(len(less)) and self.above(other)[0] >= 0
+        return bool(less.mean() > errors * less.std() / math.sqrt(len(less)))
 
 
 def pooled(parts: Sequence[Scores]) -> Scores:
