@@ -181,7 +181,9 @@ def shorter(state: State, length: int) -> State:
 
 
 def _other(state: State, free: int) -> State:
-    """A batch of three of its rows, or copies of them, and of three quarters of its length where that is free."""
-    rows, length = torch.arange(3) % len(state.hidden), state.hidden.shape[1]
-    three = State(state.hidden[rows], None if state.mask is None else state.mask[rows])
+    """Three of its last rows, or copies of them, of three quarters of its length where that is free, and moved by one
+    place: no size and no value is where it was when a graph was traced from the first rows."""
+    rows, length = -1 - torch.arange(3) % len(state.hidden), state.hidden.shape[1]
+    moved = state.hidden[rows].roll(1, -1 if state.hidden.ndim > 3 else 1)
+    three = State(moved, None if state.mask is None else state.mask[rows])
     return three if free < 2 else shorter(three, length - length // 4)
