@@ -426,7 +426,7 @@ def test_int8_is_calibrated_on_the_training_part_and_answers_by_its_own_model(
 ) -> None:
     import shutil
 
-    from graftwork.models.engines.folders import engines_folder
+    from graftwork.runtime.compiled import compiled_folder
 
     monkeypatch.setattr("graftwork.models.engines.runner.AGREES_INT8", 0.9)  # of an encoder of 16 random numbers
     run = gw.fit(messages, tiny, precision="int8", seed=1, out=tmp_path / "run")
@@ -437,6 +437,6 @@ def test_int8_is_calibrated_on_the_training_part_and_answers_by_its_own_model(
     loaded = gw.load(tmp_path / "run")
     assert loaded.evaluate(messages)["cache"] == {"hits": 40, "misses": 0}
     assert loaded.predict(["where is my parcel"])[0]["label"] == "delivery"
-    shutil.rmtree(engines_folder())
+    shutil.rmtree(compiled_folder())
     with pytest.warns(UserWarning, match="the int8 model that it was made with is not kept on this machine"):
         gw.load(tmp_path / "run").predict(["where is my parcel"])
