@@ -6,6 +6,8 @@ these: the caller holds its features to those of torch on batches of other shape
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import tempfile
@@ -143,7 +145,8 @@ def _quantized(
     states = states or [example]
 
     transformer = nncf.ModelType.TRANSFORMER if example.hidden.ndim < 4 else None
-    made = nncf.quantize(model, nncf.Dataset(states, _arrays), subset_size=len(states), model_type=transformer)
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws progress there
+        made = nncf.quantize(model, nncf.Dataset(states, _arrays), subset_size=len(states), model_type=transformer)
     return made, ran
 
 
