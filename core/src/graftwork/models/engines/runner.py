@@ -131,12 +131,12 @@ class Runner:
     def _compared(self, run: Run, pairs: Sequence[tuple[State, list[Tensor]]]) -> float:
         of = torch.mean if self.choice.precision == "int8" else torch.min
         first, *others = (
-            min(float(of(cosines(*one))) for one in zip(expected, self._completed(run, state), strict=True))
+            _least([float(of(cosines(*one))) for one in zip(expected, self._completed(run, state), strict=True)])
             for state, expected in pairs
         )
         if self.choice.precision == "int8":  # values that are no example's show whether a graph is wrong, not how exact
             others = [one for one in others if not one >= WRONG]
-        return min((first, *others))
+        return _least([first, *others])
 
     def _completed(self, run: Run, state: State) -> list[Tensor]:
         """Features after all of the taps; torch goes on from where the engine stopped."""
@@ -146,6 +146,11 @@ class Runner:
         after = enumerate(folded(self.frozen.stages[begin:], then.to(self.frozen.device)), begin)
         pool, taps = self.frozen.backbone.pool, self.frozen.taps
         return [*found, *(pool(one).float().cpu() for tap, one in after if tap in taps)]
+
+
+def _least(values: list[float]) -> float:
+    """NaN if any is, which `min` may pass over."""
+    return float(torch.tensor(values, dtype=torch.double).min())
 
 
 def _engine(name: str) -> Engine:
