@@ -220,12 +220,13 @@ def test_a_stream_that_breaks_off_is_gone_on_with(messages, tiny) -> None:
 
 
 def test_the_precision_of_the_first_chunk_is_that_of_all(messages, tiny, monkeypatch) -> None:
-    from graftwork.features import extraction
-
     tried = []
-    monkeypatch.setattr(extraction, "fast_bf16", lambda device: True)
-    monkeypatch.setattr(extraction, "least_cosine", lambda exact, other: tried.append(1) or 0.9995)
-    run = gw.fit(gw.stream(messages), tiny)
+    monkeypatch.setenv("GRAFTWORK_PRECISION", "bf16")
+    monkeypatch.setattr(
+        "graftwork.models.engines.runner.cosines",
+        lambda *_: tried.append(1) or torch.tensor([0.9995], dtype=torch.double),
+    )
+    run = gw.fit(gw.stream(messages), tiny, tap="embeddings")
     assert run.record["precision"] == {"used": "bf16", "asked": "auto", "cosine": 0.9995}
     assert len(tried) == 1
 

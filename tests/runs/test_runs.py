@@ -294,33 +294,42 @@ def test_frozen_stages_are_in_evaluation_mode_and_hold_no_gradient(messages, tin
 
 @pytest.mark.parametrize(("cosine", "used"), [(0.9995, "bf16"), (0.99, "fp32")])
 def test_bf16_is_used_only_when_its_features_agree_and_is_recorded(messages, tiny, monkeypatch, cosine, used) -> None:
-    from graftwork.features import extraction
-
-    monkeypatch.setattr(extraction, "fast_bf16", lambda device: True)
-    monkeypatch.setattr(extraction, "least_cosine", lambda exact, other: cosine)
+    monkeypatch.setenv("GRAFTWORK_PRECISION", "bf16")
+    monkeypatch.setattr(
+        "graftwork.models.engines.runner.cosines", lambda *_: torch.tensor([cosine, 1], dtype=torch.double)
+    )
     assert gw.fit(messages, tiny).record["precision"] == {"used": used, "asked": "auto", "cosine": cosine}
 
 
-def test_bf16_is_not_tried_where_the_machine_is_slow_at_it(messages, tiny, monkeypatch) -> None:
-    from graftwork.features import extraction
-
-    monkeypatch.setattr(extraction, "fast_bf16", lambda device: False)
+def test_bf16_is_not_tried_where_torch_would_imitate_it(messages, tiny, monkeypatch) -> None:
+    monkeypatch.setenv("GRAFTWORK_PRECISION", "auto")  # and ATEN_CPU_CAPABILITY is avx2
     assert gw.fit(messages, tiny).record["precision"] == {"used": "fp32", "asked": "auto", "cosine": None}
-    with pytest.raises(UsageError, match="--precision fp8 is not known; auto, fp32 and bf16 are"):
+    with pytest.raises(UsageError, match="--precision fp8 is not known; auto, fp32, bf16 and int8 are"):
         gw.fit(messages, tiny, precision="fp8")
 
 
 @pytest.mark.parametrize(
-    ("instructions", "amx", "fast"),
-    [("AVX512", True, True), ("AVX512", False, False), ("AVX2", True, False), ("DEFAULT", True, False)],
+    ("instructions", "able", "took", "fast"),
+    [
+        ("AVX512", True, {"fp32": 2.0, "bf16": 1.0}, True),
+        ("AVX512", True, {"fp32": 1.1, "bf16": 1.0}, False),  # too near to be sure
+        ("AVX512", False, {"fp32": 2.0, "bf16": 1.0}, False),
+        ("AVX2", True, {"fp32": 2.0, "bf16": 1.0}, False),
+    ],
 )
-def test_processors_with_amx_are_fast_at_bf16_where_torch_may_use_it(monkeypatch, instructions, amx, fast) -> None:
-    from graftwork.models.precision import fast_bf16
+def test_training_in_bf16_is_for_processors_that_were_seen_to_be_faster_at_it(
+    monkeypatch, instructions, able, took, fast
+) -> None:
+    from graftwork.models import precision
 
+    measured = []
+    monkeypatch.setenv("GRAFTWORK_PRECISION", "auto")
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: instructions)
-    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: amx)
-    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
-    assert fast_bf16("cpu") is fast
+    monkeypatch.setattr("graftwork.models.machine.capabilities", lambda: {"bf16"} if able else set())
+    monkeypatch.setattr(precision, "measure_matmul", lambda: measured.append(1) or took)
+    assert [precision.fast_bf16("cpu") for _ in range(2)] == [fast, fast]
+    assert len(measured) == (able and instructions == "AVX512")  # once, and then remembered
+    assert precision.fast_bf16("mps") is False
 
 
 def test_a_plugin_that_cannot_build_its_backbone_is_named(messages, tiny_bert, monkeypatch) -> None:

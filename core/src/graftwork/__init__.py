@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from graftwork.features.pieces import Piece, WholeExample
     from graftwork.models.backbone import Backbone, load_backbone
     from graftwork.models.decoding import BatchDecoder, Decoded
-    from graftwork.models.engines.engine import Calibration, Engine, FrozenEncoder
+    from graftwork.models.engines.engine import Calibration, Computed, Engine, FrozenEncoder
     from graftwork.models.meta_init import ShapesOnly, pooled_dims
     from graftwork.models.pretrained import hub_state, load_pretrained, new_model, save_new
     from graftwork.models.reading import View
@@ -121,6 +121,7 @@ _LATER = {
     "BatchDecoder": "graftwork.models.decoding",
     "Decoded": "graftwork.models.decoding",
     "Calibration": "graftwork.models.engines.engine",
+    "Computed": "graftwork.models.engines.engine",
     "Engine": "graftwork.models.engines.engine",
     "FrozenEncoder": "graftwork.models.engines.engine",
     "Checked": "graftwork.checks.checking",
@@ -222,6 +223,7 @@ __all__ = [
     "Calibration",
     "Checked",
     "Comparison",
+    "Computed",
     "ConfigError",
     "ContractMismatch",
     "Converter",

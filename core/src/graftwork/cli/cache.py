@@ -28,10 +28,10 @@ def list_(json: Json = False) -> None:
 def size(json: Json = False) -> None:
     """Where it is, and how much it holds and may hold."""
     from graftwork.data.remote import kept
-    from graftwork.models.engines import folders
+    from graftwork.runtime import compiled
 
     with _store() as store:
-        answer({**store.size(), "fetched": kept.size(), "compiled": folders.size()}, _size, json)
+        answer({**store.size(), "fetched": kept.size(), "compiled": compiled.size()}, _size, json)
 
 
 @app.command("sources")
@@ -54,10 +54,10 @@ def verify(json: Json = False) -> None:
 def clear(json: Json = False) -> None:
     """Forget everything but what this machine was measured to be fast at."""
     from graftwork.data.remote import kept
-    from graftwork.models.engines import folders
+    from graftwork.runtime import compiled
 
     with _store() as store:
-        answer({**store.clear(), "fetched": kept.clear(), "compiled": folders.clear()}, _cleared, json)
+        answer({**store.clear(), "fetched": kept.clear(), "compiled": compiled.clear()}, _cleared, json)
 
 
 def _store() -> Store:

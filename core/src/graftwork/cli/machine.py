@@ -30,8 +30,8 @@ def render(found: dict[str, Any]) -> None:
         tell("Training: fp32; this processor has no instructions for bf16 that torch may use.")
     else:
         tell(
-            f"Training: a layer of BERT-base takes {took['fp32']:.1f} ms in fp32 and {took['bf16']:.1f} ms in bf16; auto "
-            f"takes {found['training']}."
+            f"Training: a layer of BERT-base takes {took['fp32']:.1f} ms in fp32 and {took['bf16']:.1f} ms in bf16; "
+            f"auto takes {found['training']}."
         )
     table(
         ["engine", "computes in", "installed", "about"],

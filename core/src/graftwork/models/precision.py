@@ -49,8 +49,8 @@ def may_bf16(device: torch.device) -> bool:
 
     False if torch is limited to older instructions: ATEN_CPU_CAPABILITY=avx2.
     """
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     limited = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
     return "bf16" in machine.capabilities() and torch.backends.mkldnn.is_available() and not limited
 

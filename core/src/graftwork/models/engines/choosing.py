@@ -85,7 +85,7 @@ def choices(
     engine = asked.engine if asked.engine != "auto" else usual_engine()
     precision = asked.precision if asked.precision != "auto" else usual_precision()
     if precision == "int8":
-        return [Choice(int8_engine(engine), precision), REFERENCE]
+        return [Choice(int8_engine(asked.engine), precision), REFERENCE]
     if device.type != "cpu" or not weights:
         half = precision == "bf16" or (precision == "auto" and fast_bf16(device))
         return [Choice("torch", "bf16"), REFERENCE] if half else [REFERENCE]

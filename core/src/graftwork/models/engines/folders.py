@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from graftwork.models import measurements
 from graftwork.plugins import registry
 from graftwork.plugins.code_digest import core, made_by
-from graftwork.runtime.cache_folder import cache_folder
+from graftwork.runtime.compiled import compiled_folder
 from graftwork.specs.backbone import BackboneSpec
 
 
@@ -34,20 +33,4 @@ def engine_version(name: str) -> str:
 def folder(name: str, spec: BackboneSpec, weights: str) -> Path:
     """Where an engine keeps compiled models of an encoder: of these weights, this code and these versions alone."""
     decides = [identity(name), torch.__version__, weights, core(), made_by(spec.factory), repr(spec.config)]
-    return engines_folder() / hashlib.blake2b(json.dumps(decides).encode(), digest_size=16).hexdigest()
-
-
-def engines_folder() -> Path:
-    return cache_folder() / "engines"
-
-
-def size() -> int:
-    """The bytes of all compiled models."""
-    return sum(file.stat().st_size for file in engines_folder().rglob("*") if file.is_file())
-
-
-def clear() -> int:
-    """Delete all compiled models. Returns their bytes."""
-    found = size()
-    shutil.rmtree(engines_folder(), ignore_errors=True)
-    return found
+    return compiled_folder() / hashlib.blake2b(json.dumps(decides).encode(), digest_size=16).hexdigest()

@@ -6,6 +6,8 @@ these: the caller holds its features to those of torch on batches of other shape
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import tempfile
@@ -39,24 +41,30 @@ class OpenVinoEngine(Engine):
                 ))  # fmt: skip
             else:
                 model, ran = _read_or_make(folder, name, lambda: _convert(frozen, example))
-            wanted = [tap for tap in frozen.taps if tap < ran]
-            partly = frozen.taps[-1] >= ran
-            results = model.get_results()
-            kept = [results[tap] for tap in wanted] + (results[ran:] if partly else [])
-            part: Any = openvino.Model(kept, model.get_parameters())  # pyright: ignore[reportGeneralTypeIssues]
-            compiled = _compiled(part, precision, folder)
-        request = compiled.create_infer_request()
+            # All stages run, whatever the last tap is: of a part of the graph the same numbers may round otherwise.
+            request = _compiled(model, precision, folder).create_infer_request()
+        wanted = [tap for tap in frozen.taps if tap < ran]
+        partly = frozen.taps[-1] >= ran
 
         def run(state: State) -> Computed:
-            given = [state.hidden] if state.mask is None else [state.hidden, state.mask]
-            request.infer([tensor.contiguous().numpy() for tensor in given], share_inputs=True)
-            found = [torch.from_numpy(request.get_output_tensor(i).data).clone() for i in range(len(kept))]
+            request.infer(_arrays(state), share_inputs=True)
+            found = [_taken(request, tap) for tap in wanted]
             if not partly:
                 return Computed(found)
-            hidden, *mask = found[len(wanted) :]
-            return Computed(found[: len(wanted)], State(hidden, mask[0].bool() if mask else None), ran)
+            mask = _taken(request, ran + 1).bool() if state.mask is not None else None
+            return Computed(found, State(_taken(request, ran), mask), ran)
 
         return run
+
+
+def _arrays(state: State) -> list[Any]:
+    given = [state.hidden] if state.mask is None else [state.hidden, state.mask]
+    return [tensor.contiguous().numpy() for tensor in given]
+
+
+def _taken(request: openvino.InferRequest, output: int) -> Tensor:
+    """A copy of an output, whose memory the next batch overwrites."""
+    return torch.from_numpy(request.get_output_tensor(output).data).clone()
 
 
 class _Folded(nn.Module):
@@ -136,12 +144,9 @@ def _quantized(
     states = [state for state in frozen.calibration.batches() if (state.mask is not None) == masked]
     states = states or [example]
 
-    def numbers(state: State) -> list[Any]:
-        given = [state.hidden] if state.mask is None else [state.hidden, state.mask]
-        return [tensor.contiguous().numpy() for tensor in given]
-
     transformer = nncf.ModelType.TRANSFORMER if example.hidden.ndim < 4 else None
-    made = nncf.quantize(model, nncf.Dataset(states, numbers), subset_size=len(states), model_type=transformer)
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws progress there
+        made = nncf.quantize(model, nncf.Dataset(states, _arrays), subset_size=len(states), model_type=transformer)
     return made, ran
 
 
@@ -183,6 +188,8 @@ def _read_or_make(
             openvino.save_model(model, made / "graph.xml", compress_to_fp16=False)
             (made / "about.json").write_text(json.dumps({"stages": stages}))
             made.replace(place)
+            # As others will read it: what was converted just now may round otherwise.
+            model = openvino.Core().read_model(place / "graph.xml")
         except (OSError, RuntimeError):  # the disk is full
             shutil.rmtree(made, ignore_errors=True)
     return model, stages

@@ -18,6 +18,7 @@ class TorchEngine(Engine):
         self.compiled = compiled
 
     def compile(self, frozen: FrozenEncoder, example: State | None, precision: str) -> Run:
+        assert precision in ("fp32", "bf16"), precision
         exact = frozen.backbone
         dtype = torch.float32 if precision == "fp32" else torch.bfloat16
         runner = exact if precision == "fp32" else copy.deepcopy(exact).to(dtype)
