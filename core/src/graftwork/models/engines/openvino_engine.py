@@ -42,7 +42,7 @@ class OpenVinoEngine(Engine):
             else:
                 model, ran = _read_or_make(folder, name, lambda: _convert(frozen, example))
             # All stages run, whatever the last tap is: of a part of the graph the same numbers may round otherwise.
-            request = _compiled(model, precision, folder).create_infer_request()
+            request = _compiled(model, precision).create_infer_request()
         wanted = [tap for tap in frozen.taps if tap < ran]
         partly = frozen.taps[-1] >= ran
 
@@ -195,12 +195,11 @@ def _read_or_make(
     return model, stages
 
 
-def _compiled(model: openvino.Model, precision: str, folder: Path | None) -> openvino.CompiledModel:
+def _compiled(model: openvino.Model, precision: str) -> openvino.CompiledModel:
+    # OpenVINO's own cache of compiled models is left off: networks that were read from it gave NaN, or ended the
+    # process.
     half = precision == "bf16" or (precision == "int8" and "bf16" in machine.capabilities())
-    core = openvino.Core()
-    if folder is not None:
-        core.set_property({"CACHE_DIR": str(folder / "compiled")})
-    return core.compile_model(
+    return openvino.Core().compile_model(
         model,
         "CPU",
         {
