@@ -6,16 +6,21 @@ import os
 import platform
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from graftwork.errors import GraftworkError
 from graftwork.runtime import processes
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def resolve_device(word: str) -> torch.device:
@@ -58,6 +63,25 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+Map = Callable[[Callable[[T], R], Iterable[T]], list[R]]
+
+
+@contextmanager
+def sleeping_threads(count: int | None = None) -> Iterator[Map]:
+    """Yield a `map` that computes in `count` threads (None: as many as torch has), in the order of the items.
+
+    Torch computes each item in one thread, so that results are the same bits whatever `count` is; and a thread without
+    an item sleeps, where torch's own spin until the last of them is done: beside other busy processes, for ever.
+    """
+    count = count or torch.get_num_threads()
+    with one_thread():
+        if count == 1:
+            yield lambda function, items: [function(item) for item in items]
+            return
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield lambda function, items: list(pool.map(function, items))
 
 
 def available_memory() -> int:
