@@ -19,7 +19,7 @@ import graftwork as gw
 from graftwork import RunError, UsageError
 from graftwork.runtime import processes
 from graftwork.specs.settings import Settings, decide, factor
-from graftwork.training import accelerator, fine_tuning, sampling
+from graftwork.training import fine_tuning, sampling
 from graftwork.training.loop import TrainingLoop
 from graftwork.training.progress import Progress
 
@@ -234,9 +234,10 @@ def test_options_that_cannot_be_met_are_answered_before_anything_is_loaded(
 
 
 def test_a_launcher_that_divides_the_weights_is_refused(messages, tiny, monkeypatch) -> None:
+    from accelerate import Accelerator
     from accelerate.utils import DistributedType
 
-    monkeypatch.setattr(accelerator.Accelerator, "distributed_type", DistributedType.FSDP)
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.FSDP)
     with pytest.raises(UsageError, match="The launcher is configured for FSDP, which divides the weights; here each"):
         gw.fit(messages, tiny, freeze="all", **FAST)
 

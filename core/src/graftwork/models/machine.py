@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from graftwork.errors import GraftworkError
 from graftwork.runtime import processes
+from graftwork.runtime.parallel import map_in
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -65,23 +66,26 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-Map = Callable[[Callable[[T], R], Iterable[T]], list[R]]
+class Map(Protocol):
+    """Yields `function(item)` in the order of the items."""
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]: ...
 
 
 @contextmanager
 def sleeping_threads(count: int | None = None) -> Iterator[Map]:
-    """Yield a `map` that computes in `count` threads (None: as many as torch has), in the order of the items.
+    """Yield a `Map` that computes in `count` threads (None: as many as torch has).
 
-    Torch computes each item in one thread, so that results are the same bits whatever `count` is; and a thread without
-    an item sleeps, where torch's own spin until the last of them is done: beside other busy processes, for ever.
+    Torch computes each item in one thread, so that results are the same bits whatever `count` is. A thread without an
+    item sleeps; torch's own spin until the last of them is done, and beside other busy processes that takes long.
     """
     count = count or torch.get_num_threads()
     with one_thread():
         if count == 1:
-            yield lambda function, items: [function(item) for item in items]
+            yield lambda function, items: map(function, items)
             return
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield lambda function, items: list(pool.map(function, items))
+            yield lambda function, items: map_in(pool, function, items, 2 * count)
 
 
 def available_memory() -> int:

@@ -19,17 +19,22 @@ def workers() -> int:
 def prefetch_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield `function(item)` in the order of `items`, computed in threads a few items ahead."""
     with ThreadPoolExecutor(max_workers=workers()) as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > workers():
-                    yield waiting.popleft().result()
-            while waiting:
+        yield from map_in(pool, function, items, workers())
+
+
+def map_in(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Yield `function(item)` in the order of `items`, computed in the threads of a pool, at most `ahead` in advance."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def prefetch(items: Iterable[T]) -> Iterator[T]:

@@ -7,11 +7,10 @@ import math
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from graftwork.errors import StoreError
@@ -37,6 +36,9 @@ from graftwork.training.progress import Progress, TrainState
 from graftwork.training.sampling import example_weights, label_keys
 from graftwork.training.steps import param_groups
 from graftwork.training.trainer import Engine, Job, Trained, convex_loss, solvable, solved
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 SCALER_EXAMPLES = 512
 """How many training examples a fresh head meets before it trains."""

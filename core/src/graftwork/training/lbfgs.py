@@ -1,5 +1,5 @@
-"""L-BFGS (Nocedal 1980, Mathematics of Computation 35) for smooth convex functions in coordinates in which the Hessian is
-near the identity: the first step is the whole gradient, and nearly every step has the length 1.
+"""L-BFGS (Nocedal 1980, Mathematics of Computation 35) for smooth convex functions in coordinates in which the Hessian
+is near the identity: the first step is the whole gradient, and nearly every step has the length 1.
 
 scipy's takes as many evaluations; to load it takes longer than to solve ten thousand examples of 384 numbers.
 """

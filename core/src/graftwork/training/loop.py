@@ -14,10 +14,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from graftwork.errors import Diverged, OutOfMemory
@@ -31,6 +30,9 @@ from graftwork.training.optimizers import make_optimizer
 from graftwork.training.progress import Progress, Row, TrainState
 from graftwork.training.sampling import MicroBatch, divide, order
 from graftwork.training.steps import out_of_memory, seed_step
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Trainable(ABC):

@@ -11,11 +11,14 @@ the Institute of Statistical Mathematics 44, 1992). For squared errors that is t
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,7 +42,7 @@ PATH, FINAL, EXACT = 3e-3, 2e-4, 1e-6
 coordinates of the search, where the objective is within half its squared length of the least."""
 WIDE = 16
 """Outputs are filled up to a multiple of this, which matrix kernels like."""
-PIECE = 2**18
+PIECE = 2**19
 """Scaled features that a thread takes at a time: what the processor's cache holds, with the outputs."""
 KEPT = 64 * 2**20
 """Bytes of scaled features that are kept from one evaluation to the next; more are scaled anew each time."""
@@ -56,6 +59,19 @@ class Solution:
 
     def logits(self, features: Tensor) -> Tensor:
         return features.float() @ self.weight.T + self.bias
+
+    def packed(self) -> bytes:
+        """As bytes, of which `unpacked` makes the same."""
+        return save(
+            {"weight": self.weight.contiguous(), "bias": self.bias.contiguous()},
+            {"l2": repr(self.l2), "converged": str(self.converged)},
+        )
+
+    @classmethod
+    def unpacked(cls, made: bytes) -> Solution:
+        tensors, size = load(made), int.from_bytes(made[:8], "little")
+        about = json.loads(made[8 : 8 + size])["__metadata__"]
+        return cls(tensors["weight"], tensors["bias"], float(about["l2"]), about["converged"] == "True")
 
 
 @dataclass(frozen=True)
@@ -75,7 +91,7 @@ class Scaling:
             with _threads(data) as threads:
                 return cls.of(data, threads)
         pieces = data.slices(PIECE)
-        mean = sum(threads(lambda here: _weights(data, here) @ data.features_at(here).double(), pieces)) / data.total
+        mean = _sum(threads(lambda here: _weights(data, here) @ data.features_at(here).double(), pieces)) / data.total
 
         def covariance_of(here: slice) -> Tensor:
             centred = data.features_at(here).double() - mean
@@ -83,12 +99,19 @@ class Scaling:
             half = centred if _small(data) else centred.float()
             return (half.T @ half).double()
 
-        covariance = sum(threads(covariance_of, pieces)) / data.total
+        covariance = _sum(threads(covariance_of, pieces)) / data.total
         size = float(covariance.trace().clamp(min=0).sqrt()) or 1.0
         return cls(mean, size, covariance / size**2)
 
     def __call__(self, features: Tensor, dtype: torch.dtype) -> Tensor:
         return (features.to(dtype) - self.mean.to(dtype)) / self.size
+
+
+def _sum(parts: Iterator[Tensor]) -> Tensor:
+    whole = next(parts)
+    for part in parts:
+        whole += part
+    return whole
 
 
 def _weights(data: FeatureDataset, here: slice) -> Tensor:
@@ -156,10 +179,13 @@ class _Problem:
             theta = self._expanded(coordinates, across)
             weight = theta[:, :-1]
             padded = functional.pad(theta, (0, 0, 0, -self.outputs % WIDE))
-            losses, gradients = zip(*self.threads(lambda here: self._part(here, padded), self.pieces), strict=True)
-            gradient = sum(gradients) / self.total
+            total, gradient = 0.0, torch.zeros(self.shape, dtype=self.dtype)
+            for loss, slope in self.threads(lambda here: self._part(here, padded), self.pieces):
+                total += loss
+                gradient += slope
+            gradient /= self.total
             gradient[:, :-1] += l2 / self.copies * weight
-            value = sum(losses) / self.total + l2 / 2 * float(weight.double().square().sum()) / self.copies
+            value = total / self.total + l2 / 2 * float(weight.double().square().sum()) / self.copies
             return value, self._gathered(gradient, across)
 
         found, converged = lbfgs(objective, self._coordinates(factor), tolerance)

@@ -18,13 +18,14 @@ from graftwork.errors import PluginFault
 from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.features.extraction import Cache
+from graftwork.features.results import remembered
 from graftwork.freeze.policies import FreezePolicy, Plan
 from graftwork.models.backbone import Backbone
 from graftwork.plugins import registry
 from graftwork.specs.task import HeadSpec, RawLabel
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head
-from graftwork.tasks.losses import Loss
+from graftwork.tasks.losses import STATELESS, Loss
 from graftwork.tasks.task import Answer, Targets, Task
 from graftwork.training import solver
 from graftwork.training.coordinates import coordinates
@@ -130,7 +131,7 @@ class ExactEngine(Engine):
         if self._c is not None:
             chosen = solver.solve(train, outputs, 1 / (train.total * self._c), loss)
         else:
-            chosen = solver.choose(train, validation, outputs, loss)
+            chosen = _chosen(job, train, validation, outputs, loss)
         if not self._refit or not len(validation):
             if self._c is None:
                 chosen = solver.solve(train, outputs, chosen.l2, loss, near=chosen)
@@ -145,6 +146,19 @@ class ExactEngine(Engine):
             return data
         weights = torch.tensor(example_weights(label_keys(data.targets), self._balance))
         return replace(data, weights=weights if data.weights is None else weights * data.weights)
+
+
+def _chosen(job: Job, train: FeatureDataset, validation: FeatureDataset, outputs: int, loss: Loss) -> solver.Solution:
+    """`solver.choose`, or what it gave for the same features and targets before."""
+
+    def choose() -> solver.Solution:
+        return solver.choose(train, validation, outputs, loss)
+
+    if type(loss) not in STATELESS:
+        return choose()
+    parts = [tensor for data in (train, validation) for tensor in (data.targets, data.rows, data.weights)]
+    given = (train.all_values, *parts, str(outputs), type(loss).__name__)
+    return solver.Solution.unpacked(remembered(job.cache, "chosen strength", given, lambda: choose().packed()))
 
 
 def _details(solution: solver.Solution) -> dict[str, Any]:
