@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from graftwork.errors import UsageError
+from graftwork.models.machine import reused_memory
 from graftwork.models.precision import fast_bf16
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def accelerated(device: torch.device, precision: str) -> Iterator[Accelerator]:
                 "process holds them whole.",
                 "Launch without it: accelerate launch --multi_gpu -m graftwork fit ...",
             )
-        yield made
+        with reused_memory() if device.type == "cpu" else contextlib.nullcontext():
+            yield made
     finally:
         AcceleratorState._reset_state()  # pyright: ignore[reportPrivateUsage]
