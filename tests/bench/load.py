@@ -1,8 +1,8 @@
 """A warm fit of 10 000 short texts in 77 classes beside `python -c "import torch"`, and the solver alone and beside four
 busy processes, which this script starts and ends.
 
-The whole process is measured: the features are in the store, and so is what the last fit chose, as any second fit finds
-them. The solver is measured without what was chosen before: path and final problem in one process, in as many threads
+The whole process is measured: the features are in the store, and so is what the same fit chose and solved before; then
+the same with another seed each time, of which the store holds the features alone. The solver is measured without what was chosen before: path and final problem in one process, in as many threads
 as torch has. Both sides in turn, medians. Usage: load.py [ROUNDS]
 """
 
@@ -43,10 +43,10 @@ def seconds(command: list[str], work: Path) -> float:
     return time.perf_counter() - begun
 
 
-def fit(table: Path, work: Path) -> float:
+def fit(table: Path, work: Path, seed: int = 0) -> float:
     out = work / "run"
     shutil.rmtree(out, ignore_errors=True)
-    words = ["fit", str(table), "--backbone", "text/minilm", "--json", "--out", str(out)]
+    words = ["fit", str(table), "--backbone", "text/minilm", "--json", "--out", str(out), "--seed", str(seed)]
     return seconds([sys.executable, "-m", "graftwork", *words], work)
 
 
@@ -103,18 +103,19 @@ def main(rounds: int) -> None:
         file = features(table, work)
         bare = [sys.executable, "-c", "import torch"]
         warm, alone, beside = [], [], []
-        for _ in range(rounds):
-            warm.append((fit(table, work), seconds(bare, work)))
+        for number in range(rounds):
+            warm.append((fit(table, work), fit(table, work, number + 1), seconds(bare, work)))
             alone.append(solver_seconds(file))
             with busy(BUSY):
                 beside.append(solver_seconds(file))
             print(
-                f"warm fit {warm[-1][0]:.2f} s, import torch {warm[-1][1]:.2f} s; solver alone {alone[-1]:.2f} s, beside "
-                f"{BUSY} busy processes {beside[-1]:.2f} s",
+                f"warm fit {warm[-1][0]:.2f} s, with another seed {warm[-1][1]:.2f} s, import torch {warm[-1][2]:.2f} s; "
+                f"solver alone {alone[-1]:.2f} s, beside {BUSY} busy processes {beside[-1]:.2f} s",
                 flush=True,
             )
-        ratio = statistics.median(ours / torchs for ours, torchs in warm)
-        print(f"warm fit, whole process, over import torch: {ratio:.2f} (median of {rounds})")
+        for place, what in enumerate(("warm fit", "warm fit with another seed")):
+            ratio = statistics.median(row[place] / row[2] for row in warm)
+            print(f"{what}, whole process, over import torch: {ratio:.2f} (median of {rounds})")
         ratio = statistics.median(beside) / statistics.median(alone)
         print(f"solver beside {BUSY} busy processes over alone: {ratio:.2f} (medians of {rounds})")
 
