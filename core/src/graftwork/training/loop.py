@@ -256,7 +256,7 @@ class TrainingLoop:
     def _check(self, step: _Step, loss: float) -> None:
         """Raises `Diverged` for a loss that is not finite or has exploded."""
         state = self.state
-        if state.record_loss(loss, self.trainable.guessing):
+        if state.record_loss(loss, self.trainable.guessing, step.number):
             return
         names = [self.trainable.examples.name(number) for number in step.numbers]
         shown = ", ".join(f"'{name}'" for name in names[:5])
