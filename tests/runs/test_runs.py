@@ -54,8 +54,8 @@ def test_refit_uses_the_validation_part_and_no_refit_keeps_it_apart(messages, ti
     monkeypatch.setattr(
         trainer.solver, "solve", lambda x, *more, **how: seen.append(len(x)) or original(x, *more, **how)
     )
-    kept = gw.fit(messages, tiny, refit=False)
-    refitted = gw.fit(messages, tiny)
+    kept = gw.fit(messages, tiny, refit=False, cache=False)
+    refitted = gw.fit(messages, tiny, cache=False)
     assert seen == [32, 40]
     assert kept.metrics == pytest.approx(refitted.metrics, abs=1e-6)
     assert not torch.equal(kept._head.linear.weight, refitted._head.linear.weight)

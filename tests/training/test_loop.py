@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+import resource
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from safetensors.torch import load_file
 
 import graftwork as gw
 from graftwork import RunError, UsageError
+from graftwork.models import machine
 from graftwork.runtime import processes
 from graftwork.specs.settings import Settings, decide, factor
-from graftwork.training import accelerator, fine_tuning, sampling
+from graftwork.training import fine_tuning, sampling
 from graftwork.training.loop import TrainingLoop
 from graftwork.training.progress import Progress
 
@@ -234,9 +237,10 @@ def test_options_that_cannot_be_met_are_answered_before_anything_is_loaded(
 
 
 def test_a_launcher_that_divides_the_weights_is_refused(messages, tiny, monkeypatch) -> None:
+    from accelerate import Accelerator
     from accelerate.utils import DistributedType
 
-    monkeypatch.setattr(accelerator.Accelerator, "distributed_type", DistributedType.FSDP)
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.FSDP)
     with pytest.raises(UsageError, match="The launcher is configured for FSDP, which divides the weights; here each"):
         gw.fit(messages, tiny, freeze="all", **FAST)
 
@@ -571,3 +575,79 @@ def test_a_full_disk_stops_cleanly_and_what_was_saved_serves(messages, tiny, tmp
     monkeypatch.undo()
     gw.fit(messages, tiny, freeze="all", out=tmp_path / "run", resume=True, **FAST)
     assert equal(tmp_path / "run", tmp_path / "whole")
+
+
+# The device runs ahead of what is read of it.
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 100])
+def test_steps_that_are_read_later_leave_the_same_weights_and_log(
+    messages, tiny, tmp_path, monkeypatch, ahead: int
+) -> None:
+    gw.fit(messages, tiny, freeze="last:1", out=tmp_path / "at once", **FAST)
+    begin = TrainingLoop.__init__
+
+    def lagging(self, *args, **more) -> None:
+        begin(self, *args, **more)
+        self.lag = ahead
+
+    monkeypatch.setattr(TrainingLoop, "__init__", lagging)
+    gw.fit(messages, tiny, freeze="last:1", out=tmp_path / "later", **{**FAST, "checkpoint_every": 1e9})
+    assert equal(tmp_path / "at once", tmp_path / "later")
+    logs = []
+    for name in ("at once", "later"):
+        rows = list(csv.DictReader((tmp_path / name / "log.csv").open()))
+        logs.append([{key: value for key, value in row.items() if key != "examples_per_s"} for row in rows])
+    assert logs[0] == logs[1]
+
+
+def test_no_figure_is_read_inside_a_step(messages, tiny, monkeypatch) -> None:
+    step, inside = TrainingLoop._step, []
+
+    def watched(self, parts):
+        with monkeypatch.context() as patch:
+            for name in ("item", "tolist", "__float__", "__bool__"):
+                read = getattr(torch.Tensor, name)
+                patch.setattr(
+                    torch.Tensor,
+                    name,
+                    lambda self, *a, _r=read, _n=name: inside.append(_n) or _r(self, *a),
+                    raising=False,
+                )
+            return step(self, parts)
+
+    monkeypatch.setattr(TrainingLoop, "_step", watched)
+    gw.fit(messages, tiny, freeze="last:1", **FAST)
+    assert not inside
+
+
+def test_a_divergence_that_is_read_late_names_the_step_and_its_batch(messages, tiny, monkeypatch) -> None:
+    begin = TrainingLoop.__init__
+
+    def lagging(self, *args, **more) -> None:
+        begin(self, *args, **more)
+        self.lag = 1
+
+    def told() -> str:
+        with pytest.raises(gw.Diverged) as found:
+            gw.fit(messages, tiny, freeze="all", clip=0, lr=1e4, head_lr=1e4, **{**FAST, "epochs": 30})
+        return found.value.message
+
+    at_once = told()
+    monkeypatch.setattr(TrainingLoop, "__init__", lagging)
+    assert told() == at_once
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's way of giving memory back")
+def test_memory_of_freed_tensors_is_used_again_while_training_and_given_back_after() -> None:
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5):
+            torch.zeros(12_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    usual = faults()
+    with machine.reused_memory():
+        faults()
+        assert faults() < usual / 10
+    assert faults() > usual / 10

@@ -139,14 +139,20 @@ class FeatureDataset:
         weighted = torch.tensor(weights) if len(places) > len(self.splits[name]) else None
         return FeatureDataset(self.values, self.targets[places], torch.tensor(rows, dtype=torch.long), weighted)
 
+    def slices(self, size: int = CHUNK) -> list[slice]:
+        """The examples in order, in slices of at most `size` values (of one example at least)."""
+        step = max(1, size // max(1, self.width))
+        return [slice(start, min(start + step, len(self))) for start in range(0, len(self), step)]
+
+    def features_at(self, here: slice) -> Tensor:
+        """The features of a slice of the examples, `(n, D)`."""
+        return self.all_values[here] if self.rows is None else self.all_values[self.rows[here]]
+
     def chunks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield chunks of the examples: their slice, and their features `(n, D)`."""
-        values = self.all_values
-        step = max(1, CHUNK // max(1, self.width))
-        for start in range(0, len(self), step):
-            here = slice(start, min(start + step, len(self)))
-            yield here, values[here] if self.rows is None else values[self.rows[here]]
-            release(values)
+        for here in self.slices():
+            yield here, self.features_at(here)
+            release(self.all_values)
 
     def targets_at(self, here: slice) -> Tensor:
         """The targets of a slice of the examples."""

@@ -26,13 +26,15 @@ from graftwork.features.shards import PLACE, Row, Writer, pack, unpack
 from graftwork.runtime.cache_folder import cache_folder
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
-FORMAT = 3
+FORMAT = 4
 LIMIT = 20 * 10**9
 """The largest size of a store in bytes, unless GRAFTWORK_CACHE_LIMIT sets another; the least recently used shards
 are deleted first.
 """
 SHARD = 64 * 2**20
 """A writer starts a new shard after this many bytes."""
+RESULTS = 64 * 2**20
+"""Bytes of results that are kept; the oldest are deleted first."""
 TOUCH = 60.0
 """Seconds between updates of a shard's last use."""
 CHUNK = 500
@@ -52,6 +54,7 @@ CREATE INDEX rows_of_shard ON rows (shard);
 CREATE TABLE claims (
     space INTEGER NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, PRIMARY KEY (space, digest)
 ) WITHOUT ROWID;
+CREATE TABLE results (id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB UNIQUE NOT NULL, found BLOB NOT NULL, sum BLOB);
 """
 
 
@@ -149,6 +152,26 @@ class Store:
             number, note = self._index.execute("SELECT id, note FROM spaces WHERE key = ?", (key,)).fetchone()
         return Space(self, number, json.loads(note) if note else {})
 
+    # Results that follow from features: see `graftwork.features.results`.
+
+    def result(self, key: bytes) -> bytes | None:
+        """What was kept under a key; None if nothing was, or it is damaged."""
+        with self._guarded():
+            row = self._index.execute("SELECT found, sum FROM results WHERE key = ?", (key,)).fetchone()
+        return row[0] if row is not None and _checksum(row[0]) == row[1] else None
+
+    def keep_result(self, key: bytes, found: bytes) -> None:
+        """Keep a small result under a key, in the place of the oldest where there are `RESULTS` bytes."""
+        with self._guarded(), self._transaction():
+            self._index.execute(
+                "INSERT OR REPLACE INTO results (key, found, sum) VALUES (?, ?, ?)", (key, found, _checksum(found))
+            )
+            self._index.execute(
+                "DELETE FROM results WHERE id IN (SELECT id FROM (SELECT id, SUM(LENGTH(found)) OVER "
+                "(ORDER BY id DESC) AS newer FROM results) WHERE newer > ?)",
+                (RESULTS,),
+            )
+
     # For the command line.
 
     def size(self) -> dict[str, Any]:
@@ -186,7 +209,7 @@ class Store:
         try:
             before = self.size()
             with self._transaction():
-                for table in ("rows", "claims", "shards", "spaces"):
+                for table in ("rows", "claims", "shards", "spaces", "results"):
                     self._index.execute(f"DELETE FROM {table}")
         except sqlite3.DatabaseError:
             self._index.close()
@@ -334,6 +357,10 @@ class Store:
         if gone:
             self._index.execute("DELETE FROM claims WHERE owner = ?", (name,))
         return gone
+
+
+def _checksum(found: bytes) -> bytes:
+    return hashlib.blake2b(found, digest_size=8).digest()
 
 
 class Space:

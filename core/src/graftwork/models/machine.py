@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from graftwork.errors import GraftworkError
 from graftwork.runtime import processes
+from graftwork.runtime.parallel import map_in
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def resolve_device(word: str) -> torch.device:
@@ -84,6 +91,56 @@ def capabilities() -> frozenset[str]:
     """The precisions beside fp32 that the processor has instructions for: "bf16", "int8"."""
     _, flags = processor()
     return frozenset(name for name, any_of in CAPABILITIES.items() if flags & set(any_of))
+
+
+class Map(Protocol):
+    """Yields `function(item)` in the order of the items."""
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]: ...
+
+
+@contextmanager
+def sleeping_threads(count: int | None = None) -> Iterator[Map]:
+    """Yield a `Map` that computes in `count` threads (None: as many as torch has).
+
+    Torch computes each item in one thread, so that results are the same bits whatever `count` is. A thread without an
+    item sleeps; torch's own spin until the last of them is done, and beside other busy processes that takes long.
+    """
+    count = count or torch.get_num_threads()
+    with one_thread():
+        if count == 1:
+            yield lambda function, items: map(function, items)
+            return
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield lambda function, items: map_in(pool, function, items, 2 * count)
+
+
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+"""Of glibc's mallopt(3)."""
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """Keep the memory of freed tensors for the next ones, until the end; does nothing without glibc.
+
+    glibc gives blocks of some megabytes back to the system at once, and every step of training would touch the pages of
+    its gradients and activations for the first time: a fifth of a step of a small encoder.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        options = libc.mallopt
+    except (OSError, AttributeError):
+        yield
+        return
+    if not options(MMAP_THRESHOLD, 2**30):
+        options(MMAP_THRESHOLD, 2**25)  # the most that older versions take
+    options(TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        options(MMAP_THRESHOLD, 2**25)  # where glibc's own adaptation ends
+        options(TRIM_THRESHOLD, 2**26)
+        libc.malloc_trim(0)
 
 
 def available_memory() -> int:

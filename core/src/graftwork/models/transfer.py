@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from graftwork.models.stages import State
+from graftwork.runtime.parallel import map_in
 
 _own = threading.local()
 
@@ -50,13 +51,7 @@ class Forked:
 
     def map(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
         """Yield a function's results in the order of `items`, computed a few items ahead."""
-        waiting: deque[Future[Any]] = deque()
-        for item in items:
-            waiting.append(self._pool.submit(_call, name, item))
-            if len(waiting) > 2 * self._count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        return map_in(self._pool, partial(_call, name), items, 2 * self._count)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -3,6 +3,7 @@ pass gives."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from graftwork.errors import DataError
 from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.features.extraction import Cache, Extractor
+from graftwork.features.results import remembered
 from graftwork.features.store import opened, temporary
 from graftwork.models.machine import resolve_device
 from graftwork.plugins import registry
@@ -25,7 +27,7 @@ from graftwork.runs.planning import FitRequest
 from graftwork.runs.steps import Encoded, Fit
 from graftwork.runtime import processes
 from graftwork.specs.backbone import BackboneSpec
-from graftwork.tasks.losses import Loss
+from graftwork.tasks.losses import STATELESS, Loss
 from graftwork.tasks.task import Targets, Task
 from graftwork.training.coordinates import same_size
 from graftwork.training.cross_validation import Scores, cross_validated
@@ -88,15 +90,27 @@ def choose_depth(fit: Fit, encoded: Encoded) -> tuple[Fit, Encoded]:
     found = fit.extractor(range(plan.tap + 1), encoded.extracted.choice)(examples, numbers)
     targets = dataset.targets_of(numbers)
     loss = convex_loss(plan.task, encoded.known, FeatureDataset(None, targets))
-    stages_of = found.values.split(widths, 1)
-    depths = compare(plan.task, encoded.known, loss, stages_of, targets, fold, joined=plan.exactly)
-    best = depths[processes.broadcast(depths.index(better_than_last(depths)))]
     stages = plan.spec.stages
-    encoded = replace(encoded, depths=tuple(depth.as_json(stages, best) for depth in depths))
-    if best.taps == plan.taps:
+
+    def compared() -> bytes:
+        depths = compare(
+            plan.task, encoded.known, loss, found.values.split(widths, 1), targets, fold, joined=plan.exactly
+        )
+        best = better_than_last(depths)
+        return json.dumps([best.taps, [depth.as_json(stages, best) for depth in depths]]).encode()
+
+    if type(loss) in STATELESS and type(plan.task).__module__.startswith("graftwork."):
+        task, known = plan.task, encoded.known.as_json()
+        about = [task.spec.name, task.transform, task.options, known, fold, widths, stages, plan.exactly]
+        made = remembered(fit.cache, "chosen stages", (found.values, targets, json.dumps(about)), compared)
+    else:
+        made = compared()
+    best, depths = processes.broadcast(json.loads(made))
+    encoded, taps = replace(encoded, depths=tuple(depths)), tuple(best)
+    if taps == plan.taps:
         return fit, encoded
-    values = fit.extractor(best.taps, encoded.extracted.choice)(examples, dataset.numbers).values
-    return replace(fit, plan=replace(plan, taps=best.taps)), replace(encoded, dataset=replace(dataset, values=values))
+    values = fit.extractor(taps, encoded.extracted.choice)(examples, dataset.numbers).values
+    return replace(fit, plan=replace(plan, taps=taps)), replace(encoded, dataset=replace(dataset, values=values))
 
 
 def compare(

@@ -26,6 +26,8 @@ MOST = 2000
 """One number is learned well enough from so many."""
 LEAST, GREATEST = 0.05, 20.0
 """Temperatures that are tried."""
+CLOSE = 1e-3
+"""What two steps of the search for a temperature differ by in the end, as a part of it."""
 
 Losses = Callable[["Tensor", "Tensor", float], "Tensor"]
 """The loss of each example `(N,)`, as `graftwork.Task.loss` gives it."""
@@ -57,7 +59,15 @@ class Tempered:
 def temper(outputs: Tensor, targets: Tensor, losses: Losses) -> Tempered:
     """The temperature of held-out outputs `(N, K)`, kept only where it lowers the loss of examples that did not choose
     it: each fold is judged by the temperature of the others."""
-    import torch  # `check` of a table knows tasks, and loads no torch
+
+    from graftwork.models.machine import one_thread
+
+    with one_thread():
+        return _tempered(outputs, targets, losses)
+
+
+def _tempered(outputs: Tensor, targets: Tensor, losses: Losses) -> Tempered:
+    import torch
 
     outputs, count = outputs.double(), len(outputs)
     none = Tempered(1.0, torch.ones(count, 1, dtype=torch.float64))
@@ -79,15 +89,30 @@ def best_temperature(outputs: Tensor, targets: Tensor, losses: Losses) -> float:
     Targets count as 1 / (N + 2) uncertain (Platt 1999, "Probabilistic Outputs for Support Vector Machines"), so that
     examples which are all right do not make answers certain.
     """
-    from scipy.optimize import minimize_scalar
+    import torch
 
-    outputs, targets = outputs[:MOST], targets[:MOST]
+    outputs, targets = outputs[:MOST].clone(), targets[:MOST]
     doubt = 1 / (len(outputs) + 2)
-    found: Any = minimize_scalar(
-        lambda log: float(losses(outputs / math.exp(log), targets, doubt).mean()),
-        bounds=(math.log(LEAST), math.log(GREATEST)), method="bounded", options={"xatol": 1e-3},
-    )  # fmt: skip
-    return math.exp(found.x)
+
+    def slope(log: float) -> float:
+        """The derivative of the mean loss by the logarithm of the temperature."""
+        at = torch.tensor(log, dtype=outputs.dtype, requires_grad=True)
+        with torch.enable_grad():
+            (found,) = torch.autograd.grad(losses(outputs * (-at).exp(), targets, doubt).mean(), at)
+        return float(found)
+
+    low, high = math.log(LEAST), math.log(GREATEST)
+    before, now = None, (0.0, slope(0.0))
+    while high - low > CLOSE:
+        low, high = (low, now[0]) if now[1] > 0 else (now[0], high)
+        there = (low + high) / 2
+        if before is not None and now[1] != before[1]:
+            secant = now[0] - now[1] * (now[0] - before[0]) / (now[1] - before[1])
+            there = secant if low < secant < high else there
+        if abs(there - now[0]) < CLOSE:
+            return math.exp(there)
+        before, now = now, (there, slope(there))
+    return math.exp((low + high) / 2)
 
 
 def calibration_error(said: np.ndarray, right: np.ndarray) -> float:

@@ -86,5 +86,9 @@ class Squares(Loss):
         return -float((outputs - _dense(targets, outputs)).double().square().mean())
 
 
+STATELESS = (Softmax, Sigmoid, Squares)
+"""The losses that are told by their class alone."""
+
+
 def _dense(targets: Tensor, like: Tensor) -> Tensor:
     return (targets.to_dense() if targets.layout != torch.strided else targets).to(like.dtype)

@@ -6,12 +6,11 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from graftwork.errors import StoreError
@@ -37,6 +36,9 @@ from graftwork.training.progress import Progress, TrainState
 from graftwork.training.sampling import example_weights, label_keys
 from graftwork.training.steps import param_groups
 from graftwork.training.trainer import Engine, Job, Trained, convex_loss, solvable, solved
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 SCALER_EXAMPLES = 512
 """How many training examples a fresh head meets before it trains."""
@@ -291,15 +293,16 @@ class FineTuning(Trainable):
             examples = AugmentedExamples(
                 examples, self.engine.change, lambda number: f"{self.job.seed} {epoch} {number}"
             )
-        return examples.batch(numbers)
+        batch = examples.batch(numbers)
+        return replace(batch, state=_pinned(batch.state)) if self.engine.device.type == "cuda" else batch
 
     def loss(self, wrapped: nn.Module, loaded: Any, weights: Sequence[float], step: int) -> Tensor:
         device = self.engine.device
         with self.accelerator.autocast():
             outputs = wrapped(loaded.to(device, self.layout))
-        targets = self.job.data.targets_of(loaded.examples).to(device)
+        targets = _sent(self.job.data.targets_of(loaded.examples), device)
         losses = self.job.task.loss(outputs.float(), targets, self.engine.settings.label_smoothing)
-        return (losses * torch.tensor(weights, device=device)).sum()
+        return (losses * _sent(torch.tensor(weights), device)).sum()
 
     def evaluate(self, step: int) -> dict[str, float]:
         job, numbers = self.job, list(self.job.data.splits["validation"])
@@ -319,3 +322,15 @@ class FineTuning(Trainable):
         self.model.train()
         together = {number: row for part in processes.all_gather(found) for number, row in part.items()}
         return torch.from_numpy(np.stack([together[number] for number in numbers]))
+
+
+def _pinned(state: State) -> State:
+    """The state in memory that a GPU copies from while it computes."""
+    return State(state.hidden.pin_memory(), None if state.mask is None else state.mask.pin_memory())
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device; a GPU is not waited for."""
+    if device.type == "cuda" and tensor.layout == torch.strided:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from graftwork.models.machine import one_thread
+from graftwork.models.machine import one_thread, sleeping_threads
 from graftwork.tasks.losses import Loss
 from graftwork.training.solver import CLOSE, L2S, PATH
 
 BYTES = 256 * 2**20
 """Of features that are solved on at once."""
+
+TOGETHER = 2**18
+"""Logits that a thread computes at once: what the processor's cache holds."""
 
 PENALTIES = L2S[:-2:2]
 """Decades, of what the solver has half-decades of."""
@@ -93,13 +96,15 @@ class _Heads:
         self.curvature = torch.full((len(features),), WIDER * loss.curvature(torch.zeros(1, outputs)))
         self.variances = features.square().mean(1)  # (S, R)
         self.theta = torch.zeros(len(features), len(self.folds), outputs, features.shape[2] + 1)
+        step = max(1, TOGETHER // (len(fold) * len(self.folds) * outputs))
+        self.groups = [slice(begin, begin + step) for begin in range(0, len(features), step)]
 
     def along_path(self) -> list[OutOfFold]:
         """From strong penalties to weak ones, until no set gains by a weaker one."""
         losses: list[list[float]] = []
         scores: list[list[float]] = []
         made: list[list[Tensor]] = []
-        with one_thread():
+        with sleeping_threads(1 if len(self.groups) == 1 else None) as self.threads:
             for l2 in PENALTIES:
                 found = [self._held_out(logits) for logits in self._solved(l2)]
                 for kept, values in zip((made, losses, scores), zip(*found, strict=True), strict=True):
@@ -122,16 +127,22 @@ class _Heads:
         penalty = (l2 * size.square())[:, None, None]
         penalty[..., -1] = 0
 
-        def logits_of(variables: Tensor) -> Tensor:
-            return (features @ variables.flatten(1, 2).transpose(1, 2)).view(sets, rows, *heads[1:])
+        def logits_of(variables: Tensor, some: slice = slice(None)) -> Tensor:
+            found = features[some] @ variables[some].flatten(1, 2).transpose(1, 2)
+            return found.view(-1, rows, *heads[1:])
+
+        def part(variables: Tensor, some: slice) -> tuple[Tensor, Tensor]:
+            logits = logits_of(variables, some)
+            losses, residual = self.loss(logits.flatten(0, 2), self.targets[: logits.shape[:3].numel()])
+            residual = residual.view(logits.shape) * self.weights[..., None]
+            slope = (residual.flatten(2).transpose(1, 2) @ features[some]).view(-1, *variables.shape[1:])
+            return (losses.float().view(logits.shape[:3]) * self.weights).sum(1), slope
 
         def slope_of(variables: Tensor) -> tuple[Tensor, Tensor]:
             """The objective of each head `(S, F)`, and its slope."""
-            losses, residual = self.loss(logits_of(variables).flatten(0, 2), self.targets)
-            residual = residual.view(sets, rows, *heads[1:]) * self.weights[..., None]
-            slope = (residual.flatten(2).transpose(1, 2) @ features).view(variables.shape) + penalty * variables
-            value = (losses.float().view(sets, rows, -1) * self.weights).sum(1)
-            return value + 0.5 * (penalty * variables.square()).sum((2, 3)), slope
+            found = zip(*self.threads(lambda some: part(variables, some), self.groups), strict=True)
+            value, slope = (torch.cat(parts) for parts in found)
+            return value + 0.5 * (penalty * variables.square()).sum((2, 3)), slope + penalty * variables
 
         last = self.theta / size[:, None, None]
         ahead, inertia = last, torch.ones(heads[:2])

@@ -12,12 +12,12 @@ import contextlib
 import math
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from graftwork.errors import Diverged, OutOfMemory
@@ -31,6 +31,24 @@ from graftwork.training.optimizers import make_optimizer
 from graftwork.training.progress import Progress, Row, TrainState
 from graftwork.training.sampling import MicroBatch, divide, order
 from graftwork.training.steps import out_of_memory, seed_step
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+LAG = 1
+"""Steps that a GPU may be ahead of the figures that are read, so that it never waits for the program."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step that was taken. number: of steps so far; numbers: its examples; loss, norm: on the device."""
+
+    epoch: int
+    number: int
+    numbers: Sequence[int]
+    loss: Tensor
+    norm: Tensor | float
 
 
 class Trainable(ABC):
@@ -126,6 +144,8 @@ class TrainingLoop:
         self.best: dict[str, Tensor] = {}
         self.state = TrainState()
         self.saved = time.monotonic()
+        self.unread: deque[_Step] = deque()
+        self.lag = 0 if accelerator.device.type == "cpu" else LAG
 
     def run(self) -> TrainState:
         """Train to the end, and leave the best weights in the module. Raises `Diverged` and `OutOfMemory`."""
@@ -169,17 +189,30 @@ class TrainingLoop:
             return numbers, [(part, trainable.load(part.numbers, epoch)) for part in parts]
 
         trainable.module.train()
-        begun = time.perf_counter()
+        self.begun = time.perf_counter()
         for numbers, parts in prefetch_map(load, steps[state.step - begin :]):
-            loss, norm = self._step(numbers, parts)
-            self._report(epoch, loss, norm, len(numbers), time.perf_counter() - begun)
-            if state.step == begin + self.decided.steps_per_epoch:
+            loss, norm = self._step(parts)
+            self.unread.append(_Step(epoch, state.step, numbers, loss, norm))
+            ends = state.step == begin + self.decided.steps_per_epoch
+            self._read(0 if ends or self._due() else self.lag)
+            if ends:
                 self._evaluate(epoch + 1)
             self._save()
-            begun = time.perf_counter()
+            self.begun = time.perf_counter() if not self.lag or ends else self.begun
 
-    def _step(self, numbers: list[int], parts: list[tuple[MicroBatch, Any]]) -> tuple[float, float]:
-        """Compute and take a step. Returns its loss and the norm of its gradient."""
+    def _read(self, leave: int) -> None:
+        """Check and report the steps whose figures have not been read, all but the last `leave` of them. Only here does
+        the program wait for the device. Raises `Diverged`."""
+        while len(self.unread) > leave:
+            step = self.unread.popleft()
+            loss, norm = float(step.loss), float(step.norm)
+            self._check(step, loss)
+            now = time.perf_counter()
+            self._report(step, loss, norm, now - self.begun)
+            self.begun = now
+
+    def _step(self, parts: list[tuple[MicroBatch, Any]]) -> tuple[Tensor, Tensor | float]:
+        """Compute and take a step. Returns its loss and the norm of its gradient, `()` each, on the device."""
         seed_step(self.seed, self.state.step)
         share = factor(self.state.step, self.decided.steps, self.settings.warmup)
         for group in self.optimizer.param_groups:
@@ -189,13 +222,12 @@ class TrainingLoop:
             last = place == len(parts) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                 loss += self._backward(part, loaded)
-        whole = float(self.accelerator.reduce(loss, "sum"))  # pyright: ignore[reportArgumentType]
-        self._check(whole, numbers)
+        whole: Any = self.accelerator.reduce(loss, "sum")
         norm = self.accelerator.clip_grad_norm_(self.clipped, self.settings.clip or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.state.step += 1
-        return whole, float(norm if norm is not None else math.nan)
+        return whole, norm if norm is not None else math.nan
 
     def _backward(self, part: MicroBatch, loaded: Any) -> Tensor:
         """Add the gradients of a part of a step. Raises `OutOfMemory` with the size that would fit."""
@@ -221,18 +253,18 @@ class TrainingLoop:
         self.accelerator.backward(loss * processes.count())
         return loss.detach()
 
-    def _check(self, loss: float, numbers: Sequence[int]) -> None:
+    def _check(self, step: _Step, loss: float) -> None:
         """Raises `Diverged` for a loss that is not finite or has exploded."""
         state = self.state
-        if state.record_loss(loss, self.trainable.guessing):
+        if state.record_loss(loss, self.trainable.guessing, step.number):
             return
-        names = [self.trainable.examples.name(number) for number in numbers]
+        names = [self.trainable.examples.name(number) for number in step.numbers]
         shown = ", ".join(f"'{name}'" for name in names[:5])
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         became = f"rose to {loss:.1f} (it began at {state.first:.1f})" if math.isfinite(loss) else f"became {loss}"
         lower = " ".join(f"{option} {rate / 10:.1g}" for option, rate in self.trainable.rates.items())
         raise Diverged(
-            f"The loss {became} at step {state.step + 1}, whose batch is {shown}{more}.",
+            f"The loss {became} at step {step.number}, whose batch is {shown}{more}.",
             f"Look at these examples, or lower the rates: {lower}"
             + ("" if self.precision == "fp32" else " --precision fp32"),
         )
@@ -251,15 +283,15 @@ class TrainingLoop:
         if self.watch and epoch:
             self.watch(self._progress(epoch - 1, row["loss"], 0.0, 0, done=True))
 
-    def _report(self, epoch: int, loss: float, norm: float, size: int, took: float) -> None:
-        state = self.state
+    def _report(self, step: _Step, loss: float, norm: float, took: float) -> None:
+        state, size = self.state, len(step.numbers)
         state.seen += size
         state.loss += loss * size
-        lr = self.decided.lr * factor(state.step - 1, self.decided.steps, self.settings.warmup)
+        lr = self.decided.lr * factor(step.number - 1, self.decided.steps, self.settings.warmup)
         per_second = size / took
-        self.log(step=state.step, epoch=epoch + 1, loss=loss, lr=lr, grad_norm=norm, examples_per_s=per_second)
+        self.log(step=step.number, epoch=step.epoch + 1, loss=loss, lr=lr, grad_norm=norm, examples_per_s=per_second)
         if self.watch:
-            self.watch(self._progress(epoch, state.running, lr, per_second))
+            self.watch(self._progress(step.epoch, state.running, lr, per_second))
 
     def _progress(self, epoch: int, loss: float, lr: float, per_second: float, done: bool = False) -> Progress:
         state, decided, metric = self.state, self.decided, self.trainable.metric
@@ -278,13 +310,18 @@ class TrainingLoop:
         for name, tensor in tensors.items():
             now[name].copy_(tensor)
 
-    def _save(self) -> None:
-        """Write a checkpoint where the last is old enough."""
+    def _due(self) -> bool:
+        """Whether a checkpoint is: the last is old enough."""
         if self.unfinished is None or not processes.is_main_process():
-            return
+            return False
         last = self.trainable.save_last and self.state.step == self.decided.steps
-        if not last and time.monotonic() - self.saved < self.settings.checkpoint_every:
+        return last or time.monotonic() - self.saved >= self.settings.checkpoint_every
+
+    def _save(self) -> None:
+        """Write a checkpoint where one is due and every step has been read."""
+        if self.unread or not self._due():
             return
+        assert self.unfinished is not None
         tensors = {
             f"now/{name}": tensor.detach().cpu().contiguous() for name, tensor in self.trainable.tensors().items()
         }

@@ -54,12 +54,12 @@ class TrainState:
     best: Row = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
 
-    def record_loss(self, loss: float, guessing: float) -> bool:
-        """Take in the loss of a step. Returns whether it is finite and has not exploded.
+    def record_loss(self, loss: float, guessing: float, step: int) -> bool:
+        """Take in the loss of a step, the first of which is 1. Returns whether it is finite and has not exploded.
 
         guessing: the loss of a model that knows nothing; a first loss below it may rise to it. Infinite: no limit.
         """
-        if self.step == 0:
+        if step == 1:
             self.first = self.running = loss
         self.running = SMOOTH * self.running + (1 - SMOOTH) * loss
         return math.isfinite(loss) and self.running <= EXPLODED * max(self.first, guessing)

@@ -7,7 +7,7 @@ it solves the head from stored features, without epochs. The loop trains everyth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,13 +18,14 @@ from graftwork.errors import PluginFault
 from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.features.extraction import Cache
+from graftwork.features.results import remembered
 from graftwork.freeze.policies import FreezePolicy, Plan
 from graftwork.models.backbone import Backbone
 from graftwork.plugins import registry
 from graftwork.specs.task import HeadSpec, RawLabel
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head
-from graftwork.tasks.losses import Loss
+from graftwork.tasks.losses import STATELESS, Loss
 from graftwork.tasks.task import Answer, Targets, Task
 from graftwork.training import solver
 from graftwork.training.coordinates import coordinates
@@ -128,16 +129,16 @@ class ExactEngine(Engine):
         train, validation = (self._weighted(replace(data, values=values)) for data in named.values())
         loss, outputs = convex_loss(job.task, job.known, train), job.task.outputs(job.known)
         if self._c is not None:
-            chosen = solver.solve(train, outputs, 1 / (train.total * self._c), loss)
+            chosen = _solved(job, train, outputs, 1 / (train.total * self._c), loss)
         else:
-            chosen = solver.choose(train, validation, outputs, loss)
+            chosen = _chosen(job, train, validation, outputs, loss)
         if not self._refit or not len(validation):
             if self._c is None:
-                chosen = solver.solve(train, outputs, chosen.l2, loss, near=chosen)
+                chosen = _solved(job, train, outputs, chosen.l2, loss, near=chosen)
             return Trained(solved(job, found.back(chosen)), _details(chosen))
         both = self._weighted(train + validation)
         l2 = chosen.l2 if self._c is None else 1 / (both.total * self._c)
-        final = solver.solve(both, outputs, l2, loss, near=chosen)
+        final = _solved(job, both, outputs, l2, loss, near=chosen)
         return Trained(solved(job, found.back(final)), _details(final), solved(job, found.back(chosen)))
 
     def _weighted(self, data: FeatureDataset) -> FeatureDataset:
@@ -145,6 +146,36 @@ class ExactEngine(Engine):
             return data
         weights = torch.tensor(example_weights(label_keys(data.targets), self._balance))
         return replace(data, weights=weights if data.weights is None else weights * data.weights)
+
+
+def _chosen(job: Job, train: FeatureDataset, validation: FeatureDataset, outputs: int, loss: Loss) -> solver.Solution:
+    """`solver.choose`, or what it gave for the same features and targets before."""
+    return _remembered(
+        job, "chosen strength", (train, validation), loss, [str(outputs)],
+        lambda: solver.choose(train, validation, outputs, loss),
+    )  # fmt: skip
+
+
+def _solved(
+    job: Job, data: FeatureDataset, outputs: int, l2: float, loss: Loss, near: solver.Solution | None = None
+) -> solver.Solution:
+    """`solver.solve`, or what it gave for the same features, targets and start before."""
+    start = [None, None] if near is None else [near.weight, near.bias]
+    return _remembered(
+        job, "solution", (data,), loss, [str(outputs), repr(l2), *start],
+        lambda: solver.solve(data, outputs, l2, loss, near=near),
+    )  # fmt: skip
+
+
+def _remembered(
+    job: Job, kind: str, of: Sequence[FeatureDataset], loss: Loss, given: Sequence[Tensor | str | None],
+    solve: Callable[[], solver.Solution],
+) -> solver.Solution:  # fmt: skip
+    if type(loss) not in STATELESS:
+        return solve()
+    parts = [tensor for data in of for tensor in (data.targets, data.rows, data.weights)]
+    whole = [of[0].all_values, *parts, type(loss).__name__, *given]
+    return solver.Solution.unpacked(remembered(job.cache, kind, whole, lambda: solve().packed()))
 
 
 def _details(solution: solver.Solution) -> dict[str, Any]:
