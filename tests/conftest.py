@@ -20,6 +20,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = os.environ["GRAFTWORK_OFFLINE"] = "1"
 os.environ["GRAFTWORK_CONFIG"] = os.devnull  # whoever runs the tests may have disabled something
 os.environ["GRAFTWORK_ENGINE"], os.environ["GRAFTWORK_PRECISION"] = "torch", "fp32"  # tests of others ask for them
+os.environ["GRAFTWORK_DECODER"] = "reader"
 os.environ["ATEN_CPU_CAPABILITY"] = "avx2"  # one arithmetic on all machines; tests of bf16 ask for it
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 

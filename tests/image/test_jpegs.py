@@ -209,7 +209,8 @@ def test_a_decoder_that_does_not_agree_is_not_used(small, tmp_path, third_party)
     assert torch.equal(found.values, exact.values)
 
 
-def test_a_default_whose_library_is_missing_is_passed_over(small, third_party) -> None:
+def test_a_default_whose_library_is_missing_is_passed_over(small, third_party, monkeypatch) -> None:
+    monkeypatch.delenv("GRAFTWORK_DECODER")
     assert Extractor(small, tap=1, precision="fp32", decoder="auto").decoder.name == ""
 
 
@@ -218,6 +219,24 @@ def test_unknown_decoders_and_those_of_other_devices_are_refused(small) -> None:
         Extractor(small, tap=1, decoder="image:nvjpg")
     with pytest.raises(gw.UsageError, match="'image:nvjpeg' decodes image on cuda; here it is image on cpu"):
         Extractor(small, tap=1, decoder="image:nvjpeg")
+
+
+def test_a_decoder_whose_library_is_missing_is_named(small, third_party) -> None:
+    with pytest.raises(gw.UsageError, match="The decoder 'image:absent' cannot be loaded: no such library"):
+        Extractor(small, tap=1, precision="fp32", decoder="image:absent")
+
+
+def test_a_run_says_what_decoded_its_pictures(tmp_path, monkeypatch) -> None:
+    data = folder_of(tmp_path, {f"{i}.jpg": saved(picture((90, 70), i)) for i in range(8)})
+    assert gw.fit(data, device="cpu").record["decoder"] == "reader"
+    monkeypatch.setenv("GRAFTWORK_DECODER", NAME)
+    run = gw.fit(data, device="cpu")
+    assert run.record["decoder"] == NAME
+    monkeypatch.setenv("GRAFTWORK_DECODER", "image:nvjpeg")
+    assert gw.fit(data, device="cpu").record["decoder"] == "reader", "which is for GPUs"
+    monkeypatch.setenv("GRAFTWORK_DECODER", "image:jpeg")
+    with pytest.raises(gw.UnknownName, match="No decoder is called 'image:jpeg'"):
+        gw.fit(data, device="cpu")
 
 
 def test_processes_read_what_threads_read(small, tmp_path) -> None:

@@ -32,7 +32,7 @@ class Extracted:
     """Labelled data as read, and their features. Examples have numbers, counted through all chunks.
 
     labels, splits: of all examples, as the data have them. kept: the numbers of the usable ones. values: their features
-    `(len(kept), D)`, None if they were only read. engine, precision, cosine, calibration: see
+    `(len(kept), D)`, None if they were only read. engine, precision, cosine, calibration, decoder: see
     `Features`. long, defects: the long inputs among them, and what was measured to be lost of them.
     left_out: the other examples, and those whose headers could not be read, which have no number. total: of all.
     examples: to read them again; None for a stream of several chunks. hits, misses: the numbers of features found in
@@ -51,6 +51,7 @@ class Extracted:
     values: Tensor | None = None
     engine: str = "torch"
     precision: str = "fp32"
+    decoder: str = ""
     cosine: float | None = None
     examples: Examples | None = None
     hits: int = 0
@@ -108,7 +109,12 @@ def extract_dataset(
             parts[-1] = replace(parts[-1], examples=None)
         parts.append(
             replace(
-                part, engine=found.engine, precision=found.precision, cosine=found.cosine, calibration=found.calibration
+                part,
+                engine=found.engine,
+                precision=found.precision,
+                cosine=found.cosine,
+                calibration=found.calibration,
+                decoder=found.decoder,
             )
         )
     return replace(_joined(parts), values=values.done())

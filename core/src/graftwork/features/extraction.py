@@ -78,6 +78,7 @@ class Features:
     misses: int = 0
     notes: tuple[str, ...] = ()
     calibration: str = ""
+    decoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -523,4 +524,5 @@ class _Extraction:
             misses=self.misses,
             notes=tuple(self.notes),
             calibration=calibration.digest if calibration else "",
+            decoder=self.by.decoder.name if self.feed.decode is not None else "",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from graftwork.errors import UsageError
 from graftwork.plugins import registry
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
@@ -46,18 +48,33 @@ class BatchDecoder(ABC):
         rows, and says what is wrong."""
 
 
+def usual_decoder(spec: BackboneSpec, device: torch.device) -> str:
+    """What "auto" means by GRAFTWORK_DECODER for an encoder on a device; "auto" itself if nothing is said.
+
+    Raises `UnknownName` for a decoder that nobody brings.
+    """
+    word = os.environ.get("GRAFTWORK_DECODER", "") or "auto"
+    if word in ("auto", "reader"):
+        return word
+    found = registry.decoder(word)
+    return word if found.modality == spec.modality and device.type in found.devices else "auto"
+
+
 def batch_decoder(spec: BackboneSpec, name: str, device: torch.device) -> tuple[str, BatchDecoder | None]:
     """The decoder of a name for an encoder, with its full name; for "auto" the device's default. None for the reader's
-    own: where nothing else is named, or its library is missing.
+    own: where nothing else is named, or the library of the default is missing.
 
-    Raises `UnknownName`, and `UsageError` for one that works on other devices.
+    Raises `UnknownName`, and `UsageError` for one that works on other devices, or whose library is missing.
     """
-    found = registry.decoder_for(spec.modality, name, device.type)
+    asked = usual_decoder(spec, device) if name == "auto" else name
+    found = registry.decoder_for(spec.modality, asked, device.type)
     if found is None:
         return "", None
     try:
         return found.name, load_factory(found.factory)(spec, device)
-    except ImportError:
-        if name != "auto":
-            raise
+    except ImportError as error:
+        if asked != "auto":
+            raise UsageError(
+                f"The decoder '{found.name}' cannot be loaded: {error}.", "Install what it needs, or name 'reader'."
+            ) from error
         return "", None

@@ -94,6 +94,11 @@ def converter(modality_name: str, name: str) -> Converter:
     return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins --json")
 
 
+def decoder(name: str) -> DecoderSpec:
+    """The spec of a decoder. Raises `UnknownName` if no installed plugin brings it."""
+    return _named("decoders", "decoder", name, "graftwork plugins --json")
+
+
 def decoder_for(modality_name: str, name: str, device: str) -> DecoderSpec | None:
     """The decoder of this name for examples of a modality on a type of device; for "auto" the one that is the default
     there, and for "reader" none.
@@ -102,16 +107,16 @@ def decoder_for(modality_name: str, name: str, device: str) -> DecoderSpec | Non
     """
     if name == "reader":
         return None
-    known = installed().registered["decoders"].values()
     if name == "auto":
+        known = installed().registered["decoders"].values()
         fit = (spec for spec in known if spec.modality == modality_name and device in spec.default)
         return next(fit, None)
-    spec: DecoderSpec = _named("decoders", "decoder", name, "graftwork plugins --json")
+    spec = decoder(name)
     if spec.modality != modality_name or device not in spec.devices:
         raise UsageError(
             f"The decoder '{name}' decodes {spec.modality} on {' and '.join(spec.devices)}; here it is {modality_name} "
             f"on {device}.",
-            "Leave out --decoder.",
+            "Leave the choice to 'auto', or name 'reader'.",
         )
     return spec
 

@@ -61,6 +61,7 @@ def record(
             "version": engine_version(outcome.choice.engine),
             "calibration": extracted.calibration,
         },
+        "decoder": extracted.decoder or "reader",
         "trained_by": "exact" if plan.exactly else "loop",
         "seed": request.seed,
         "labels": label_counts(plan, encoded),
