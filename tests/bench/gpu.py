@@ -37,9 +37,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
-PICTURES, TEXTS, CLIPS, TUNED = (12_000, 80_000, 3600, 4096) if GPU else (24, 64, 4, 128)
+PICTURES, TEXTS, CLIPS, TUNED = (12_000, 80_000, 3600, 4096) if GPU else (6, 24, 2, 48)
 FEW = 3000
-PASSES = 1 if GPU else 0
+NUMBERS = torch.bfloat16 if GPU else torch.float32
+PASSES, BATCH = (1, 32) if GPU else (0, 8)
 WIDTH, HEIGHT, SECONDS = 500, 375, 3
 
 
@@ -101,8 +102,10 @@ def bert(place: Path, table: Path) -> str:
         words.train_from_iterator([row[0] for row in csv.reader(file)], vocab_size=8000, show_progress=False)
     folder = place / "bert"
     torch.manual_seed(0)
-    layers = 12 if GPU else 2
-    model = BertModel(BertConfig(vocab_size=words.get_vocab_size(), num_hidden_layers=layers), add_pooling_layer=False)
+    shape = (
+        {} if GPU else {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 64}
+    )
+    model = BertModel(BertConfig(vocab_size=words.get_vocab_size(), **shape), add_pooling_layer=False)
     model.save_pretrained(folder)
     words.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True, "model_max_length": 512}
@@ -120,7 +123,7 @@ def extracted(data: gw.Data, backbone: Backbone) -> tuple[float, extraction.Feat
     last = len(backbone.spec.stages) - 1
     seconds = []
     for _ in range(PASSES + 1):
-        extractor = extraction.Extractor(backbone, tap=last, precision="bf16", device=DEVICE)
+        extractor = extraction.Extractor(backbone, tap=last, precision="bf16" if GPU else "fp32", device=DEVICE)
         begun = time.perf_counter()
         found = extractor(examples_of(data, backbone))
         seconds.append(time.perf_counter() - begun)
@@ -132,12 +135,12 @@ def bare(backbone: Backbone, data: gw.Data, rows: int) -> float:
     import copy
 
     examples = examples_of(data, backbone)
-    runner = copy.deepcopy(backbone).to(DEVICE, torch.bfloat16).eval()
+    runner = copy.deepcopy(backbone).to(DEVICE, NUMBERS).eval()
     chosen = list(range(min(len(examples), rows * 8)))
     sizes = np.argsort(examples.sizes(chosen)).tolist()
     groups = [sizes[start : start + rows] for start in range(0, len(sizes), rows)]
     states = [runner.prepare([examples.read(i).parts[0].value for i in group]) for group in groups]
-    states = [state.to(DEVICE, torch.bfloat16) for state in states]
+    states = [state.to(DEVICE, NUMBERS) for state in states]
     with torch.inference_mode():
         for timed in (False, True):
             wait()
@@ -170,11 +173,11 @@ def loader(folder: Path, backbone: Backbone) -> float:
     batches = torch.utils.data.DataLoader(ImageFolder(folder, change), 128, num_workers=workers, pin_memory=GPU)
     import copy
 
-    runner = copy.deepcopy(backbone).to(DEVICE, torch.bfloat16).eval()
+    runner = copy.deepcopy(backbone).to(DEVICE, NUMBERS).eval()
     begun = time.perf_counter()
     with torch.inference_mode():
         for pixels, _ in batches:
-            state = gw.State(pixels.to(DEVICE, non_blocking=True)).to(DEVICE, torch.bfloat16)
+            state = gw.State(pixels.to(DEVICE, non_blocking=True)).to(DEVICE, NUMBERS)
             runner.features(state, len(backbone.spec.stages) - 1).float().cpu()
     return PICTURES / (time.perf_counter() - begun)
 
@@ -232,7 +235,7 @@ import csv, sys, time
 import torch
 from transformers import (AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer,
                           TrainingArguments)
-table, folder, out = sys.argv[1:]
+table, folder, out = sys.argv[1:4]
 rows = list(csv.reader(open(table, encoding="utf-8")))[1:]
 names = sorted({label for _, label in rows})
 tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -240,7 +243,7 @@ ids = tokenizer([text for text, _ in rows], truncation=True)["input_ids"]
 examples = [{"input_ids": i, "labels": names.index(label)} for i, (_, label) in zip(ids, rows)]
 gpu = torch.cuda.is_available()
 arguments = TrainingArguments(
-    out, num_train_epochs=1, per_device_train_batch_size=32, learning_rate=2e-5, bf16=gpu, use_cpu=not gpu,
+    out, num_train_epochs=1, per_device_train_batch_size=int(sys.argv[4]), learning_rate=2e-5, bf16=gpu, use_cpu=not gpu,
     save_strategy="no", report_to=[], disable_tqdm=True, train_sampling_strategy="group_by_length",
 )
 model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(names))
@@ -259,23 +262,28 @@ def run_tuning(place: Path, _: Sequence[int]) -> None:
 
     precision = "bf16" if GPU else "fp32"
     gw.fit(
-        table, name, freeze="all", epochs=1, batch_size=32, lr=2e-5, precision=precision, patience=0, val=0.02,
+        table, name, freeze="all", epochs=1, batch_size=BATCH, lr=2e-5, precision=precision, patience=0, val=0.02,
         device=DEVICE.type, watch=watch,
     )  # fmt: skip
-    skipped = min(5, len(seconds) // 2)
-    ours = 32 * (seconds[-1][0] - seconds[skipped][0]) / (seconds[-1][1] - seconds[skipped][1])
+    skipped = min(5, len(seconds) - 2)
+    ours = BATCH * (seconds[-1][0] - seconds[skipped][0]) / (seconds[-1][1] - seconds[skipped][1])
     (script := place / "trainer.py").write_text(TRAINER)
-    command = [sys.executable, str(script), str(table), name.removeprefix("local:"), str(place / "trainer")]
+    command = [sys.executable, str(script), str(table), name.removeprefix("local:"), str(place / "trainer"), str(BATCH)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        say("tuning BERT-base, batches of 32", f"{ours:,.0f}/s", done.stderr.splitlines()[-1:])
+        say(f"tuning BERT-base, batches of {BATCH}", f"{ours:,.0f}/s", done.stderr.splitlines()[-1:])
         return
     theirs = float(done.stdout.split()[-1])
-    say("tuning BERT-base, batches of 32", f"{ours:,.0f}/s", f"Trainer {theirs:,.0f}/s", f"{ours / theirs:.2f} times")
+    say(
+        f"tuning BERT-base, batches of {BATCH}",
+        f"{ours:,.0f}/s",
+        f"Trainer {theirs:,.0f}/s",
+        f"{ours / theirs:.2f} times",
+    )
 
 
 def run_killed(place: Path, _: Sequence[int]) -> None:
-    table = texts(place, 600 if GPU else 128)
+    table = texts(place, 600 if GPU else 48)
     name = bert(place, table)
     command = [
         sys.executable, "-m", "graftwork", "fit", str(table), "--backbone", name, "--freeze", "all", "--epochs", "3",
