@@ -162,7 +162,7 @@ def norm_each(norm: nn.GroupNorm, hidden: Tensor, lengths: Tensor) -> Tensor:
     A batch-wide call would take the mean and variance of a channel over padding too.
     """
     real = torch.arange(hidden.shape[2], device=hidden.device) < lengths[:, None, None]
-    count = lengths[:, None, None] * (hidden.shape[1] // norm.num_groups)
+    count = lengths.clamp(min=1)[:, None, None] * (hidden.shape[1] // norm.num_groups)
     groups = (hidden.float() * real).unflatten(1, (norm.num_groups, -1))
     mean = (groups.sum((2, 3)) / count[:, 0]).unsqueeze(-1)[..., None]
     off = (groups - mean) * real[:, None]
