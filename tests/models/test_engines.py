@@ -285,7 +285,6 @@ def test_forgetting_features_keeps_what_the_machine_is_fast_at(messages, tiny, f
 
 def test_the_command_says_what_was_measured(messages, tiny, free, shell, own_store) -> None:
     gw.fit(messages, tiny)
-    print(list(own_store.parent.iterdir()), (own_store.parent / "machine.json").read_text(), shell.json("machine"))
     (one,) = shell.json("machine")["encoders"]
     assert (one["encoder"], one["chosen"], one["asked"]) == (tiny, "mirror fp32", "auto fp32")
     said = shell("machine").stdout
