@@ -243,9 +243,17 @@ def test_a_damaged_memory_is_measured_anew(messages, tiny, free, own_store, word
     assert json.loads(file.read_text())["machines"]
 
 
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """How many torch has, and has again afterwards."""
+    count = torch.get_num_threads()
+    yield count
+    torch.set_num_threads(count)
+
+
 @pytest.mark.parametrize("change", ["processor", "version", "threads"])
 def test_a_measurement_of_another_machine_or_version_is_ignored(
-    messages, tiny, free, monkeypatch, own_store, change, shell
+    messages, tiny, free, monkeypatch, own_store, change, shell, threads
 ) -> None:
     gw.fit(messages, tiny)
     free.clear()
@@ -255,7 +263,7 @@ def test_a_measurement_of_another_machine_or_version_is_ignored(
     elif change == "version":
         monkeypatch.setattr(measurements, "_version", lambda package: "9.9")
     else:
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
+        torch.set_num_threads(threads + 1)
     gw.fit(messages, tiny)
     assert free, "measured anew"
     assert len(json.loads((own_store.parent / "machine.json").read_text())["machines"]) == 2
