@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -260,6 +261,24 @@ def test_processes_read_what_threads_read(small, tmp_path) -> None:
         for (state, *rows), (other, *others) in zip(one.states, two.states, strict=True):
             assert torch.equal(state.hidden, other.hidden)
             assert rows == others
+
+
+def ended(number: int) -> int:
+    """Ends the process that it runs in, unless that is the first."""
+    if os.getpid() != FIRST and number == 3:
+        os._exit(1)
+    return 2 * number
+
+
+FIRST = os.getpid()
+
+
+def test_a_process_that_is_ended_from_outside_costs_nothing() -> None:
+    pool = Forked(double=ended)
+    try:
+        assert list(pool.map("double", range(9))) == list(range(0, 18, 2))
+    finally:
+        pool.close()
 
 
 def test_a_gpu_without_memory_computes_in_smaller_batches(small, tmp_path, monkeypatch) -> None:

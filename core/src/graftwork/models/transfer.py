@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from functools import partial
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import torch
 from torch import Tensor
 
 from graftwork.models.stages import State
-from graftwork.runtime.parallel import map_in
 
 _own = threading.local()
 
@@ -45,13 +45,30 @@ class Forked:
         # Tensors of a result are in memory that processes share, once torch's own module for that is loaded.
         import torch.multiprocessing  # noqa: F401
 
+        self._functions = functions
         self._count = max(1, min(MOST, (os.cpu_count() or 1) - 1))
         context = multiprocessing.get_context("fork")
         self._pool = ProcessPoolExecutor(self._count, context, initializer=_begin, initargs=(functions,))
 
     def map(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
-        """Yield a function's results in the order of `items`, computed a few items ahead."""
-        return map_in(self._pool, partial(_call, name), items, 2 * self._count)
+        """Yield a function's results in the order of `items`, computed a few items ahead; by this process once another
+        was ended from outside."""
+        waiting: deque[tuple[Any, Future[Any] | None]] = deque()
+        for item in items:
+            try:
+                waiting.append((item, self._pool.submit(_call, name, item)))
+            except BrokenProcessPool:
+                waiting.append((item, None))
+            if len(waiting) > 2 * self._count:
+                yield self._result(name, *waiting.popleft())
+        while waiting:
+            yield self._result(name, *waiting.popleft())
+
+    def _result(self, name: str, item: Any, future: Future[Any] | None) -> Any:
+        with suppress(BrokenProcessPool):
+            if future is not None:
+                return future.result()
+        return self._functions[name](item)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
