@@ -2,8 +2,9 @@
 busy processes, which this script starts and ends.
 
 The whole process is measured: the features are in the store, and so is what the same fit chose and solved before; then
-the same with another seed each time, of which the store holds the features alone. The solver is measured without what was chosen before: path and final problem in one process, in as many threads
-as torch has. Both sides in turn, medians. Usage: load.py [ROUNDS]
+the same with another seed each time, of which the store holds the features alone. The solver is measured without what
+was chosen before: path and final problem in one process, in as many threads as torch has. Both sides in turn, medians.
+Usage: load.py [ROUNDS]
 """
 
 from __future__ import annotations
