@@ -10,6 +10,7 @@ Usage: gpu.py [--parts pictures texts clips tuning killed] [--batches 4 16 64]
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import signal
@@ -132,8 +133,6 @@ def extracted(data: gw.Data, backbone: Backbone) -> tuple[float, extraction.Feat
 
 def bare(backbone: Backbone, data: gw.Data, rows: int) -> float:
     """Examples a second of the network alone, on batches that lie prepared on the device."""
-    import copy
-
     examples = examples_of(data, backbone)
     runner = copy.deepcopy(backbone).to(DEVICE, NUMBERS).eval()
     chosen = list(range(min(len(examples), rows * 8)))
@@ -171,8 +170,6 @@ def loader(folder: Path, backbone: Backbone) -> float:
     )  # fmt: skip
     workers = len(os.sched_getaffinity(0))
     batches = torch.utils.data.DataLoader(ImageFolder(folder, change), 128, num_workers=workers, pin_memory=GPU)
-    import copy
-
     runner = copy.deepcopy(backbone).to(DEVICE, NUMBERS).eval()
     begun = time.perf_counter()
     with torch.inference_mode():
