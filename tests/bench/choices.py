@@ -261,7 +261,7 @@ def best(data: gw.Data, count: int, seeds: int, _: Sequence[str]) -> Iterator[st
                 reached.setdefault(f"{name} {' '.join(asked.values())}", []).append(found)
         found, spent, run = fitted(some, seed, backbone="auto", freeze="auto", tap="auto")
         print(
-            f"  seed {seed}: {found:.3f}, {spent:.0f} s, {run.backbone}, {run.record['freeze']['policy']}", flush=True
+            f"  seed {seed}: {found:.3f}, {spent:.0f} s, {run.record['backbone']}, {run.record['freeze']}", flush=True
         )
         reached.setdefault("best", []).append(found)
         seconds.append(spent)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from graftwork.errors import UsageError
 from graftwork.freeze.policies import NORMS, Plan, StagePlan
 from graftwork.models.stages import Stage
+from graftwork.runtime.parallel import prefetch_map
 
 
 def trained(plan: Plan, stages: Sequence[Stage]) -> dict[str, dict[str, nn.Parameter]]:
@@ -141,9 +142,13 @@ def may_move(names: Collection[str]) -> set[str]:
     return {plain(name) for name in names}
 
 
-def digests(stage: nn.Module) -> dict[str, str]:
-    """SHA-256 of dtype, shape and bytes of each parameter and buffer, by plain name."""
-    return {plain(name): _digest(tensor) for name, tensor in stage.state_dict(keep_vars=True).items()}
+def stage_digests(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
+    """SHA-256 of dtype, shape and bytes of each parameter and buffer, by stage and by plain name."""
+    states = [stage.state_dict(keep_vars=True) for stage in stages]
+    found = prefetch_map(_digest, (tensor for state in states for tensor in state.values()))
+    return {
+        stage.name: {plain(name): next(found) for name in state} for stage, state in zip(stages, states, strict=True)
+    }
 
 
 def _digest(tensor: Tensor) -> str:
@@ -151,11 +156,6 @@ def _digest(tensor: Tensor) -> str:
     sha = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
     sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
-
-
-def stage_digests(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
-    """`digests` of each stage, by stage name."""
-    return {stage.name: digests(stage) for stage in stages}
 
 
 def combined(tensors: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graftwork.models.machine import one_thread
 from graftwork.tasks.losses import Loss
 from graftwork.tasks.task import Targets, Task
 from graftwork.training.fold_solver import out_of_fold
@@ -92,7 +93,8 @@ def scores(task: Task, known: Targets, outputs: Tensor, targets: Tensor, seed: i
 
     count = len(outputs)
     generator = torch.Generator().manual_seed(seed)
-    draws = [value(torch.randint(count, (count,), generator=generator)) for _ in range(DRAWS)]
+    with one_thread():  # what is drawn is small
+        draws = [value(torch.randint(count, (count,), generator=generator)) for _ in range(DRAWS)]
     rows = targets if targets.layout == torch.strided else targets.to_dense()
     losses = task.loss(outputs, rows).double().numpy()
     return Scores(value(torch.arange(count)), np.array(draws), losses, 1 if task.primary.higher_is_better else -1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,18 +24,27 @@ UNKNOWN = "unknown_tokens"
 
 
 class Vocabulary:
-    """A copy of a tokenizer that never cuts. longest: how many tokens the encoder reads, special ones among them."""
+    """A tokenizer that never cuts. longest: how many tokens the encoder reads, special ones among them."""
 
     def __init__(self, tokenizer: Tokenizer, longest: int) -> None:
-        from tokenizers import Tokenizer
-
-        written = tokenizer.to_str()
-        self.tokenizer = Tokenizer.from_str(written)
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
-        self.longest = longest
+        self.given, self.longest = tokenizer, longest
         self.special = tokenizer.num_special_tokens_to_add(is_pair=False)
-        self.unknown = _unknown(tokenizer, written)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """A copy of the one that was given; made when the first text is read, since it takes its time."""
+        copy = deepcopy(self.given)
+        copy.no_padding()
+        copy.no_truncation()
+        return copy
+
+    @cached_property
+    def unknown(self) -> int | None:
+        """The id of the token that stands for what is unknown; None where bytes or letters make up for it."""
+        model = self.given.model
+        if hasattr(model, "unk_token"):
+            return self.given.token_to_id(model.unk_token) if model.unk_token else None
+        return json.loads(self.given.to_str())["model"].get("unk_id")  # of Unigram, whose class does not say
 
     def survey(self, values: list[str]) -> tuple[list[int], Mapping[str, Sequence[float]]]:
         """The tokens of each text that are read, and the share of them that stands for what the vocabulary does not
@@ -80,11 +91,3 @@ def build(spec: BackboneSpec, weights: Path) -> Callable[[list[str]], Mapping[st
         return {**vocabulary.survey(values)[1], "truncated": cut}
 
     return survey
-
-
-def _unknown(tokenizer: Tokenizer, written: str) -> int | None:
-    """The id of the token that stands for what is unknown; None where bytes or letters make up for it."""
-    model = tokenizer.model
-    if hasattr(model, "unk_token"):
-        return tokenizer.token_to_id(model.unk_token) if model.unk_token else None
-    return json.loads(written)["model"].get("unk_id")  # of Unigram, whose class does not say
