@@ -5,6 +5,7 @@ Exit 0 done, 2 the request cannot be met, 1 a fault of ours.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ USAGE_ERRORS: Any = tuple(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(
+        50_000, 20, 20
+    )  # the default collects so often while libraries load that a warm fit takes 4 % more
     sys.exit(_run(arguments, json="--json" in arguments))
 
 

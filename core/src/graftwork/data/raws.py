@@ -71,6 +71,11 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
     Raises `DataError` for a path that leads outside of the allowed folders.
     """
 
+    if isinstance(item, Raw):
+        return item
+    if isinstance(item, str) and modality.inline:
+        return Raw(readable(item) if item.strip() else f"row {number + 1}", value=item)
+
     def file(given: str, noun: str = "Row") -> Path:
         if (address := Address.of(given)) is not None:
             raise DataError(
@@ -84,18 +89,14 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
             path_guard.check(path, f"{noun} {number + 1}", given)
         return path
 
-    if isinstance(item, Raw):
-        return item
     if isinstance(item, Part):
         whole = as_raw(number, item.path, modality, base, path_guard)
         start, end = item.seconds
         return replace(whole, name=f"{whole.name} from {start:.2f} to {end:.2f} s", part=item.seconds)
     if isinstance(item, Path):
         return Raw(readable(str(item)), file(str(item), "Example"))
-    if isinstance(item, str) and not modality.inline:
-        return Raw(readable(str(item)), file(str(item)))
     if isinstance(item, str):
-        return Raw(readable(item) if item.strip() else f"row {number + 1}", value=item)
+        return Raw(readable(str(item)), file(str(item)))
     if isinstance(item, bytes) and modality.inline:
         return Raw(f"row {number + 1}", value=item)
     if isinstance(item, Mapping) and "bytes" in item:

@@ -108,7 +108,7 @@ class ActivationCache(KeptRows[Batch]):
         return [Row(self._digests[items[owner]], parts, len(parts)) for owner, parts in segments.items()]
 
     def _read(self, item: Item) -> list[tuple[Tensor, float]]:
-        stored = self.space.read(self._digests[item], self._places[item])
+        stored = self._stored(item)
         if stored is None:  # evicted by another process, or damaged
             items, batch = self._prepared([item])
             stored = list(self._rows(items, batch)[0].segments)

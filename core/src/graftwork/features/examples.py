@@ -261,7 +261,8 @@ class Examples:
 
     def long_inputs(self, parts: Sequence[int], shares: np.ndarray) -> LongInputs:
         """The long ones among examples of so many windows each, of which `shares` `(N, K)` are affected."""
-        return LongInputs.of(self.long, list(zip(parts, shares[:, 0].tolist(), strict=True)))
+        long_ones = np.flatnonzero((np.asarray(parts) > 1) | (shares[:, 0] > 0))
+        return LongInputs.of(self.long, [(parts[row], float(shares[row, 0])) for row in long_ones.tolist()])
 
     def count_defects(self, numbers: Sequence[int], shares: np.ndarray) -> tuple[DefectCount, ...]:
         """Sum up the shares `(N, K)` of the examples with these numbers, in ascending order."""

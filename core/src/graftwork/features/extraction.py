@@ -389,7 +389,7 @@ class _Extraction:
         found = space.find([self.digests[place] for place in places])
         values = self.values.numpy()
         for place, where in zip(places, found, strict=True):
-            if where["shard"] < 0 or where["segments"] <= self.tap:
+            if where is None or where.segments <= self.tap:
                 missing.append(place)
                 continue
             stored = space.read(self.digests[place], where, self.by.taps)
@@ -398,7 +398,7 @@ class _Extraction:
                 damaged.append(self.digests[place])
                 continue
             values[place] = np.frombuffer(b"".join(stored), np.float32)
-            self.parts[place], self.shares[place] = where["parts"], shares_of(where["defects"])
+            self.parts[place], self.shares[place] = where.parts, shares_of(where.defects)
         space.forget(damaged)
         return missing
 

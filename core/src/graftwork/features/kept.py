@@ -8,14 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from graftwork.features.examples import Examples, batches
 from graftwork.features.extraction import Cache
 from graftwork.features.leases import compute_missing
-from graftwork.features.store import Row, Space
+from graftwork.features.store import Place, Row, Space
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
 
@@ -53,7 +52,7 @@ class KeptRows(ABC, Generic[B]):
     def __init__(self, space: Space) -> None:
         self.space = space
         self._digests: dict[Item, bytes] = {}
-        self._places: dict[Item, np.void] = {}
+        self._places: dict[Item, Place | None] = {}
 
     @abstractmethod
     def _identify(self, items: Sequence[Item]) -> None:
@@ -80,14 +79,19 @@ class KeptRows(ABC, Generic[B]):
                 self.space, to_compute, lambda some: grouped(some, examples), self._compute, lambda item: False
             )
             self._missing(items)
-        self.kept.bytes = sum(int(place["bytes"]) for place in self._places.values())
+        self.kept.bytes = sum(place.bytes for place in self._places.values() if place)
         self.kept.error = self.space.note.get("error", self.kept.error)
         return ""
 
     def _missing(self, items: Sequence[Item]) -> list[Item]:
         found = self.space.find([self._digests[item] for item in items])
         self._places.update(zip(items, found, strict=True))
-        return [item for item in items if self._places[item]["shard"] < 0]
+        return [item for item in items if self._places[item] is None]
+
+    def _stored(self, item: Item) -> list[bytes] | None:
+        """The segments of an item; None where they are not kept, damaged, or were evicted by another process."""
+        place = self._places.get(item)
+        return place and self.space.read(self._digests[item], place)
 
     def _compute(self, groups: Iterable[list[Item]], count: int) -> None:
         for items, batch in track(prefetch_map(self._prepared, groups), "Computing what is frozen", count):

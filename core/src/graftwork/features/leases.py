@@ -50,6 +50,5 @@ def compute_missing(
 
 def _missing(space: Space, items: Mapping[bytes, T], least: int) -> dict[bytes, T]:
     digests: Sequence[bytes] = list(items)
-    found = space.find(digests)
-    there = (found["shard"] >= 0) & (found["segments"] >= least)
-    return {digest: items[digest] for digest, known in zip(digests, there, strict=True) if not known}
+    found = zip(digests, space.find(digests), strict=True)
+    return {digest: items[digest] for digest, place in found if place is None or place.segments < least}

@@ -21,12 +21,21 @@ import numpy as np
 
 from graftwork.runtime.locks import lock
 
-PLACE = np.dtype(
-    [("shard", "i8"), ("offset", "i8"), ("bytes", "i8"), ("segments", "i4"), ("parts", "i4"), ("defects", "O")]
-)
-"""Where a row lies, how many segments it has, the number of parts (windows) of its example, and the shares of it that
-defects affect, as `Row` has them.
-"""
+SMALL = 2**16
+"""Bytes up to which a row is read at once, whatever is wanted of it."""
+
+
+class Place(NamedTuple):
+    """Where a row lies, how many segments it has, the number of parts (windows) of its example, and the shares of it
+    that defects affect, as `Row` has them.
+    """
+
+    shard: int
+    offset: int
+    bytes: int
+    segments: int
+    parts: int
+    defects: bytes
 
 
 class Row(NamedTuple):
@@ -61,18 +70,23 @@ def pack(space: int, row: Row) -> bytes:
 
 
 def unpack(
-    handle: int, space: int, digest: bytes, place: np.void, segments: Sequence[int] | None = None
+    handle: int, space: int, digest: bytes, place: Place, segments: Sequence[int] | None = None
 ) -> list[bytes] | None:
     """The segments of a row in an open shard (all, or those with these numbers); None if the row is damaged."""
-    _, begin, _, count, _, _ = place.item()
-    head = os.pread(handle, 4 * count + 4, begin)
+    _, begin, size, count, _, _ = place
+    whole = os.pread(handle, size, begin) if size <= SMALL else b""
+
+    def read(length: int, start: int) -> bytes:
+        return whole[start : start + length] if whole else os.pread(handle, length, begin + start)
+
+    head = read(4 * count + 4, 0)
     if len(head) < 4 * count + 4 or _sum(space, digest, count, head[:-4]) != head[-4:]:
         return None
     lengths = struct.unpack(f"<{count}I", head[:-4])
     found = []
     for number in range(count) if segments is None else segments:
-        start = begin + len(head) + sum(lengths[:number]) + 4 * number
-        stored = os.pread(handle, lengths[number] + 4, start)
+        start = len(head) + sum(lengths[:number]) + 4 * number
+        stored = read(lengths[number] + 4, start)
         if len(stored) != lengths[number] + 4 or _sum(space, digest, number, stored[:-4]) != stored[-4:]:
             return None
         found.append(stored[:-4])

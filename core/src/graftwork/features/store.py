@@ -19,10 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from graftwork.errors import StoreError, UsageError
-from graftwork.features.shards import PLACE, Row, Writer, pack, unpack
+from graftwork.features.shards import Place, Row, Writer, pack, unpack
 from graftwork.runtime.cache_folder import cache_folder
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
@@ -196,8 +194,8 @@ class Store:
             here = Space(self, number, {})
             for start in range(0, len(digests), CHUNK):
                 chunk = digests[start : start + CHUNK]
-                places = here.find(chunk)
-                broken = [d for d, place in zip(chunk, places, strict=True) if self.read(number, d, place) is None]
+                found = zip(chunk, here.find(chunk), strict=True)
+                broken = [d for d, place in found if place is None or self.read(number, d, place) is None]
                 here.forget(broken)
                 rows, bad = rows + len(chunk), bad + len(broken)
         self._sweep()
@@ -222,10 +220,10 @@ class Store:
     # Reading and writing rows.
 
     def read(
-        self, space: int, digest: bytes, place: np.void, segments: Sequence[int] | None = None
+        self, space: int, digest: bytes, place: Place, segments: Sequence[int] | None = None
     ) -> list[bytes] | None:
         """The segments of a row (all, or those with these numbers); None if the row is missing or damaged."""
-        handle = self._handle(int(place["shard"])) if place["shard"] >= 0 else None
+        handle = self._handle(place.shard)
         return None if handle is None else unpack(handle, space, digest, place, segments)
 
     def _handle(self, shard: int) -> int | None:
@@ -374,31 +372,27 @@ class Space:
         with self.store._guarded():
             self.store._index.execute("UPDATE spaces SET note = ? WHERE id = ?", (json.dumps(self.note), self.number))
 
-    def find(self, digests: Sequence[bytes]) -> np.ndarray:
-        """The places of these rows: an array of `PLACE`, with shard -1 for a missing row."""
+    def find(self, digests: Sequence[bytes]) -> list[Place | None]:
+        """The places of these rows, None for a missing one."""
         with self.store._guarded():
             return self._found(digests)
 
-    def _found(self, digests: Sequence[bytes]) -> np.ndarray:
+    def _found(self, digests: Sequence[bytes]) -> list[Place | None]:
         index = self.store._index
-        found = np.zeros(len(digests), PLACE)
-        found["shard"] = -1
-        used: set[int] = set()
+        found: list[Place | None] = []
         for start in range(0, len(digests), CHUNK):
             chunk = digests[start : start + CHUNK]
             marks = ",".join("?" * len(chunk))
             rows = {
-                digest: place
+                digest: Place(*place)
                 for digest, *place in index.execute(
                     f"SELECT digest, shard, offset, bytes, segments, parts, defects FROM rows WHERE space = ? "
                     f"AND digest IN ({marks})",
                     (self.number, *chunk),
                 )
             }
-            for place, digest in enumerate(chunk, start):
-                if digest in rows:
-                    found[place] = tuple(rows[digest])
-                    used.add(rows[digest][0])
+            found += map(rows.get, chunk)
+        used = {place.shard for place in found if place is not None}
         if used:
             for shard in used:
                 self.store._handle(shard)  # open now, so that threads can read without the index
@@ -410,7 +404,7 @@ class Space:
                 )
         return found
 
-    def read(self, digest: bytes, place: np.void, segments: Sequence[int] | None = None) -> list[bytes] | None:
+    def read(self, digest: bytes, place: Place, segments: Sequence[int] | None = None) -> list[bytes] | None:
         """See `Store.read`."""
         return self.store.read(self.number, digest, place, segments)
 

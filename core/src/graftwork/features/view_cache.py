@@ -129,8 +129,7 @@ class ViewCache(KeptRows[PieceBatch]):
         return made
 
     def _read(self, item: Item) -> tuple[list[Piece], list[Mapping[str, Tensor]]]:
-        known = item in self._places
-        stored = self.space.read(self._digests[item], self._places[item]) if known else None
+        stored = self._stored(item)
         if stored is None:  # of no split that is kept, evicted by another process, or damaged
             if item not in self._digests:
                 self._identify([item])

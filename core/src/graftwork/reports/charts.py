@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 420, 250
 ZOOM = 1.2
@@ -178,14 +178,12 @@ def heat_map(
 
 def element(_name: str, *inside: object, **attributes: object) -> Markup:
     """An element of these attributes; everything in it that is no markup yet is escaped."""
-    said = Markup("").join(
-        Markup(' {}="{}"').format(
-            key.rstrip("_").replace("_", "-"), f"{value:.1f}" if isinstance(value, float) else value
-        )
+    said = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{f"{value:.1f}" if isinstance(value, float) else escape(value)}"'
         for key, value in attributes.items()
         if value != ""
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(_name, said, Markup("").join(inside))  # pyright: ignore
+    return Markup(f"<{_name}{said}>{''.join(map(escape, inside))}</{_name}>")
 
 
 def ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:

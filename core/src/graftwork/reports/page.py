@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from graftwork.specs.contracts import plural, show
 from graftwork.specs.fact_rows import fact_rows
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BytecodeCache, Environment
 
 
 @cache
@@ -24,7 +25,7 @@ def environment() -> Environment:
 
     made = Environment(
         loader=PackageLoader("graftwork.reports", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"],
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"], bytecode_cache=_compiled(),
     )  # fmt: skip
     made.globals |= {"charts": charts, "sentences": sentences, "fact_rows": fact_rows, "plural": plural}
     made.filters |= {
@@ -32,6 +33,22 @@ def environment() -> Environment:
         "data_url": data_url, "drawn": drawn,
     }  # fmt: skip
     return made
+
+
+def _compiled() -> BytecodeCache | None:
+    """Templates that this user's processes compiled, in a temporary folder that is the user's alone; none where that
+    cannot be."""
+    from jinja2.bccache import Bucket, FileSystemBytecodeCache
+
+    class Compiled(FileSystemBytecodeCache):
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            with suppress(OSError):  # a full disk is no reason to fail
+                super().dump_bytecode(bucket)
+
+    try:
+        return Compiled()
+    except (OSError, RuntimeError):
+        return None
 
 
 def render(template: str, **context: Any) -> str:

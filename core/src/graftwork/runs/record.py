@@ -81,7 +81,7 @@ def record(
         "agreement": encoded.agreement.as_json(),
         "warnings": warnings,
         "metrics": metrics,
-        "calibration": None if plan.dense else plan.task.calibration(*outcome.validated(), encoded.known),
+        "calibration": None if plan.dense else plan.task.calibration(*outcome.validated, encoded.known),
         "headline": plan.task.headline(metrics, len(splits["validation"])),
         "validation": validation,
         "n_train": len(splits["train"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from graftwork.data.pipeline import Pipeline
@@ -102,6 +103,7 @@ class Outcome:
     width: int | dict[int, int] | None = None
     drawn: Sequence[ShownExample] = ()
 
+    @cached_property
     def validated(self) -> tuple[Tensor, Tensor]:
         """Outputs of the validation split by the head that it judges `(N, K)`, and its targets."""
         validation = self.dataset.split("validation")
@@ -315,7 +317,7 @@ def train_by_steps(fit: Fit, encoded: Encoded) -> Outcome:
 def evaluate(fit: Fit, known: Targets, outcome: Outcome) -> tuple[Targets, dict[str, Any]]:
     """The targets calibrated on the validation split, and the metrics there and on a test split."""
     task, dataset, trained = fit.plan.task, outcome.dataset, outcome.trained
-    outputs, targets = outcome.validated()
+    outputs, targets = outcome.validated
     metrics: dict[str, Any] = task.validate(outputs, targets, known)
     known = task.calibrate(outputs, targets, known)
     if dataset.splits["test"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number
 from graftwork_image.annotations.places import left_out, listed, named, once
 from graftwork_image.annotations.xml_tree import Element, parse, root_of
-from graftwork_image.geometry import Size
 from graftwork_image.polygons import around, ellipse
 from graftwork_image.runs import runs_of
+
+if TYPE_CHECKING:
+    from graftwork_image.geometry import Size
 
 READ = ("box", "polygon", "ellipse", "mask")
 NOT_READ = ("polyline", "points", "cuboid", "skeleton", "tag")

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
@@ -17,9 +17,11 @@ from graftwork_image.annotations.brush import painted
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number
 from graftwork_image.annotations.json_file import load, numbers_in, objects, size_in
 from graftwork_image.annotations.places import is_image, left_out, listed, named, once
-from graftwork_image.geometry import Size
 from graftwork_image.polygons import around, ellipse
 from graftwork_image.runs import runs_of
+
+if TYPE_CHECKING:
+    from graftwork_image.geometry import Size
 
 HEAD = 1 << 16
 """Bytes in which the first task of a file is looked for."""

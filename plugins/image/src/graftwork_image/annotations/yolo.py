@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from graftwork import SPLITS, Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
 from graftwork_image.annotations.faults import fault, needs_outline, number, text_of
 from graftwork_image.annotations.places import by_stem, images_in, is_image, listed, split_folders, walked
-from graftwork_image.geometry import Placement, Size
 from graftwork_image.polygons import around
-from graftwork_image.reader import orientation
+
+if TYPE_CHECKING:
+    from graftwork_image.geometry import Size
 
 NAMED_BY = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml", "classes.txt", "obj.names", "classes.names")
 """Files that name the classes, in the order in which they are looked for."""
@@ -158,6 +158,11 @@ def _sides(values: list[float]) -> tuple[float, float, float, float]:
 
 def _upright_size(image: Path) -> Size:
     """By the header. 1 x 1 for what cannot be opened: whoever reads the image itself says what is wrong with it."""
+    from PIL import Image  # only what reads a picture loads Pillow
+
+    from graftwork_image.geometry import Placement
+    from graftwork_image.reader import orientation
+
     try:
         with Image.open(image) as opened:
             return Placement(opened.size).turned(orientation(opened)).size
