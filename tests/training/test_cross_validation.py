@@ -132,7 +132,7 @@ def test_heads_that_are_solved_together_are_those_that_are_solved_alone(count, w
         rows = [n for n in range(count) if fold[n] == number]
         alone[rows] = solution.logits(values[rows]).double()
     mine, theirs = (float(loss(made.clone(), targets)[0].mean()) for made in (found.outputs, alone))
-    assert mine == pytest.approx(theirs, rel=0.1, abs=0.12)  # the hardest are as wide as there are examples
+    assert mine == pytest.approx(theirs, rel=0.2, abs=0.12)  # the hardest are as wide as there are examples
 
 
 def test_scores_are_of_what_features_say_and_come_with_an_interval() -> None:
