@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from figures import figure
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 TRAIN, TEST, EPOCHS, BATCH, RATE, SKIPPED = 800, 500, 3, 16, 5e-5, 5
@@ -119,9 +121,7 @@ def main() -> None:
             results.append(json.loads(done.stdout.strip().splitlines()[-1]))
             print(f"{side}, seed {seed}: {results[-1]}", flush=True)
     ratios = [b["seconds"] / a["seconds"] for a, b in zip(found["ours"], found["theirs"], strict=True)]
-    print(
-        f"Trainer's seconds a step over ours: median {statistics.median(ratios):.2f} ({', '.join(f'{r:.2f}' for r in ratios)})"
-    )
+    figure("a step of full fine-tuning of MiniLM, Trainer's over ours", statistics.median(ratios), "times")
     for side, results in found.items():
         scores = [result["accuracy"] for result in results]
         print(f"accuracy, {side}: {statistics.mean(scores):.3f} (deviation {statistics.stdev(scores):.3f})")

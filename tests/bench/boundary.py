@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from figures import figure
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 CASES = {"small": ((384, 400, 0, 16), (384, 400, 0, 64)), "base": ((768, 64, 126, 16),)}
@@ -84,8 +86,10 @@ def measure(rounds: int, width: int, count: int, length: int, size: int, precisi
                 flush=True,
             )
         ratio = statistics.median(ratios)
-        print(
-            f"{width} dimensions, batches of {size}, {precision}: an epoch with states kept is {ratio:.2f} times faster (median of {rounds})"
+        figure(
+            f"an epoch of last:2 of 12 stages, states kept: {width} wide, batches of {size}, {precision}",
+            ratio,
+            "times",
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import texts
+from figures import figure
 
 TEXTS = 100_000
 IMAGES = 20_000
@@ -23,6 +24,8 @@ IMAGES = 20_000
 MEASURED = """
 import resource, sys, time
 from graftwork.cli.app import _run
+
+from figures import figure
 begun = time.perf_counter()
 code = _run(sys.argv[1:], json=True)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -81,9 +84,9 @@ def main() -> None:
             small = check(write(Path(folder) / f"small{ending}", count // 10))
             seconds, peak, found = check(write(Path(folder) / f"large{ending}", count))
             problems = {problem["kind"]: problem["count"] for problem in found["problems"]}
-            print(
-                f"{count} {name}: {seconds:.1f} s, peak {peak:.0f} MB ({small[1]:.0f} MB for a tenth of them); {problems}"
-            )
+            print(f"{count} {name}: {problems}")
+            figure(f"check of {count:,} {name}".replace(",", " "), seconds, "s")
+            figure(f"peak memory of that, over a tenth of the {name}", peak / small[1], "times")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from figures import figure
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 COUNT = 10_000
@@ -81,13 +83,14 @@ def main(pairs: int, python: str) -> None:
         seconds, run = ours("first", data=few)
         print(f"a first fit on 1 000 texts, with what is measured once: {seconds:.1f} s, {run['engine']}", flush=True)
 
-        ratios, again = [], []
+        ratios, again, ahead = [], [], []
         for number in range(pairs):
             their_seconds, theirs = timed(
                 [python, str(work / "theirs.py"), str(table), str(work / "held.json"), folder_of_theirs], **threads
             )
             our_seconds, run = ours(f"cold{number}")
             ratios.append(their_seconds / our_seconds)
+            ahead.append(100 * (run["metrics"]["accuracy"] - theirs["metrics"]["accuracy"]))
             print(
                 f"sentence-transformers + scikit-learn {their_seconds:.1f} s ({theirs['metrics']['accuracy']:.4f}), "
                 f"graftwork {our_seconds:.1f} s ({run['metrics']['accuracy']:.4f}, {run['precision']['used']}, "
@@ -113,9 +116,16 @@ def main(pairs: int, python: str) -> None:
         longer.write_text(table.read_text() + "".join(f"one more message number {n},card_lose\n" for n in range(10)))
         _, more = ours(f"cold{pairs - 1}-more", data=longer)
         print(f"ten texts added: {more['cache']}")
-        print(f"cold fit: {statistics.median(ratios):.2f} times faster (median of {pairs})")
+        figure(
+            "cold fit of 10 000 messages, over sentence-transformers and scikit-learn",
+            statistics.median(ratios),
+            "times",
+        )
+        figure("its accuracy over theirs", statistics.median(ahead), "points")
         for kind, found in zip(("seed", "strength", "head"), zip(*again, strict=True), strict=True):
-            print(f"second fit, another {kind}: {statistics.median(found):.1f} times faster in extract + train")
+            figure(
+                f"extracting and training again with another {kind}, over the first", statistics.median(found), "times"
+            )
 
 
 if __name__ == "__main__":

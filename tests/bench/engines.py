@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import torch
+from figures import figure
 
 import graftwork as gw
 from graftwork.models.engines.runner import REFERENCE, Choice, Runner
@@ -102,6 +103,9 @@ def main() -> None:
                 f"agreement {row['agreement']:.5f}",
                 flush=True,
             )
+            figure(f"{name}, {row['choice']}, prepared batches", row["per_second"], "a second")
+            if row["choice"] != str(REFERENCE):
+                figure(f"{name}, {row['choice']} over torch fp32", row["ratio"], "times")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Extraction against what its parts allow: examples a second of `extract`, over those that decoding, preparing and the
-bare forward loop allow together, each measured alone on all cores, in one process.
+chosen engine allow together, each measured alone on all cores, in one process; and over torch's bare loop in fp32 on
+prepared batches.
 
-MiniLM on short messages, ResNet-18 (random weights, which cost the same) and EfficientNet-Lite0 on JPEG files of 500 x 375
+MiniLM on short messages, ResNet-50 (random weights, which cost the same) and EfficientNet-Lite0 on JPEG files of 500 x 375
 pixels, and a wav2vec 2.0 of base size (random weights) on clips of 3 s. Usage: extraction_bound.py [ROUNDS]
 """
 
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from figures import figure
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -57,6 +60,7 @@ def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
     from graftwork.data.pipeline import Pipeline
     from graftwork.features.examples import Examples, batches
     from graftwork.features.extraction import Extractor
+    from graftwork.freeze.freezing import stage_digests, weights_digest
     from graftwork.plugins import registry
 
     cores = torch.get_num_threads()
@@ -65,8 +69,13 @@ def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
     numbers, tap = list(range(len(data))), backbone.tap("last")
     layout = torch.channels_last if backbone.channels_last else torch.preserve_format
     backbone.eval().to(memory_format=layout)
+    weights = weights_digest(stage_digests(backbone.stages()))
+    extractor = Extractor(backbone, tap=tap, engine="auto", weights=weights)
+    extractor(examples, numbers[:8])  # settles what it computes by
+    assert extractor.choice is not None
+    engine = extractor.runner(extractor.choice, examples)
 
-    def once() -> tuple[float, float, float, float]:
+    def once() -> tuple[float, ...]:
         read: list[Any] = []
         states: list[Any] = []
         with ThreadPoolExecutor(cores) as pool:
@@ -78,18 +87,23 @@ def measure(name: str, data: Any, backbone: Any, rounds: int) -> None:
             )
         with torch.inference_mode():
             states[:] = [type(s)(s.hidden.to(memory_format=layout), s.mask) for s in states]
-            forward = seconds(lambda: [backbone.features(state, tap) for state in states])
+            bare = seconds(lambda: [backbone.features(state, tap) for state in states])
+            engine(states[0])
+            forward = seconds(lambda: [engine(state) for state in states])
         fresh = Examples(backbone, pipeline, data.raws)
-        return decode, prepare, forward, seconds(lambda: Extractor(backbone, tap=tap, precision="fp32")(fresh))
+        return decode, prepare, bare, forward, seconds(lambda: extractor(fresh))
 
     rows = [once() for _ in range(rounds)]
-    ratio = statistics.median((decode + prepare + forward) / whole for decode, prepare, forward, whole in rows)
-    decode, prepare, forward, whole = (statistics.median(column) for column in zip(*rows, strict=True))
+    decode, prepare, bare, forward, whole = (statistics.median(column) for column in zip(*rows, strict=True))
     print(
-        f"{name}: {len(data)} examples; decode {decode:.2f} s, prepare {prepare:.2f} s, forward {forward:.2f} s; "
-        f"extract {whole:.2f} s ({len(data) / whole:.0f}/s): {ratio:.2f} of what they allow",
+        f"{name}: {len(data)} examples by {extractor.choice}; decode {decode:.2f} s, prepare {prepare:.2f} s, the engine "
+        f"{forward:.2f} s, torch fp32 {bare:.2f} s; extract {whole:.2f} s ({len(data) / whole:.0f}/s)",
         flush=True,
     )
+    allowed = statistics.median((row[0] + row[1] + row[3]) / row[4] for row in rows)
+    figure(f"extraction of {name}, of what decoding, preparing and the engine allow", allowed)
+    ratio = statistics.median(row[2] / row[4] for row in rows)
+    figure(f"extraction of {name}, files and all, over torch's bare loop in fp32", ratio, "times")
 
 
 def main(rounds: int) -> None:
@@ -105,8 +119,8 @@ def main(rounds: int) -> None:
         data = gw.data(texts.write(work / "t.csv", 2000))
         measure("MiniLM", data, gw.load_backbone(registry.backbone("text/minilm")), rounds)
         data = gw.data(photographs(work / "photographs", 200))
-        resnet = gw.load_backbone(registry.backbone("image/resnet18"), pretrained=False)
-        measure("ResNet-18", data, resnet, rounds)
+        resnet = gw.load_backbone(registry.backbone("image/resnet50"), pretrained=False)
+        measure("ResNet-50", data, resnet, rounds)
         measure("EfficientNet-Lite0", data, gw.load_backbone(registry.backbone("image/efficientnet-lite0")), rounds)
         data = gw.data(clips(work / "clips", 24))
         wav2vec2 = gw.load_backbone(registry.backbone("audio/wav2vec2-base"), pretrained=False)

@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from figures import figure
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 THEIRS = """
@@ -86,7 +88,7 @@ def main(epochs: int, rounds: int) -> None:
                 f"({ours['metrics']['accuracy']:.4f}); {ratios[-1]:.1f} times faster",
                 flush=True,
             )
-        print(f"graftwork is {statistics.median(ratios):.1f} times faster (median of {rounds})")
+        figure(f"cold fit, over Trainer with the encoder frozen, {epochs} epochs", statistics.median(ratios), "times")
 
 
 if __name__ == "__main__":

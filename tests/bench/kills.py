@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from figures import figure
+
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 POLICIES = ["all", "lpft", "gradual:1", "last:1", "bitfit+norm"]
 FIT: dict[str, Any] = {"epochs": 4, "batch_size": 4, "patience": 0, "checkpoint_every": 0.0}
@@ -156,6 +158,7 @@ def killed(task: str, work: Path, count: int) -> None:
         if not same:
             print(f"{task}, trial {trial} ({policy}) differs", flush=True)
         shutil.rmtree(out, ignore_errors=True)
+    figure(f"killed fits of {task} that end with the bits of the unbroken one", 100 * equal / count, "%")
     print(
         f"{task}: {equal} of {count} fits equal the unbroken one bit for bit, after {kills} kills, {into} with "
         "checkpoints",
