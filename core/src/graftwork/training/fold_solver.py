@@ -124,33 +124,32 @@ class _Heads:
         return chosen
 
     def _solved(self, l2: float, numbers: Sequence[int]) -> Tensor:
-        """The logits of all heads on some of the sets for all examples `(S, N, F, K)`; the search begins where the last
-        one ended."""
+        """The logits of all heads on some of the sets for all examples `(S, N, F, K)`."""
+        groups = [list(numbers[begin : begin + self.step]) for begin in range(0, len(numbers), self.step)]
+        return torch.cat(list(self.threads(lambda some: self._group_solved(l2, some), groups)))
+
+    def _group_solved(self, l2: float, numbers: Sequence[int]) -> Tensor:
+        """The same of sets that one thread takes together; the search begins where the last one ended."""
         chosen, curvature, variances = self.features[numbers], self.curvature[numbers], self.variances[numbers]
         sets, rows, _ = chosen.shape
         heads = (sets, len(self.folds), self.outputs)
-        groups = [slice(begin, begin + self.step) for begin in range(0, sets, self.step)]
         size = torch.cat([curvature[:, None] * variances + l2, curvature[:, None]], 1) ** -0.5
         features = torch.cat([chosen, torch.ones(sets, rows, 1)], 2) * size[:, None]
         penalty = (l2 * size.square())[:, None, None]
         penalty[..., -1] = 0
 
-        def logits_of(variables: Tensor, some: slice = slice(None)) -> Tensor:
-            found = features[some] @ variables[some].flatten(1, 2).transpose(1, 2)
-            return found.view(-1, rows, *heads[1:])
-
-        def part(variables: Tensor, some: slice) -> tuple[Tensor, Tensor]:
-            logits = logits_of(variables, some)
-            losses, residual = self.loss(logits.flatten(0, 2), self.targets[: logits.shape[:3].numel()])
-            residual = residual.view(logits.shape) * self.weights[..., None]
-            slope = (residual.flatten(2).transpose(1, 2) @ features[some]).view(-1, *variables.shape[1:])
-            return (losses.float().view(logits.shape[:3]) * self.weights).sum(1), slope
+        def logits_of(variables: Tensor) -> Tensor:
+            return (features @ variables.flatten(1, 2).transpose(1, 2)).view(sets, rows, *heads[1:])
 
         def slope_of(variables: Tensor) -> tuple[Tensor, Tensor]:
             """The objective of each head `(S, F)`, and its slope."""
-            found = zip(*self.threads(lambda some: part(variables, some), groups), strict=True)
-            value, slope = (torch.cat(parts) for parts in found)
-            return value + 0.5 * (penalty * variables.square()).sum((2, 3)), slope + penalty * variables
+            logits = logits_of(variables)
+            losses, residual = self.loss(logits.flatten(0, 2), self.targets[: logits.shape[:3].numel()])
+            residual = residual.view(logits.shape) * self.weights[..., None]
+            slope = (residual.flatten(2).transpose(1, 2) @ features).view(variables.shape)
+            value = (losses.float().view(logits.shape[:3]) * self.weights).sum(1)
+            shrunk = penalty * variables
+            return value + 0.5 * (shrunk * variables).sum((2, 3)), slope.add_(shrunk)
 
         last = self.theta[numbers] / size[:, None, None]
         ahead, inertia = last, torch.ones(heads[:2])
@@ -162,12 +161,13 @@ class _Heads:
                 break
             first = value if first is None else first
             length = length.where(value <= first * (1 + SLACK), length / 2)
-            there = ahead - length[..., None, None] * slope
-            uphill = (slope * (there - last)).sum((2, 3)) > 0
+            there = torch.addcmul(ahead, length[..., None, None], slope, value=-1)
+            moved = there - last
+            uphill = (slope * moved).sum((2, 3)) > 0
             inertia = inertia.where(~uphill, 1.0)
             more = (1 + (1 + 4 * inertia.square()).sqrt()) / 2
             momentum = ((inertia - 1) / more)[..., None, None]
-            ahead, last, inertia = there + momentum * (there - last), there, more
+            ahead, last, inertia = torch.addcmul(there, momentum, moved), there, more
         self.theta[numbers] = last * size[:, None, None]
         logits = logits_of(last)
         now = [max(WIDER * self.loss.curvature(one.flatten(0, 1)), FLAT) for one in logits]
