@@ -40,18 +40,7 @@ wheels: setup
 	@tests/smoke_wheels.sh $(UV)
 
 bench: setup
-	@$(PY) tests/bench/text_fit.py
-	@$(PY) tests/bench/photo_fit.py
-	@$(PY) tests/bench/check_speed.py
-	@$(PY) tests/bench/policies.py
-	@$(PY) tests/bench/against_trainer.py
-	@$(PY) tests/bench/boundary.py
-	@$(PY) tests/bench/kills.py
-	@$(PY) tests/bench/cold_fit.py
-	@$(PY) tests/bench/frozen_trainer.py
-	@$(PY) tests/bench/extraction_bound.py
-	@$(PY) tests/bench/memory.py
-	@$(PY) tests/bench/sharing.py
+	@$(PY) tests/bench/measure.py $(BENCHES)
 
 docs: setup
 	@$(UV) pip install -q --python $(PY) -c constraints.txt mkdocs

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from figures import figure
 from safetensors.torch import load_file
 
 import graftwork as gw
@@ -199,6 +200,8 @@ def sweep(what: str, backbone: Backbone, data: gw.Data, sizes: Sequence[int], ba
             f"batches x {times}",
             found.precision + cosine,
         )
+    if GPU:
+        figure(what, best, "a second")
     return best
 
 
@@ -208,23 +211,25 @@ def run_pictures(place: Path, sizes: Sequence[int]) -> None:
     for name in ("image/resnet50", "image/vit-b-16") if GPU else ("image/resnet18",):
         backbone = gw.load_backbone(registry.backbone(name), pretrained=False)
         if GPU:
-            sweep(f"{name}, {FEW} pictures", backbone, data.at(range(FEW)), sizes, 256)
-        best = sweep(name, backbone, data, sizes, 256 if GPU else 8)
+            sweep(f"{name}, {FEW} JPEG files", backbone, data.at(range(FEW)), sizes, 256)
+        best = sweep(f"{name}, {PICTURES} JPEG files", backbone, data, sizes, 256 if GPU else 8)
         if name != "image/vit-b-16":
             theirs = loader(folder, backbone)
             say("a DataLoader, all cores", f"{theirs:,.0f}/s", f"{best / theirs:.1f} times")
+            if GPU:
+                figure(f"{name}, over a DataLoader with all cores", best / theirs, "times")
 
 
 def run_texts(place: Path, sizes: Sequence[int]) -> None:
     table = texts(place, TEXTS)
     backbone = gw.load_backbone(registry.backbone(bert(place, table)))
-    sweep("BERT-base, short texts", backbone, gw.data(table), sizes, 512 if GPU else 16)
+    sweep(f"BERT-base, {TEXTS} short messages", backbone, gw.data(table), sizes, 512 if GPU else 16)
 
 
 def run_clips(place: Path, sizes: Sequence[int]) -> None:
     name = "audio/wav2vec2-base" if GPU else "audio/wav2vec2-tiny"
     backbone = gw.load_backbone(registry.backbone(name), pretrained=False)
-    sweep(f"{name}, {SECONDS} s", backbone, gw.data(clips(place)), sizes, 64 if GPU else 2)
+    sweep(f"{name}, {CLIPS} clips of {SECONDS} s", backbone, gw.data(clips(place)), sizes, 64 if GPU else 2)
 
 
 TRAINER = """
@@ -277,6 +282,8 @@ def run_tuning(place: Path, _: Sequence[int]) -> None:
         f"Trainer {theirs:,.0f}/s",
         f"{ours / theirs:.2f} times",
     )
+    if GPU:
+        figure("fine-tuning BERT-base in batches of 32, over Trainer", ours / theirs, "times")
 
 
 def run_killed(place: Path, _: Sequence[int]) -> None:

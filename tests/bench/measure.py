@@ -21,7 +21,7 @@ from page import DOCS
 
 HERE = Path(__file__).parent
 BENCHES = (
-    "engines", "extraction_bound", "cold_fit 3", "load 5", "text_fit", "photo_fit", "frozen_trainer 10 1", "against_trainer",
+    "engines", "extraction_bound 3", "cold_fit 3", "load 5", "text_fit", "photo_fit", "frozen_trainer 10 1", "against_trainer",
     "boundary 3", "head_accuracy", "check_speed", "memory", "sharing", "kills", "policies",
 )  # fmt: skip
 
