@@ -99,6 +99,12 @@ class Sides:
         out = ["--out", str(self.work / name)]
         return timed([*command, *options, *out], GRAFTWORK_CACHE=str(cache), **THREADS)
 
+    def measured(self) -> tuple[float, dict[str, Any]]:
+        """A fit of few texts, by which this machine is known to those that follow."""
+        few = self.work / "few.csv"
+        few.write_text("".join(self.table.read_text().splitlines(keepends=True)[:1001]))
+        return self.ours("first", data=few)
+
     def theirs(self, model: str, options: dict[str, Any]) -> tuple[float, dict[str, Any]]:
         files = [str(self.work / "theirs.py"), str(self.table), str(self.work / "held.json")]
         return timed([self.python, *files, model, json.dumps(options)], **THREADS)
@@ -117,10 +123,7 @@ def told(seconds: float, run: dict[str, Any]) -> str:
 
 
 def against_exact(sides: Sides, pairs: int) -> None:
-    few = sides.work / "few.csv"
-    few.write_text("".join(sides.table.read_text().splitlines(keepends=True)[:1001]))
-    seconds, run = sides.ours("first", data=few)
-    print(f"a first fit on 1 000 texts, with what is measured once: {told(seconds, run)}", flush=True)
+    print(f"a first fit on 1 000 texts, with what is measured once: {told(*sides.measured())}", flush=True)
     ratios, again, ahead = [], [], []
     for number in range(pairs):
         their_seconds, theirs = sides.theirs(sides.model, {})

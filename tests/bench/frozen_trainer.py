@@ -1,15 +1,15 @@
 """10 000 short texts in 77 classes: Hugging Face's Trainer with MiniLM frozen, 10 epochs in batches of 32, against a cold
-`graftwork fit`, each a whole process with two threads. Usage: frozen_trainer.py [EPOCHS [ROUNDS]]
+`graftwork fit`, each a whole process with two threads; engines are measured before. Usage: frozen_trainer.py [EPOCHS [ROUNDS]]
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
+from cold_fit import THREADS, Sides, timed
 from figures import figure
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -56,32 +56,15 @@ print(json.dumps({"accuracy": float((found.predictions.argmax(1) == found.label_
 
 
 def main(epochs: int, rounds: int) -> None:
-    import texts
-    from cold_fit import COUNT, timed
-
-    threads = {"OMP_NUM_THREADS": "2"}
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        table = texts.write(work / "messages.csv", COUNT)
-        (work / "held.json").write_text(json.dumps(texts.held(table)))
-        (work / "theirs.py").write_text(THEIRS)
+        sides = Sides(Path(folder), sys.executable)
+        (sides.work / "theirs.py").write_text(THEIRS)
+        sides.measured()
+        files = [str(sides.work / name) for name in ("theirs.py", "messages.csv", "held.json", "t")]
         ratios = []
         for number in range(rounds):
-            their_seconds, theirs = timed(
-                [
-                    sys.executable,
-                    str(work / "theirs.py"),
-                    str(table),
-                    str(work / "held.json"),
-                    str(work / "t"),
-                    str(epochs),
-                ],
-                **threads,
-            )
-            command = [sys.executable, "-m", "graftwork", "fit", str(table), "--backbone", "text/minilm", "--json"]
-            our_seconds, ours = timed(
-                [*command, "--out", str(work / f"run{number}")], GRAFTWORK_CACHE=str(work / f"cache{number}"), **threads
-            )
+            their_seconds, theirs = timed([sys.executable, *files, str(epochs)], **THREADS)
+            our_seconds, ours = sides.ours(f"cold{number}")
             ratios.append(their_seconds / our_seconds)
             print(
                 f"Trainer, {epochs} epochs: {their_seconds:.0f} s ({theirs['accuracy']:.4f}); graftwork: {our_seconds:.0f} s "

@@ -20,7 +20,8 @@ def test_every_part_of_it_prints_its_figures() -> None:
     assert f"a processor, at a tiny size, torch {torch.__version__}" in first
     said = [row.split("|")[1].strip() for row in rows]
     assert said == [
-        "image/resnet18", "a DataLoader, all cores", "BERT-base, short texts", "audio/wav2vec2-tiny, 3 s",
+        "image/resnet18, 6 JPEG files", "a DataLoader, all cores", "BERT-base, 24 short messages",
+        "audio/wav2vec2-tiny, 2 clips of 3 s",
         "tuning BERT-base, batches of 8", "killed, and gone on",
     ]  # fmt: skip
     assert rows[-1].split("|")[2].strip() == "heads differ by 0.0e+00 at most"

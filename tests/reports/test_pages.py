@@ -171,7 +171,7 @@ def test_rank_is_a_page_with_a_verdict_scores_and_depths(sound) -> None:
 
 def test_compare_is_a_page_with_curves(sound) -> None:
     page = sound(render("compare.html.j2", result=COMPARED))
-    assert page.texts["title"][1:] == ["Scores", "Score by epoch", "Score by number of examples"]
+    assert page.texts["title"][1:] == ["Scores", "Validation score by epoch", "Score by number of examples"]
     for words in (
         "Transfer starts higher and ends higher.",
         "'tuned' is first with accuracy 0.910",

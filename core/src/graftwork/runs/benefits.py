@@ -52,7 +52,7 @@ def _start(found: Comparison) -> str:
     tuned, nothing = found.epochs[TUNED][0], found.epochs[NOTHING][0]
     sign = found.rows[TUNED].scores.sign
     words = "Higher start" if sign * (tuned - nothing) > 0 else "No higher start"
-    return f"{words}: {tuned:.3f} after the first epoch, {nothing:.3f} from nothing."
+    return f"{words}: {tuned:.3f} on validation examples after the first epoch, {nothing:.3f} from nothing."
 
 
 def _slope(found: Comparison) -> str:
