@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -447,3 +451,26 @@ def test_int8_is_calibrated_on_the_training_part_and_answers_by_its_own_model(
     shutil.rmtree(compiled_folder())
     with pytest.warns(UserWarning, match="the int8 model that it was made with is not kept on this machine"):
         gw.load(tmp_path / "run").predict(["where is my parcel"])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_processes_that_share_nothing_give_the_same_bits(messages, tiny, tmp_path, precision) -> None:
+    if precision == "int8" and "int8" not in machine.capabilities():
+        pytest.skip("needs a processor with instructions for int8")
+    code = (
+        "import sys, graftwork as gw\n"
+        "from graftwork.models.engines import runner\n"
+        "runner.AGREES_INT8 = 0.9\n"  # of an encoder of 16 random numbers
+        "run = gw.fit(sys.argv[1], sys.argv[2], engine='openvino', precision=sys.argv[3], out=sys.argv[4])\n"
+        "print(run.record['engine']['used'], run.record['precision']['used'], run.record['cache']['misses'])\n"
+    )
+    heads = set()
+    for number in range(2):
+        out, home = tmp_path / f"run{number}", tmp_path / f"home{number}"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(messages), tiny, precision, str(out)], capture_output=True, text=True,
+            check=True, env={**os.environ, "GRAFTWORK_CACHE": str(home)},
+        )  # fmt: skip
+        assert done.stdout.split() == ["openvino", precision, "40"]
+        heads.add(hashlib.sha256((out / "head.safetensors").read_bytes()).hexdigest())
+    assert len(heads) == 1
