@@ -43,9 +43,8 @@ USAGE_ERRORS: Any = tuple(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    gc.set_threshold(
-        50_000, 20, 20
-    )  # the default collects so often while libraries load that a warm fit takes 4 % more
+    # By default garbage is collected so often while libraries load that a warm fit takes 4 % more.
+    gc.set_threshold(50_000, 20, 20)
     sys.exit(_run(arguments, json="--json" in arguments))
 
 
