@@ -42,7 +42,7 @@ DEVICE = torch.device("cuda" if GPU else "cpu")
 PICTURES, TEXTS, CLIPS, TUNED = (12_000, 80_000, 3600, 4096) if GPU else (6, 24, 2, 48)
 FEW = 3000
 NUMBERS = torch.bfloat16 if GPU else torch.float32
-PASSES, BATCH = (1, 32) if GPU else (0, 8)
+PASSES, BATCH, EPOCHS = (1, 32, 3) if GPU else (0, 8, 1)
 WIDTH, HEIGHT, SECONDS = 500, 375, 3
 
 
@@ -236,7 +236,13 @@ TRAINER = """
 import csv, sys, time
 import torch
 from transformers import (AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer,
-                          TrainingArguments)
+                          TrainerCallback, TrainingArguments)
+
+class Clock(TrainerCallback):
+    seconds = []
+    def on_step_end(self, arguments, state, control, **_):
+        self.seconds.append(time.perf_counter())
+
 table, folder, out = sys.argv[1:4]
 rows = list(csv.reader(open(table, encoding="utf-8")))[1:]
 names = sorted({label for _, label in rows})
@@ -245,12 +251,18 @@ ids = tokenizer([text for text, _ in rows], truncation=True)["input_ids"]
 examples = [{"input_ids": i, "labels": names.index(label)} for i, (_, label) in zip(ids, rows)]
 gpu = torch.cuda.is_available()
 arguments = TrainingArguments(
-    out, num_train_epochs=1, per_device_train_batch_size=int(sys.argv[4]), learning_rate=2e-5, bf16=gpu, use_cpu=not gpu,
+    out, num_train_epochs=int(sys.argv[5]), per_device_train_batch_size=int(sys.argv[4]), learning_rate=2e-5, bf16=gpu, use_cpu=not gpu,
     save_strategy="no", report_to=[], disable_tqdm=True, train_sampling_strategy="group_by_length",
 )
 model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(names))
-trainer = Trainer(model, arguments, train_dataset=examples, data_collator=DataCollatorWithPadding(tokenizer))
-print(trainer.train().metrics["train_samples_per_second"])
+trainer = Trainer(model, arguments, train_dataset=examples, data_collator=DataCollatorWithPadding(tokenizer),
+                  callbacks=[Clock()])
+trainer.train()
+if gpu:
+    torch.cuda.synchronize()
+first = min(5, len(Clock.seconds) - 2)
+done = len(Clock.seconds) - 1 - first
+print(int(sys.argv[4]) * done / (time.perf_counter() - Clock.seconds[first]))
 """
 
 
@@ -264,13 +276,14 @@ def run_tuning(place: Path, _: Sequence[int]) -> None:
 
     precision = "bf16" if GPU else "fp32"
     gw.fit(
-        table, name, freeze="all", epochs=1, batch_size=BATCH, lr=2e-5, precision=precision, patience=0, val=0.02,
+        table, name, freeze="all", epochs=EPOCHS, batch_size=BATCH, lr=2e-5, precision=precision, patience=0, val=0.02,
         device=DEVICE.type, watch=watch,
     )  # fmt: skip
     skipped = min(5, len(seconds) - 2)
     ours = BATCH * (seconds[-1][0] - seconds[skipped][0]) / (seconds[-1][1] - seconds[skipped][1])
     (script := place / "trainer.py").write_text(TRAINER)
-    command = [sys.executable, str(script), str(table), name.removeprefix("local:"), str(place / "trainer"), str(BATCH)]
+    given = (script, table, name.removeprefix("local:"), place / "trainer", BATCH, EPOCHS)
+    command = [sys.executable, *map(str, given)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         say(f"tuning BERT-base, batches of {BATCH}", f"{ours:,.0f}/s", done.stderr.splitlines()[-1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,7 @@ from graftwork.data.pipeline import Pipeline
 from graftwork.features.examples import AugmentedExamples, Examples
 from graftwork.features.extraction import Cache, Extractor, Features
 from graftwork.features.store import Store
+from graftwork.models import transfer
 from graftwork.models.engines.runner import Runner
 from graftwork.models.transfer import Forked, pieces
 from graftwork.plugins import registry
@@ -279,6 +281,23 @@ def test_a_process_that_is_ended_from_outside_costs_nothing() -> None:
         assert list(pool.map("double", range(9))) == list(range(0, 18, 2))
     finally:
         pool.close()
+
+
+def hanging(number: int) -> int:
+    """Hangs in every process but the first."""
+    if os.getpid() != FIRST and number == 3:
+        time.sleep(600)
+    return 2 * number
+
+
+def test_a_process_that_hangs_is_ended_and_its_work_done_here(monkeypatch) -> None:
+    monkeypatch.setattr(transfer, "HANGS", 1)
+    pool, begun = Forked(double=hanging), time.monotonic()
+    try:
+        assert list(pool.map("double", range(9))) == list(range(0, 18, 2))
+    finally:
+        pool.close()
+    assert time.monotonic() - begun < 30
 
 
 def test_a_gpu_without_memory_computes_in_smaller_batches(small, tmp_path, monkeypatch) -> None:

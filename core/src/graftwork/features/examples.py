@@ -157,9 +157,9 @@ class Examples:
         if self._sizes is None:
             self._sizes = np.full(len(self.raws), np.nan, np.float32)
         unknown = [number for number in numbers if np.isnan(self._sizes[number])]
-        chunks = [unknown[start : start + CHUNK] for start in range(0, len(unknown), CHUNK)]
-        apart = pool if self.backbone.measures else None
-        found = apart.map("measure", chunks) if apart else prefetch_map(self.measured, chunks)
+        step = 4 * CHUNK if pool else CHUNK
+        chunks = [unknown[start : start + step] for start in range(0, len(unknown), step)]
+        found = pool.map("measure", chunks) if pool else prefetch_map(self.measured, chunks)
         for chunk, (sizes, shares) in zip(chunks, found, strict=True):
             self._sizes[chunk], self._surveyed[chunk] = sizes, shares
         return self._sizes[list(numbers)].tolist()

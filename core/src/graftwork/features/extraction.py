@@ -31,7 +31,7 @@ from graftwork.models.backbone import Backbone
 from graftwork.models.engines.choosing import check_engine, choices, measured
 from graftwork.models.engines.engine import Calibration, FrozenEncoder
 from graftwork.models.engines.folders import identity
-from graftwork.models.engines.runner import REFERENCE, Choice, Runner, first_line, least
+from graftwork.models.engines.runner import REFERENCE, Choice, Runner, first_line, least, rows_of
 from graftwork.models.machine import fork_safely
 from graftwork.models.precision import check_precision, least_cosine, rounding
 from graftwork.models.stages import State
@@ -345,7 +345,8 @@ class _Extraction:
             cosine = space.note.get("cosine") if space else None
             if choice != REFERENCE and missing and (first := self._first(missing)) is not None:
                 with torch.inference_mode():
-                    cosine = runner.agreement(first)
+                    few = len(first.hidden) // ON_GPU if by.device.type == "cuda" else 0
+                    cosine = runner.agreement(rows_of(first, few) if few else first)
         except Exception as error:  # engines raise anything
             if choice == REFERENCE or isinstance(error, StoreError):
                 raise

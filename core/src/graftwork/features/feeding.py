@@ -68,6 +68,7 @@ class Feed:
         self.examples, self.chosen, self.budget, self.device = examples, chosen, budget, device
         self.decode = decode if examples.stored else None
         self._pool: Forked | None = None
+        self._grouped: tuple[list[int], list[list[int]]] = [], []
 
     def __enter__(self) -> Self:
         # Threads hold the interpreter's lock for longer than a GPU computes.
@@ -81,8 +82,10 @@ class Feed:
 
     def groups(self, places: Sequence[int]) -> list[list[int]]:
         """Places of similar size together, the largest first."""
-        sizes = self.examples.sizes([self.chosen[place] for place in places], self._pool)
-        return [[places[i] for i in group] for group in batches(sizes, self.budget)]
+        if self._grouped[0] != places:
+            sizes = self.examples.sizes([self.chosen[place] for place in places], self._pool)
+            self._grouped = list(places), [[places[i] for i in group] for group in batches(sizes, self.budget)]
+        return self._grouped[1]
 
     def batches(self, groups: Iterable[list[int]], count: int) -> Iterator[Read]:
         """The batches of these groups, of which there are `count` at the most, in order."""

@@ -33,11 +33,14 @@ class Backbone(nn.Module, ABC):
     measures: whether `measure` gives a better size than the reader's `size` (tokens), and values are cheap to read for
     it; examples of similar size share a batch.
     channels_last: whether its convolutions run faster with channels last in memory (depthwise ones do).
+    replayable: whether its stages do the same for all batches of one shape: no step of theirs depends on a number in a
+    tensor, or on what the program counted or drew; a GPU may then replay the kernels of a training step.
     """
 
     batch_size: ClassVar[int] = 8
     measures: ClassVar[bool] = False
     channels_last: ClassVar[bool] = False
+    replayable: ClassVar[bool] = False
 
     def __init__(
         self, spec: BackboneSpec, stages: Sequence[Stage], dims: Sequence[int], *, library: nn.Module | None = None

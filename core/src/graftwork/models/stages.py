@@ -22,9 +22,12 @@ class State:
     mask: Tensor | None = None
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> State:
-        """Move to a device; `dtype` applies to floating-point hidden values only (token ids stay integers)."""
-        hidden = self.hidden.to(device=device, dtype=dtype if self.hidden.is_floating_point() else None)
-        return State(hidden, None if self.mask is None else self.mask.to(device))
+        """Move to a device; `dtype` applies to floating-point hidden values only (token ids stay integers). Nothing
+        waits for a GPU."""
+        there = device is not None and torch.device(device).type == "cuda"
+        dtype = dtype if self.hidden.is_floating_point() else None
+        hidden = self.hidden.to(device=device, dtype=dtype, non_blocking=there)
+        return State(hidden, None if self.mask is None else self.mask.to(device, non_blocking=there))
 
     def attention_bias(self) -> Tensor | None:
         """The bias to add to attention scores so that padding is never attended to: `(B, 1, T, T)`, or None."""

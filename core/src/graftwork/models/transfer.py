@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ SHARED, ROOM = Path("/dev/shm"), 2 * 2**30
 
 MOST = 8
 """Processes of a pool: to start one takes longer than to read a batch."""
+
+HANGS = 120
+"""Seconds after which a process that has not returned is taken to hang: a fork may inherit a lock that nobody opens."""
 
 _functions: dict[str, Callable[[Any], Any]] = {}
 
@@ -52,7 +55,7 @@ class Forked:
 
     def map(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
         """Yield a function's results in the order of `items`, computed a few items ahead; by this process once another
-        was ended from outside."""
+        was ended from outside or hangs."""
         waiting: deque[tuple[Any, Future[Any] | None]] = deque()
         for item in items:
             try:
@@ -65,13 +68,19 @@ class Forked:
             yield self._result(name, *waiting.popleft())
 
     def _result(self, name: str, item: Any, future: Future[Any] | None) -> Any:
-        with suppress(BrokenProcessPool):
+        try:
             if future is not None:
-                return future.result()
+                return future.result(HANGS)
+        except BrokenProcessPool:
+            pass
+        except TimeoutError:
+            for process in list(self._pool._processes.values()):  # pyright: ignore[reportPrivateUsage]
+                process.kill()
         return self._functions[name](item)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Waits for the threads of the pool: a process forked beside them might wait forever for a lock of theirs."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _begin(functions: dict[str, Callable[[Any], Any]]) -> None:
@@ -127,3 +136,19 @@ def beside(device: torch.device) -> Iterator[None]:
         _own.stream = torch.cuda.Stream(device)
     with torch.cuda.stream(_own.stream):
         yield
+
+
+@contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """Work on a stream of its own, after what was started before and before what is started then. CUDA graphs cannot be
+    recorded on the default stream."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        torch.cuda.current_stream(device).wait_stream(stream)

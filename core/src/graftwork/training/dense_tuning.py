@@ -175,6 +175,9 @@ class DenseTuning(FineTuning):
         shares = [weights[owner] * share for owner, share in zip(loaded.owners, loaded.weights, strict=True)]
         return (losses * torch.tensor(shares, device=device)).sum()
 
+    def inputs(self, loaded: Any, weights: Sequence[float]) -> None:
+        """Labels of positions are no tensors of one shape."""
+
     def evaluate(self, step: int) -> dict[str, float]:
         metrics = self.judge("validation").metrics
         self.begun = metrics[self.task.primary.name] != metrics.get("nothing")

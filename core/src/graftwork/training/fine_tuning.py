@@ -34,6 +34,7 @@ from graftwork.training.loop import Trainable, TrainingLoop
 from graftwork.training.model import Grafted
 from graftwork.training.progress import Progress, TrainState
 from graftwork.training.sampling import example_weights, label_keys
+from graftwork.training.step_graphs import Inputs
 from graftwork.training.steps import param_groups
 from graftwork.training.trainer import Engine, Job, Trained, convex_loss, solvable, solved
 
@@ -297,12 +298,32 @@ class FineTuning(Trainable):
         return replace(batch, state=_pinned(batch.state)) if self.engine.device.type == "cuda" else batch
 
     def loss(self, wrapped: nn.Module, loaded: Any, weights: Sequence[float], step: int) -> Tensor:
-        device = self.engine.device
+        return self._loss(wrapped, *self._sent(loaded, weights))
+
+    def inputs(self, loaded: Any, weights: Sequence[float]) -> Inputs | None:
+        if not self.job.backbone.replayable or loaded.example_index is not None:
+            return None
+        batch, targets, shares = self._sent(loaded, weights)
+        return None if targets.layout != torch.strided else (batch.state.hidden, batch.state.mask, targets, shares)
+
+    def loss_of(self, wrapped: nn.Module, inputs: Inputs) -> Tensor:
+        hidden, mask, targets, shares = inputs
+        assert hidden is not None
+        assert targets is not None
+        assert shares is not None
+        begin = self.begin if self.kept is not None else 0
+        return self._loss(wrapped, Batch(list(range(len(hidden))), State(hidden, mask), begin), targets, shares)
+
+    def _sent(self, loaded: Batch, weights: Sequence[float]) -> tuple[Batch, Tensor, Tensor]:
+        """A batch, its targets and their weights on the device."""
+        device, targets = self.engine.device, self.job.data.targets_of(loaded.examples)
+        return loaded.to(device, self.layout), _sent(targets, device), _sent(torch.tensor(weights), device)
+
+    def _loss(self, wrapped: nn.Module, batch: Batch, targets: Tensor, shares: Tensor) -> Tensor:
         with self.accelerator.autocast():
-            outputs = wrapped(loaded.to(device, self.layout))
-        targets = _sent(self.job.data.targets_of(loaded.examples), device)
+            outputs = wrapped(batch)
         losses = self.job.task.loss(outputs.float(), targets, self.engine.settings.label_smoothing)
-        return (losses * _sent(torch.tensor(weights), device)).sum()
+        return (losses * shares).sum()
 
     def evaluate(self, step: int) -> dict[str, float]:
         job, numbers = self.job, list(self.job.data.splits["validation"])

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from graftwork.errors import Diverged, OutOfMemory
 from graftwork.features.examples import Examples
+from graftwork.models.transfer import own_stream
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.settings import Decided, Settings, factor
@@ -30,6 +31,7 @@ from graftwork.training.logs import Logs
 from graftwork.training.optimizers import make_optimizer
 from graftwork.training.progress import Progress, Row, TrainState
 from graftwork.training.sampling import MicroBatch, divide, order
+from graftwork.training.step_graphs import Inputs, StepGraphs
 from graftwork.training.steps import out_of_memory, seed_step
 
 if TYPE_CHECKING:
@@ -105,6 +107,15 @@ class Trainable(ABC):
         wrapped: `module` as accelerate gives it out, to be called where several processes share gradients.
         """
 
+    def inputs(self, loaded: Any, weights: Sequence[float]) -> Inputs | None:
+        """All that differs between the losses of batches of one shape, as tensors on the device: a GPU may then replay
+        what it did for another such batch. None where more than tensors differs."""
+        return None
+
+    def loss_of(self, wrapped: nn.Module, inputs: Inputs) -> Tensor:
+        """`loss` of what `inputs` gave, for those that give any."""
+        raise AssertionError("a loss of batches that differ in more than tensors")
+
     @abstractmethod
     def evaluate(self, step: int) -> dict[str, float]:
         """The figures of the validation part, after so many steps. Leaves the module in training mode."""
@@ -146,9 +157,14 @@ class TrainingLoop:
         self.saved = time.monotonic()
         self.unread: deque[_Step] = deque()
         self.lag = 0 if accelerator.device.type == "cpu" else LAG
+        self.graphs: StepGraphs | None = None
 
     def run(self) -> TrainState:
         """Train to the end, and leave the best weights in the module. Raises `Diverged` and `OutOfMemory`."""
+        with own_stream(self.accelerator.device):
+            return self._run()
+
+    def _run(self) -> TrainState:
         self._restore()
         state, per_epoch = self.state, self.decided.steps_per_epoch
         with Logs.of(self.settings, self.unfinished, self.trainable.columns.values(), state.step) as self.log:
@@ -172,6 +188,12 @@ class TrainingLoop:
         module = self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
         self.wrapped, self.optimizer = self.accelerator.prepare(module, optimizer)
         self.clipped = self.trainable.clip_order(groups)
+        self.graphs = StepGraphs() if self._replays() else None
+
+    def _replays(self) -> bool:
+        """Whether steps may be replayed: on one GPU, where nothing but the batch differs between them."""
+        alone = self.accelerator.device.type == "cuda" and processes.count() == 1
+        return alone and self.accelerator.scaler is None and not self.settings.recompute
 
     # Steps.
 
@@ -225,7 +247,7 @@ class TrainingLoop:
         whole: Any = self.accelerator.reduce(loss, "sum")
         norm = self.accelerator.clip_grad_norm_(self.clipped, self.settings.clip or math.inf)
         self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(set_to_none=self.graphs is None)
         self.state.step += 1
         return whole, norm if norm is not None else math.nan
 
@@ -248,7 +270,12 @@ class TrainingLoop:
         raise OutOfMemory("Not even a batch of 1 fits in memory.", f"Write: {self.trainable.less_memory(0)}")
 
     def _gradients(self, loaded: Any, weights: Sequence[float]) -> Tensor:
-        loss = self.trainable.loss(self.wrapped, loaded, weights, self.state.step)
+        inputs = self.trainable.inputs(loaded, weights) if self.graphs else None
+        if self.graphs and inputs is not None:
+            return self.graphs(lambda given: self._backward_of(self.trainable.loss_of(self.wrapped, given)), inputs)
+        return self._backward_of(self.trainable.loss(self.wrapped, loaded, weights, self.state.step))
+
+    def _backward_of(self, loss: Tensor) -> Tensor:
         # Processes average their gradients; here they are summed, since the weights of all of them sum to 1.
         self.accelerator.backward(loss * processes.count())
         return loss.detach()

@@ -16,6 +16,7 @@ class Convolutional(Backbone):
     """pool: the mean over positions of a map; vectors (fully connected stages, a last norm) as they are."""
 
     channels_last = True
+    replayable = True
 
     def pool(self, state: State) -> Tensor:
         return spatial_mean(state)
@@ -36,6 +37,8 @@ class Windowed(Backbone):
 
 class Vit(Backbone):
     """pool: the class token, as the classifier reads it."""
+
+    replayable = True
 
     def pool(self, state: State) -> Tensor:
         return state.hidden[:, 0].float()

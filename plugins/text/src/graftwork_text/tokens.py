@@ -38,6 +38,7 @@ class TextEncoder(Backbone):
 
     batch_size = 1_024
     measures = True
+    replayable = True
 
     def __init__(
         self, spec: BackboneSpec, stages: Sequence[Stage], width: int, tokenizer: Tokenizer | None = None
