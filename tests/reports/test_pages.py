@@ -38,7 +38,8 @@ RANKED: dict[str, Any] = {
 COMPARED: dict[str, Any] = {
     "data": "photos", "metric": "accuracy", "sentences": ["Transfer starts higher and ends higher."],
     "rows": [{"name": "from scratch", "score": 0.55, "low": 0.5, "high": 0.6}, {"name": "tuned", "score": 0.91, "low": 0.88, "high": 0.94}],
-    "epochs": {"from scratch": [0.1, 0.3, 0.55], "tuned": [0.6, 0.9, 0.91]},
+    "epochs": {name: [{"epoch": n, "score": score, "low": score - 0.05, "high": score + 0.05} for n, score in enumerate(row, 1)]
+               for name, row in {"from scratch": [0.1, 0.3, 0.55], "tuned": [0.6, 0.9, 0.91]}.items()},
     "sizes": {"from scratch": [{"n": 20, "score": 0.2, "low": 0.1, "high": 0.3}, {"n": 80, "score": 0.4, "low": 0.3, "high": 0.5}],
               "tuned": [{"n": 20, "score": 0.6, "low": 0.5, "high": 0.7}, {"n": 80, "score": 0.8, "low": 0.7, "high": 0.9}]},
 }  # fmt: skip
@@ -170,8 +171,11 @@ def test_rank_is_a_page_with_a_verdict_scores_and_depths(sound) -> None:
 
 
 def test_compare_is_a_page_with_curves(sound) -> None:
-    page = sound(render("compare.html.j2", result=COMPARED))
+    text = render("compare.html.j2", result=COMPARED)
+    page = sound(text)
     assert page.texts["title"][1:] == ["Scores", "Validation score by epoch", "Score by number of examples"]
+    by_epoch = text[text.index("Validation score by epoch") : text.index("Score by number of examples")]
+    assert by_epoch.count('class="band') == 2
     for words in (
         "Transfer starts higher and ends higher.",
         "'tuned' is first with accuracy 0.910",

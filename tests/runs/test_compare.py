@@ -45,6 +45,10 @@ def test_every_way_is_judged_by_the_same_held_out_examples(compared) -> None:
 
 def test_curves_are_by_epoch_and_by_the_number_of_examples(compared) -> None:
     assert {name: len(row) for name, row in compared.epochs.items()} == {"tuned": 2, "from nothing": 2}
+    for row in compared.as_json()["epochs"].values():
+        assert [point["epoch"] for point in row] == [1, 2]
+        assert all(point["low"] <= point["score"] <= point["high"] for point in row)
+    assert {len(one.losses) for row in compared.epochs.values() for one in row} == {compared.n_train // 5}
     assert {name: [n for n, _ in row] for name, row in compared.sizes.items()} == {
         name: [8, 15] for name in ("raw input (bag of words)", "frozen", "tuned", "from nothing")
     }
@@ -69,7 +73,7 @@ def scored(value: float, count: int = 100) -> Scores:
 def said(rows: dict[str, float], epochs: dict[str, list[float]] | None = None, sizes=None) -> str:
     found = SimpleNamespace(
         task=load_task("classify"), rows={name: Trial(scored(value), 1.0) for name, value in rows.items()},
-        epochs=epochs or {}, sizes={"frozen": [(n, scored(value)) for n, value in sizes or ()]},
+        epochs={name: [scored(value) for value in row] for name, row in (epochs or {}).items()}, sizes={"frozen": [(n, scored(value)) for n, value in sizes or ()]},
     )  # fmt: skip
     return " ".join(sentences(found))
 
@@ -77,7 +81,7 @@ def said(rows: dict[str, float], epochs: dict[str, list[float]] | None = None, s
 def test_the_three_benefits_are_there_or_not() -> None:
     rows = {"frozen": 0.8, "tuned": 0.9, "from nothing": 0.5}
     helped = said(rows, {"tuned": [0.7, 0.85, 0.9], "from nothing": [0.2, 0.3, 0.5]})
-    assert "Higher start: 0.700 on validation examples after the first epoch, 0.200 from nothing." in helped
+    assert "Higher start: 0.700 on validation examples after the first epoch, 0.200 from nothing (0." in helped
     assert "Steeper slope: 0.830 after 2 epochs; from nothing not in 3." in helped
     assert "Higher end: 0.900 against 0.500 from nothing" in helped
     rows = {"frozen": 0.8, "tuned": 0.8, "from nothing": 0.81}

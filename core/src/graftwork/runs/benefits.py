@@ -50,15 +50,18 @@ def _good(one: Scores) -> float:
 
 def _start(found: Comparison) -> str:
     tuned, nothing = found.epochs[TUNED][0], found.epochs[NOTHING][0]
-    sign = found.rows[TUNED].scores.sign
-    words = "Higher start" if sign * (tuned - nothing) > 0 else "No higher start"
-    return f"{words}: {tuned:.3f} on validation examples after the first epoch, {nothing:.3f} from nothing."
+    better, error = tuned.above(nothing)
+    words = "Higher start" if better > error else "No higher start"
+    return (
+        f"{words}: {tuned.value:.3f} on validation examples after the first epoch, {nothing.value:.3f} from nothing "
+        f"({error:.3f} standard error)."
+    )
 
 
 def _slope(found: Comparison) -> str:
     """By the epochs that each needs to come to nine tenths of the way to the best of both."""
     sign = found.rows[TUNED].scores.sign
-    curves = {name: [sign * value for value in found.epochs[name]] for name in (TUNED, NOTHING)}
+    curves = {name: [_good(one) for one in found.epochs[name]] for name in (TUNED, NOTHING)}
     least, most = min(map(min, curves.values())), max(map(max, curves.values()))
     goal = least + 0.9 * (most - least)
     tuned, nothing = (next((n for n, value in enumerate(curves[name], 1) if value >= goal), None) for name in curves)

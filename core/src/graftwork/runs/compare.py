@@ -56,8 +56,10 @@ SIZES = (8, 16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class Comparison:
-    """rows: what each way scores on the held-out examples with all training examples. epochs: the metric after each
-    epoch, of those that train by steps. sizes: by the number of examples for a label. sentences: what that means."""
+    """rows: what each way scores on the held-out examples with all training examples. epochs: the scores on validation
+    examples after each epoch, of those that train by steps. sizes: by the number of examples for a label. sentences:
+    what that means.
+    """
 
     data: str
     backbone: str
@@ -65,7 +67,7 @@ class Comparison:
     n_train: int
     n_test: int
     rows: Mapping[str, Trial]
-    epochs: Mapping[str, Sequence[float]]
+    epochs: Mapping[str, Sequence[Scores]]
     sizes: Mapping[str, Sequence[tuple[int, Scores]]]
     notes: Sequence[str] = ()
     seconds: float = 0.0
@@ -81,7 +83,8 @@ class Comparison:
             "n_train": self.n_train, "n_test": self.n_test,
             "rows": [{"name": name, **_interval(one.scores), "seconds": round(one.seconds, 2)}
                      for name, one in self.rows.items()],
-            "epochs": {name: list(row) for name, row in self.epochs.items()},
+            "epochs": {name: [{"epoch": number, **_interval(found)} for number, found in enumerate(row, 1)]
+                       for name, row in self.epochs.items()},
             "sizes": {name: [{"n": n, **_interval(found)} for n, found in row] for name, row in self.sizes.items()},
             "sentences": self.sentences, "seconds": round(self.seconds, 2),
         }  # fmt: skip
@@ -167,7 +170,7 @@ class _Ways:
     watch: Callable[[Progress], None] | None
     told: Callable[[str, Trial], None] | None
     rows: dict[str, Trial] = field(default_factory=dict)
-    epochs: dict[str, list[float]] = field(default_factory=dict)
+    epochs: dict[str, Sequence[Scores]] = field(default_factory=dict)
     sizes: dict[str, list[tuple[int, Scores]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -230,7 +233,7 @@ class _Ways:
     def trained(self) -> None:
         """Tuned and from nothing: with all training examples, each in half of what is left; then with fewer, as far as
         the budget goes."""
-        metric, splits = self.task.primary.name, self.data.splits or ()
+        splits = self.data.splits or ()
         train = [number for number, word in enumerate(splits) if word == "train"]
         test = [number for number, word in enumerate(splits) if word == "test"]
         for parts, name in ((2, TUNED), (1, NOTHING)):
@@ -243,7 +246,7 @@ class _Ways:
                 )
                 continue
             self._add(name, found)
-            self.epochs[name] = [row[metric] for row in found.history if metric in row and row["epoch"] > 0]
+            self.epochs[name] = found.epochs
         labels = labelled(self.data.labels)
         strata = self.task.encode([labels[number] for number in train]).strata
         every = len(train) // len(set(strata))

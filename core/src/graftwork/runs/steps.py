@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fit:
-    """What every step of a fit takes: the plan, the data, the encoder, and where features and checkpoints are kept."""
+    """What every step of a fit takes: the plan, the data, the encoder, and where features and checkpoints are kept.
+
+    watch, validated: are called after steps, and at each validation of training by steps; see `LoopEngine`.
+    """
 
     plan: FitPlan
     data: Data | Stream
@@ -53,6 +56,7 @@ class Fit:
     cache: Cache | None
     checkpoints: Unfinished | None = None
     watch: Callable[[Progress], None] | None = None
+    validated: Callable[[int, Tensor, Tensor], None] | None = None
 
     def extractor(self, tap: int | Sequence[int], choice: Choice, *, trained: bool = False) -> Extractor:
         """What computes features. choice: of an engine and a precision, which may be "auto". trained: whether the
@@ -266,6 +270,7 @@ def _loop_engine(fit: Fit) -> LoopEngine:
         resume=request.resume,
         views=plan.views,
         watch=fit.watch,
+        validated=fit.validated,
         exact=Exact(request.c, request.refit is not False) if plan.dense and plan.exactly else None,
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+
+from torch import Tensor
 
 from graftwork.data.reading import Data
 from graftwork.features.extraction import Cache
@@ -34,11 +35,11 @@ class OutOfBudget(Exception):
 
 @dataclass(frozen=True)
 class Trial:
-    """scores: on the test split. history: the rows of each validation on the way, see `Progress`."""
+    """scores: on the test split. epochs: those on the validation split after each epoch of training by steps."""
 
     scores: Scores
     seconds: float
-    history: Sequence[Mapping[str, Any]] = ()
+    epochs: Sequence[Scores] = ()
 
 
 def with_policy(request: FitRequest, freeze: str) -> FitRequest:
@@ -72,10 +73,16 @@ def trial(
             raise OutOfBudget(at.seconds_left)
 
     begun, notes = time.perf_counter(), []
+    validations: list[tuple[Tensor, Tensor]] = []
+
+    def validated(step: int, outputs: Tensor, targets: Tensor) -> None:
+        if step:
+            validations.append((outputs, targets))
+
     plan = resolve(replace(with_policy(request, freeze), out=None), data)
     with opened(request.cache, notes) as kept, nullcontext(kept) if kept else temporary() as store:
         model = loader(plan) if loader else load(plan, None)
-        fit = Fit(plan, data, model, Cache(store, model.digest), None, hurry)
+        fit = Fit(plan, data, model, Cache(store, model.digest), None, hurry, validated)
         encoded = encode(fit, extract(fit) if plan.wants_features else read(fit))
         if plan.choice == "auto":
             fit, encoded = choose_depth(fit, encoded)
@@ -84,4 +91,5 @@ def trial(
         test = outcome.dataset.split("test")
         outputs = outputs_of(outcome.trained.head, test)
     found = scores(plan.task, encoded.known, outputs, test.targets, request.seed)
-    return Trial(found, time.perf_counter() - begun, outcome.trained.details.get("history", ()))
+    epochs = [scores(plan.task, encoded.known, *one, request.seed) for one in validations]
+    return Trial(found, time.perf_counter() - begun, epochs)

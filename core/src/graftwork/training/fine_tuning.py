@@ -49,8 +49,9 @@ class LoopEngine(Engine):
     """Trains by gradient steps.
 
     change: augments a training example. precision: "auto", "fp32", "bf16" or "fp16". unfinished: where checkpoints go;
-    resume: go on from the last of them. views: the augmentation, where its views are kept. exact: how the head is
-    solved where no step is taken, for tasks whose answers lie in the input; None trains by steps.
+    resume: go on from the last of them. views: the augmentation, where its views are kept. validated: is called at each
+    validation with the number of the step, the outputs `(N, K)` and their targets. exact: how the head is solved where
+    no step is taken, for tasks whose answers lie in the input; None trains by steps.
     """
 
     name = "loop"
@@ -67,6 +68,7 @@ class LoopEngine(Engine):
         resume: bool = False,
         views: CachedAugmentations | None = None,
         watch: Callable[[Progress], None] | None = None,
+        validated: Callable[[int, Tensor, Tensor], None] | None = None,
         exact: Exact | None = None,
     ) -> None:
         self.settings = settings
@@ -79,6 +81,7 @@ class LoopEngine(Engine):
         self.resume = resume
         self.views = views
         self.watch = watch
+        self.validated = validated
 
     def train(self, job: Job) -> Trained:
         settings = self.settings
@@ -327,7 +330,10 @@ class FineTuning(Trainable):
 
     def evaluate(self, step: int) -> dict[str, float]:
         job, numbers = self.job, list(self.job.data.splits["validation"])
-        return job.task.tracked(job.task.validate(self._outputs(numbers), job.data.targets_of(numbers), job.known))
+        outputs, targets = self._outputs(numbers), job.data.targets_of(numbers)
+        if self.engine.validated is not None:
+            self.engine.validated(step, outputs, targets)
+        return job.task.tracked(job.task.validate(outputs, targets, job.known))
 
     def _outputs(self, numbers: Sequence[int]) -> Tensor:
         """Outputs of the head for these examples, `(N, K)`, each process computing a part."""
