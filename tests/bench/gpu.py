@@ -30,7 +30,7 @@ from safetensors.torch import load_file
 
 import graftwork as gw
 from graftwork.data.pipeline import Pipeline
-from graftwork.features import extraction
+from graftwork.features import batch_size, extraction
 from graftwork.features.examples import Examples
 from graftwork.models.backbone import Backbone
 from graftwork.plugins import registry
@@ -188,7 +188,7 @@ def sweep(what: str, backbone: Backbone, data: gw.Data, sizes: Sequence[int], ba
     """Print what each size of batches gives; the best."""
     alone, best = bare(backbone, data, bare_rows), 0.0
     for times in sizes:
-        extraction.ON_GPU = times
+        batch_size.TIMES = {**batch_size.TIMES, "cuda": (times,)}
         seconds, found, extractor = extracted(data, backbone)
         rate = len(found.kept) / seconds
         best = max(best, rate)
@@ -331,7 +331,7 @@ PARTS: dict[str, Callable[[Path, Sequence[int]], None]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
-    parser.add_argument("--batches", nargs="+", type=int, default=[extraction.ON_GPU])
+    parser.add_argument("--batches", nargs="+", type=int, default=[batch_size.TIMES["cuda"][0]])
     said = parser.parse_args()
     where = torch.cuda.get_device_name() if GPU else "a processor, at a tiny size"
     print(f"{where}, torch {torch.__version__}, {len(os.sched_getaffinity(0))} cores", flush=True)

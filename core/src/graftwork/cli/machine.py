@@ -48,6 +48,13 @@ def render(found: dict[str, Any]) -> None:
     ]  # fmt: skip
     if rows:
         table(["encoder", "computed by", "examples/s", "agreement", "chosen"], rows, ("examples/s", "agreement"))
+    rows = [
+        [one["backbone"], one["computed_by"], f"{times} times", f"{1 / seconds:,.1f}"]
+        for one in found["batches"]
+        for times, seconds in one["batches"].items()
+    ]
+    if rows:
+        table(["encoder", "computed by", "batches", "examples/s"], rows, ("examples/s",))
     for encoder in found["encoders"]:
         for name, why in encoder["failed"].items():
             say(f"{encoder['encoder']}, {name}: {why}")

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from graftwork.data.reading import Bad
 from graftwork.errors import StoreError, Unreadable
+from graftwork.features import batch_size
 from graftwork.features.dataset import matrix, release
 from graftwork.features.examples import Examples, batches
 from graftwork.features.feeding import Feed, Read
@@ -42,9 +43,6 @@ from graftwork.specs.defects import DefectCount
 
 CALIBRATED = 256
 """The most examples that int8 learns its ranges from; NNCF takes 300 by default."""
-
-ON_GPU = 16
-"""How many times larger a batch is on a GPU than on a CPU, where it should fit the caches."""
 
 IN_FLIGHT = 2
 """Batches that a GPU computes before the features of the first are waited for."""
@@ -126,7 +124,7 @@ class Extractor:
         self.device = torch.device(device)
         self.asked = Choice("torch" if compile and engine == "auto" else engine, precision)
         check_engine(self.asked, self.device, compiled=compile)
-        self.budget = backbone.batch_size * (ON_GPU if self.device.type == "cuda" else 1)
+        self.budget = backbone.batch_size * batch_size.usual(self.device)
         self.exact = backbone.eval().to(self.device)
         self.smaller = 1
         self.decoder = HeldDecoder(backbone, decoder, self.device)
@@ -278,6 +276,7 @@ class _Extraction:
         except StoreError as error:
             self._give_up_store(error)
             todo = self._settled(todo)
+        self._size_batches(todo)
         found = set(everything) - set(todo) - set(self.reasons)
         todo = self._others_found(todo, found)
         mine = processes.mine(self.feed.groups(todo))
@@ -345,8 +344,7 @@ class _Extraction:
             cosine = space.note.get("cosine") if space else None
             if choice != REFERENCE and missing and (first := self._first(missing)) is not None:
                 with torch.inference_mode():
-                    few = len(first.hidden) // ON_GPU if by.device.type == "cuda" else 0
-                    cosine = runner.agreement(rows_of(first, few) if few else first)
+                    cosine = runner.agreement(rows_of(first, -(-len(first.hidden) // batch_size.usual(by.device))))
         except Exception as error:  # engines raise anything
             if choice == REFERENCE or isinstance(error, StoreError):
                 raise
@@ -364,6 +362,23 @@ class _Extraction:
         if choice != REFERENCE and space and missing and cosine is not None:
             space.remember(cosine=min(cosine, space.note.get("cosine", 1.0)))
         return missing
+
+    def _size_batches(self, todo: list[int]) -> None:
+        """Compute in the size of batches that is fastest here, where that is known or worth trying."""
+        by = self.by
+        if by.choice is None or not by.weights or not todo or processes.count() > 1:
+            return
+
+        def read(times: int) -> State | None:
+            self.feed.budget = by.backbone.batch_size * times
+            groups = self.feed.groups(todo)
+            made = self.feed(groups[len(groups) // 2]).states
+            return made[0][0] if made else None
+
+        about = {"backbone": by.backbone.spec.name, "computed_by": str(by.choice), "weights": by.weights}
+        with torch.inference_mode():
+            times = batch_size.chosen(about, by.device, len(todo), read, by._runner)
+        self.feed.budget = by.budget = by.backbone.batch_size * times
 
     def _refused(self, choice: Choice, why: str) -> None:
         """Note why something that was asked for is not used."""

@@ -68,7 +68,7 @@ class Feed:
         self.examples, self.chosen, self.budget, self.device = examples, chosen, budget, device
         self.decode = decode if examples.stored else None
         self._pool: Forked | None = None
-        self._grouped: tuple[list[int], list[list[int]]] = [], []
+        self._grouped: tuple[int, list[int], list[list[int]]] = budget, [], []
 
     def __enter__(self) -> Self:
         # Threads hold the interpreter's lock for longer than a GPU computes.
@@ -82,10 +82,12 @@ class Feed:
 
     def groups(self, places: Sequence[int]) -> list[list[int]]:
         """Places of similar size together, the largest first."""
-        if self._grouped[0] != places:
+        budget, known, groups = self._grouped
+        if budget != self.budget or known != places:
             sizes = self.examples.sizes([self.chosen[place] for place in places], self._pool)
-            self._grouped = list(places), [[places[i] for i in group] for group in batches(sizes, self.budget)]
-        return self._grouped[1]
+            groups = [[places[i] for i in group] for group in batches(sizes, self.budget)]
+            self._grouped = self.budget, list(places), groups
+        return groups
 
     def batches(self, groups: Iterable[list[int]], count: int) -> Iterator[Read]:
         """The batches of these groups, of which there are `count` at the most, in order."""

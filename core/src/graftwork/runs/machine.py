@@ -15,8 +15,9 @@ from graftwork.plugins import registry
 
 
 def described() -> dict[str, Any]:
-    """`{"machine", "matmul", "training", "engines", "encoders", "file", "notes"}`; matmul: milliseconds by precision,
-    None on a processor without bf16; encoders: what was timed of each, in seconds an example, and what is chosen."""
+    """`{"machine", "matmul", "training", "engines", "encoders", "batches", "file", "notes"}`; matmul: milliseconds by
+    precision, None on a processor without bf16; encoders: what was timed of each, in seconds an example, and what is
+    chosen; batches: the same by their size."""
     notes, processor = [], torch.device("cpu")
     if measurements.damaged():
         notes.append(f"'{measurements.file()}' is damaged or of another format; what it held is measured anew.")
@@ -45,6 +46,7 @@ def described() -> dict[str, Any]:
         "training": "bf16" if can and fast_bf16(processor) else "fp32",
         "engines": engines,
         "encoders": encoders,
+        "batches": [one for one in kept.values() if "batches" in one],
         "file": str(measurements.file()),
         "notes": notes,
     }
