@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +25,7 @@ from safetensors.torch import load_file, save_file
 
 import graftwork as gw
 from graftwork import UsageError
+from graftwork.errors import StoreError
 from graftwork.features import shards, store
 from graftwork.features.shards import Row
 from graftwork.features.store import Store
@@ -233,8 +237,9 @@ def test_objects_that_look_alike_to_a_glance_are_told_apart() -> None:
 @given(data=st.data())
 def test_whatever_happens_to_the_files_a_row_is_right_or_missing(tmp_path_factory, data) -> None:
     folder = tmp_path_factory.mktemp("store")
-    rows = [Row(bytes([number]) * 16, [os.urandom(50), os.urandom(7)], number, 0.5) for number in range(5)]
+    rows = [Row(bytes([number]) * 16, [os.urandom(50), os.urandom(7)], number, b"half") for number in range(5)]
     with Store(folder) as kept:
+        key = kept.space(ABOUT).key
         kept.space(ABOUT).write(rows)
     (shard,) = (folder / "shards").iterdir()
     content = bytearray(shard.read_bytes())
@@ -247,7 +252,7 @@ def test_whatever_happens_to_the_files_a_row_is_right_or_missing(tmp_path_factor
         case "shift":
             content = content[where:] + content[:where]
     shard.write_bytes(bytes(content))
-    untouched = bytes(content) == b"".join(shards.pack(1, row) for row in rows)
+    untouched = bytes(content) == b"".join(shards.pack(key, row) for row in rows)
     with Store(folder) as kept:
         space = kept.space(ABOUT)
         places = space.find([row.digest for row in rows])
@@ -266,6 +271,58 @@ def test_a_row_is_never_taken_for_another(tmp_path) -> None:
         assert space.read(b"a" * 16, places[1]) is None
         assert other.read(b"a" * 16, places[0]) is None
         assert other.find([b"a" * 16]) == [None]
+
+
+ODD = st.one_of(st.none(), st.text(max_size=3), st.floats(), st.integers(-(2**63), 2**63 - 1), st.binary(max_size=9))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_the_index_says_a_row_is_right_or_missing(tmp_path_factory, data) -> None:
+    folder = tmp_path_factory.mktemp("store")
+    shares = np.array([0.5], "<f4").tobytes()
+    rows = [Row(bytes([number]) * 16, [os.urandom(50), os.urandom(7)], 1 + number, shares) for number in range(3)]
+    with Store(folder) as kept:
+        first, second = kept.space(ABOUT), kept.space({**ABOUT, "weights": "v"})
+        first.write(rows)
+        second.write([row._replace(segments=[b"x" * 50, b"y" * 7]) for row in rows])
+        first.remember(cosine=0.5)
+    index = sqlite3.connect(folder / "index.sqlite", isolation_level=None)
+    index.execute("PRAGMA ignore_check_constraints=ON")
+    table, columns = data.draw(
+        st.sampled_from(
+            [
+                ("rows", ["space", "shard", "offset", "bytes", "segments", "parts", "defects"]),
+                ("spaces", ["id", "key", "about", "note"]),
+                ("shards", ["id", "name", "bytes", "used"]),
+            ]
+        )
+    )
+    column, value = data.draw(st.sampled_from(columns)), data.draw(ODD)
+    with contextlib.suppress(sqlite3.Error):  # a value that the table cannot hold
+        index.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = 1" if table != "rows" else
+                      f"UPDATE rows SET {column} = ? WHERE digest = ?",
+                      (value,) if table != "rows" else (value, rows[0].digest))  # fmt: skip
+    index.close()
+    with contextlib.suppress(StoreError), Store(folder) as kept:
+        space = kept.space(ABOUT)
+        assert space.note in ({}, {"cosine": 0.5})
+        for row, place in zip(rows, space.find([row.digest for row in rows]), strict=True):
+            if place is not None and (found := space.read(row.digest, place)) is not None:
+                assert found == list(row.segments)
+                assert (place.parts, place.defects) == (row.parts, row.defects)
+
+
+def test_the_rows_of_a_space_whose_key_changed_are_missing(tmp_path) -> None:
+    with Store(tmp_path) as kept:
+        mine, other = kept.space(ABOUT), kept.space({**ABOUT, "weights": "v"})
+        mine.write([Row(b"a" * 16, [b"one"])])
+        kept._index.execute("UPDATE spaces SET id = 99 WHERE id = ?", (mine.number,))
+        kept._index.execute("UPDATE spaces SET id = ? WHERE id = ?", (mine.number, other.number))
+        wrong = kept.space({**ABOUT, "weights": "v"})
+        (place,) = wrong.find([b"a" * 16])
+        assert place is not None
+        assert wrong.read(b"a" * 16, place) is None
 
 
 def test_a_torn_row_is_computed_again(messages, tiny, own_store) -> None:
@@ -287,8 +344,6 @@ def test_a_damaged_index_is_begun_anew(messages, tiny, own_store, damage) -> Non
     if damage == "index":
         (own_store / "index.sqlite").write_bytes(b"nothing that SQLite knows" * 100)
     else:
-        import sqlite3
-
         sqlite3.connect(own_store / "index.sqlite").execute("PRAGMA user_version=99")
     assert computed(messages, tiny) == (12, 28)
     assert computed(messages, tiny) == (40, 0)

@@ -15,7 +15,7 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from graftwork.runtime.locks import lock
 
 SMALL = 2**16
 """Bytes up to which a row is read at once, whatever is wanted of it."""
+
+
+MOST = 2**40
+"""Bytes of a row at most: larger ones are what a damaged index says."""
 
 
 class Place(NamedTuple):
@@ -59,28 +63,39 @@ def shares_of(defects: bytes) -> np.ndarray | float:
     return np.frombuffer(defects, "<f4") if defects else 0.0
 
 
-def pack(space: int, row: Row) -> bytes:
-    """The bytes of a row in a shard."""
+def placed(found: Sequence[Any]) -> Place | None:
+    """The place that a row of the index says; None if the index is damaged there."""
+    place = Place(*found)
+    numbers, defects = place[:-1], place.defects
+    sound = all(type(number) is int and 0 <= number < 2**62 for number in numbers)
+    return place if sound and type(defects) is bytes and len(defects) % 4 == 0 else None
+
+
+def pack(space: bytes, row: Row) -> bytes:
+    """The bytes of a row in a shard. space: the key of its space."""
     count = len(row.segments)
     head = struct.pack(f"<{count}I", *map(len, row.segments))
-    made = [head, _sum(space, row.digest, count, head)]
+    made = [head, _sum(space, row.digest, count, head, row.parts, row.defects)]
     for number, segment in enumerate(row.segments):
         made += [segment, _sum(space, row.digest, number, segment)]
     return b"".join(made)
 
 
 def unpack(
-    handle: int, space: int, digest: bytes, place: Place, segments: Sequence[int] | None = None
+    handle: int, space: bytes, digest: bytes, place: Place, segments: Sequence[int] | None = None
 ) -> list[bytes] | None:
-    """The segments of a row in an open shard (all, or those with these numbers); None if the row is damaged."""
-    _, begin, size, count, _, _ = place
+    """The segments of a row in an open shard (all, or those with these numbers); None if the row is damaged, or is
+    not of this space, or what its place says of it is not what was kept."""
+    _, begin, size, count, parts, defects = place
+    if size > MOST or 8 * count > size:  # a segment has a length and a checksum
+        return None
     whole = os.pread(handle, size, begin) if size <= SMALL else b""
 
     def read(length: int, start: int) -> bytes:
         return whole[start : start + length] if whole else os.pread(handle, length, begin + start)
 
     head = read(4 * count + 4, 0)
-    if len(head) < 4 * count + 4 or _sum(space, digest, count, head[:-4]) != head[-4:]:
+    if len(head) < 4 * count + 4 or _sum(space, digest, count, head[:-4], parts, defects) != head[-4:]:
         return None
     lengths = struct.unpack(f"<{count}I", head[:-4])
     found = []
@@ -93,10 +108,10 @@ def unpack(
     return found
 
 
-def _sum(space: int, digest: bytes, number: int, payload: bytes) -> bytes:
-    """CRC-32 of a segment, seeded with its key."""
-    seed = zlib.crc32(digest, zlib.crc32(f"{space} {number}".encode()))
-    return zlib.crc32(payload, seed).to_bytes(4, "little")
+def _sum(space: bytes, digest: bytes, number: int, payload: bytes, parts: int = 0, defects: bytes = b"") -> bytes:
+    """CRC-32 of a segment, seeded with all that it belongs to."""
+    seed = zlib.crc32(digest + space, zlib.crc32(f"{number} {parts}".encode()))
+    return zlib.crc32(payload, zlib.crc32(defects, seed)).to_bytes(4, "little")
 
 
 class Writer:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import tempfile
 import time
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.errors import StoreError, UsageError
-from graftwork.features.shards import Place, Row, Writer, pack, unpack
+from graftwork.features.shards import Place, Row, Writer, pack, placed, unpack
 from graftwork.runtime.cache_folder import cache_folder
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
-FORMAT = 4
+FORMAT = 5
 LIMIT = 20 * 10**9
 """The largest size of a store in bytes, unless GRAFTWORK_CACHE_LIMIT sets another; the least recently used shards
 are deleted first.
@@ -148,7 +149,7 @@ class Store:
         with self._guarded():
             self._index.execute("INSERT OR IGNORE INTO spaces (key, about) VALUES (?, ?)", (key, words))
             number, note = self._index.execute("SELECT id, note FROM spaces WHERE key = ?", (key,)).fetchone()
-        return Space(self, number, json.loads(note) if note else {})
+        return Space(self, number, key, _noted(note))
 
     # Results that follow from features: see `graftwork.features.results`.
 
@@ -156,13 +157,15 @@ class Store:
         """What was kept under a key; None if nothing was, or it is damaged."""
         with self._guarded():
             row = self._index.execute("SELECT found, sum FROM results WHERE key = ?", (key,)).fetchone()
-        return row[0] if row is not None and _checksum(row[0]) == row[1] else None
+        found = row[0] if row is not None and isinstance(row[0], bytes) else None
+        return found if found is not None and _checksum(key + found) == row[1] else None
 
     def keep_result(self, key: bytes, found: bytes) -> None:
         """Keep a small result under a key, in the place of the oldest where there are `RESULTS` bytes."""
         with self._guarded(), self._transaction():
             self._index.execute(
-                "INSERT OR REPLACE INTO results (key, found, sum) VALUES (?, ?, ?)", (key, found, _checksum(found))
+                "INSERT OR REPLACE INTO results (key, found, sum) VALUES (?, ?, ?)",
+                (key, found, _checksum(key + found)),
             )
             self._index.execute(
                 "DELETE FROM results WHERE id IN (SELECT id FROM (SELECT id, SUM(LENGTH(found)) OVER "
@@ -189,13 +192,13 @@ class Store:
     def verify(self) -> dict[str, int]:
         """Read every row and forget the damaged ones. Returns `{rows, bad}`."""
         rows = bad = 0
-        for (number,) in self._index.execute("SELECT id FROM spaces").fetchall():
+        for number, key in self._index.execute("SELECT id, key FROM spaces").fetchall():
             digests = [d for (d,) in self._index.execute("SELECT digest FROM rows WHERE space = ?", (number,))]
-            here = Space(self, number, {})
+            here = Space(self, number, key, {})
             for start in range(0, len(digests), CHUNK):
                 chunk = digests[start : start + CHUNK]
                 found = zip(chunk, here.find(chunk), strict=True)
-                broken = [d for d, place in found if place is None or self.read(number, d, place) is None]
+                broken = [d for d, place in found if place is None or here.read(d, place) is None]
                 here.forget(broken)
                 rows, bad = rows + len(chunk), bad + len(broken)
         self._sweep()
@@ -220,9 +223,10 @@ class Store:
     # Reading and writing rows.
 
     def read(
-        self, space: int, digest: bytes, place: Place, segments: Sequence[int] | None = None
+        self, space: bytes, digest: bytes, place: Place, segments: Sequence[int] | None = None
     ) -> list[bytes] | None:
-        """The segments of a row (all, or those with these numbers); None if the row is missing or damaged."""
+        """The segments of a row (all, or those with these numbers); None if the row is missing or damaged. space: the
+        key of its space."""
         handle = self._handle(place.shard)
         return None if handle is None else unpack(handle, space, digest, place, segments)
 
@@ -230,17 +234,22 @@ class Store:
         """An open file for a shard; None if the shard was evicted."""
         if shard not in self._open:
             name = self._index.execute("SELECT name FROM shards WHERE id = ?", (shard,)).fetchone()
+            file = self._file(name[0]) if name else None
             try:
-                self._open[shard] = None if name is None else os.open(self._shards / name[0], os.O_RDONLY)
+                self._open[shard] = None if file is None else os.open(file, os.O_RDONLY)
             except OSError:
                 self._open[shard] = None
         return self._open[shard]
 
-    def write(self, space: int, rows: Sequence[Row]) -> None:
+    def _file(self, name: Any) -> Path | None:
+        """The file of a shard; None for what a writer names none, as a damaged index may."""
+        return self._shards / name if isinstance(name, str) and re.fullmatch("[0-9a-f]{32}", name) else None
+
+    def write(self, space: Space, rows: Sequence[Row]) -> None:
         """Append rows, add them to the index, and make room. Raises `StoreError` if the disk is full or fails."""
         with self._guarded():
             writer = self._writing()
-            written = [(row, *writer.append(pack(space, row))) for row in rows]
+            written = [(row, *writer.append(pack(space.key, row))) for row in rows]
             with self._transaction():
                 self._index.execute(
                     "INSERT INTO shards (name, bytes, used) VALUES (?, ?, ?) "
@@ -251,12 +260,12 @@ class Store:
                 self._index.executemany(
                     "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [
-                        (space, row.digest, shard, offset, taken, len(row.segments), row.parts, row.defects)
+                        (space.number, row.digest, shard, offset, taken, len(row.segments), row.parts, row.defects)
                         for row, offset, taken in written
                     ],
                 )
                 self._index.executemany(
-                    "DELETE FROM claims WHERE space = ? AND digest = ?", [(space, row.digest) for row in rows]
+                    "DELETE FROM claims WHERE space = ? AND digest = ?", [(space.number, row.digest) for row in rows]
                 )
             self._make_room()
 
@@ -285,7 +294,7 @@ class Store:
                 "SELECT name FROM shards WHERE bytes < ? ORDER BY used DESC LIMIT 3", (SHARD // 2,)
             )
             names = [name for (name,) in left.fetchall()]
-            made = (Writer.take(self._shards / name) for name in names)
+            made = (Writer.take(file) for name in names if (file := self._file(name)))
             self._writer = next((writer for writer in made if writer), None) or Writer.new(self._shards)
         return self._writer
 
@@ -297,7 +306,8 @@ class Store:
         for shard, name, size in self._index.execute("SELECT id, name, bytes FROM shards ORDER BY used").fetchall():
             if taken <= self.limit:
                 break
-            if unlink_unless_locked(self._shards / name):
+            file = self._file(name)
+            if file is None or unlink_unless_locked(file):
                 with self._transaction():
                     self._index.execute("DELETE FROM rows WHERE shard = ?", (shard,))
                     self._index.execute("DELETE FROM shards WHERE id = ?", (shard,))
@@ -357,20 +367,34 @@ class Store:
         return gone
 
 
+SUM = 16
+"""Characters of a checksum."""
+
+
 def _checksum(found: bytes) -> bytes:
     return hashlib.blake2b(found, digest_size=8).digest()
 
 
-class Space:
-    """The rows of everything computed in one way. note: a small JSON object that its users keep with it."""
+def _noted(note: Any) -> dict[str, Any]:
+    """The note of a space as it was kept; empty if there is none, or it is damaged."""
+    words = note if isinstance(note, str) else ""
+    found = words[SUM:].encode(errors="surrogatepass")
+    return json.loads(found) if words and _checksum(found).hex() == words[:SUM] else {}
 
-    def __init__(self, store: Store, number: int, note: dict[str, Any]) -> None:
-        self.store, self.number, self.note = store, number, note
+
+class Space:
+    """The rows of everything computed in one way. key: the digest of what that is. note: a small JSON object that its
+    users keep with it."""
+
+    def __init__(self, store: Store, number: int, key: bytes, note: dict[str, Any]) -> None:
+        self.store, self.number, self.key, self.note = store, number, key, note
 
     def remember(self, **note: Any) -> None:
         self.note.update(note)
+        words = json.dumps(self.note)
+        kept = _checksum(words.encode()).hex() + words
         with self.store._guarded():
-            self.store._index.execute("UPDATE spaces SET note = ? WHERE id = ?", (json.dumps(self.note), self.number))
+            self.store._index.execute("UPDATE spaces SET note = ? WHERE id = ?", (kept, self.number))
 
     def find(self, digests: Sequence[bytes]) -> list[Place | None]:
         """The places of these rows, None for a missing one."""
@@ -384,7 +408,7 @@ class Space:
             chunk = digests[start : start + CHUNK]
             marks = ",".join("?" * len(chunk))
             rows = {
-                digest: Place(*place)
+                digest: placed(place)
                 for digest, *place in index.execute(
                     f"SELECT digest, shard, offset, bytes, segments, parts, defects FROM rows WHERE space = ? "
                     f"AND digest IN ({marks})",
@@ -406,12 +430,12 @@ class Space:
 
     def read(self, digest: bytes, place: Place, segments: Sequence[int] | None = None) -> list[bytes] | None:
         """See `Store.read`."""
-        return self.store.read(self.number, digest, place, segments)
+        return self.store.read(self.key, digest, place, segments)
 
     def write(self, rows: Sequence[Row]) -> None:
         """See `Store.write`."""
         if rows:
-            self.store.write(self.number, rows)
+            self.store.write(self, rows)
 
     def forget(self, digests: Sequence[bytes]) -> None:
         with self.store._guarded():
