@@ -48,7 +48,10 @@ ELSEWHERE = {
 BY_WHEELS = "authors"
 """The commands of this page are run by tests/guide.py, in environments of their own (`make wheels`)."""
 
-REFERENCES = {"authors", "decisions", "performance"}
+MADE = "examples"
+"""This page is made from the scripts of examples/ and what they print, which test_examples.py runs."""
+
+REFERENCES = {"authors", "decisions", "performance", MADE}
 """Pages that nobody reads from the first line to the last."""
 
 
@@ -67,6 +70,9 @@ class Block(NamedTuple):
 def blocks(page: Path) -> Iterator[Block]:
     """The blocks of a page, whatever their language; and the text behind each."""
     text = page.read_text(encoding="utf-8")
+    if page.stem == MADE:
+        return
+    assert "\n~~~" not in text, f"{page.name}: only blocks between ``` are run"
     for found in re.finditer(r"^```(.*)\n((?:.*\n)*?)```$", text, re.M):
         yield Block(found[1], found[2], text[found.end() :])
 
