@@ -16,9 +16,9 @@ from figures import figure
 
 import graftwork as gw
 from graftwork.models.engines.runner import REFERENCE, Choice, Runner
-from graftwork.models.machine import capabilities
 from graftwork.models.measurements import about
 from graftwork.plugins import registry
+from graftwork.runtime.cpu import capabilities
 
 ENCODERS = ("text/minilm", "image/efficientnet-lite0", "image/resnet50", "audio/wav2vec2-base")
 WORDS = [

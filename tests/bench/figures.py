@@ -36,7 +36,7 @@ def machine() -> dict[str, Any]:
     """The kind of the machine, and what else decides its figures."""
     import torch
 
-    from graftwork.models.machine import processor
+    from graftwork.runtime.cpu import processor
 
     name, flags = processor()
     kind = next((kind for kind, flag in KINDS if flag in flags), platform.machine())

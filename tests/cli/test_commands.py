@@ -213,7 +213,7 @@ def test_commands_are_the_modules_of_their_names() -> None:
 
 def test_help_names_every_command_of_the_design(shell) -> None:
     words = shell("--help").stdout
-    for command in ("plugins", "backbones", "check", "fit", "evaluate", "predict", "demo", "cache", "new"):
+    for command in ("plugins", "backbones", "check", "fit", "evaluate", "predict", "demo", "cache", "new", "doctor"):
         assert command in words
 
 

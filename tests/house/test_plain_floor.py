@@ -25,7 +25,7 @@ def test_importing_graftwork_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["plugins"], ["backbones"], ["backbones", "--json"], ["fit", "--help"]]
+    "arguments", [["--help"], ["plugins"], ["backbones"], ["backbones", "--json"], ["fit", "--help"], ["doctor"]]
 )
 def test_listing_commands_load_nothing_heavy(arguments: list[str]) -> None:
     assert heavy_after(f"from graftwork.cli.app import _run; assert _run({arguments!r}, json=False) == 0") == []

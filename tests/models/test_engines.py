@@ -19,9 +19,10 @@ from torch import Tensor, nn
 import graftwork as gw
 import graftwork_text.plugin
 from graftwork import UnknownName, UsageError
-from graftwork.models import machine, measurements
+from graftwork.models import measurements
 from graftwork.models.engines import choosing, openvino_engine
 from graftwork.models.engines.runner import REFERENCE, Choice, Runner
+from graftwork.runtime import cpu
 
 CPU = torch.device("cpu")
 
@@ -155,10 +156,10 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(messages, tiny,
 
 
 def test_int8_is_refused_where_the_processor_is_slow_at_it(messages, tiny, monkeypatch) -> None:
-    monkeypatch.setattr(machine, "capabilities", lambda: frozenset({"bf16"}))
+    monkeypatch.setattr(cpu, "capabilities", lambda: frozenset({"bf16"}))
     with pytest.raises(UsageError, match=r"--precision int8 is slow here: .* has no instructions for it"):
         gw.fit(messages, tiny, precision="int8")
-    monkeypatch.setattr(machine, "capabilities", lambda: frozenset({"int8"}))
+    monkeypatch.setattr(cpu, "capabilities", lambda: frozenset({"int8"}))
     with pytest.raises(UsageError, match="which a stream does not know"):
         gw.fit(gw.stream(messages), tiny, precision="int8")
 
@@ -263,7 +264,7 @@ def test_a_measurement_of_another_machine_or_version_is_ignored(
     free.clear()
     measurements._here.clear()
     if change == "processor":
-        monkeypatch.setattr(machine, "processor", lambda: ("Another", frozenset()))
+        monkeypatch.setattr(cpu, "processor", lambda: ("Another", frozenset()))
     elif change == "version":
         monkeypatch.setattr(measurements, "_version", lambda package: "9.9")
     else:
@@ -431,7 +432,7 @@ def test_a_text_encoder_runs_on_openvino_and_gives_the_same_bits_warm(messages, 
     assert all(torch.equal(a, b) for a, b in zip(run._head.parameters(), again._head.parameters(), strict=True))
 
 
-@pytest.mark.skipif("int8" not in machine.capabilities(), reason="needs a processor with instructions for int8")
+@pytest.mark.skipif("int8" not in cpu.capabilities(), reason="needs a processor with instructions for int8")
 def test_int8_is_calibrated_on_the_training_part_and_answers_by_its_own_model(
     messages, tiny, tmp_path, monkeypatch
 ) -> None:
@@ -455,7 +456,7 @@ def test_int8_is_calibrated_on_the_training_part_and_answers_by_its_own_model(
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_processes_that_share_nothing_give_the_same_bits(messages, tiny, tmp_path, precision) -> None:
-    if precision == "int8" and "int8" not in machine.capabilities():
+    if precision == "int8" and "int8" not in cpu.capabilities():
         pytest.skip("needs a processor with instructions for int8")
     code = (
         "import sys, graftwork as gw\n"

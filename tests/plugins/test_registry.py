@@ -75,8 +75,8 @@ def test_every_spec_is_complete() -> None:
 
 
 def test_the_guide_lists_the_model_types_that_are_read() -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
-    section = guide.split("## Encoders of the zoos")[1].split("\n## ")[0]
+    guide = (Path(__file__).parents[2] / "docs" / "zoos.md").read_text(encoding="utf-8")
+    section = guide.split("## Types that are read")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith(("| text", "| image", "| audio"))]
     listed = {word.split(" ")[0] for row in rows for word in re.split(r"[|,] *", row)[2:] if word.strip()}
     known = {name for resolver in installed().registered["resolvers"].values() for name in resolver.model_types}

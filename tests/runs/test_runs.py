@@ -325,7 +325,7 @@ def test_training_in_bf16_is_for_processors_that_were_seen_to_be_faster_at_it(
     measured = []
     monkeypatch.setenv("GRAFTWORK_PRECISION", "auto")
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: instructions)
-    monkeypatch.setattr("graftwork.models.machine.capabilities", lambda: {"bf16"} if able else set())
+    monkeypatch.setattr("graftwork.runtime.cpu.capabilities", lambda: {"bf16"} if able else set())
     monkeypatch.setattr(precision, "measure_matmul", lambda: measured.append(1) or took)
     assert [precision.fast_bf16("cpu") for _ in range(2)] == [fast, fast]
     assert len(measured) == (able and instructions == "AVX512")  # once, and then remembered

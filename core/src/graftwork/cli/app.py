@@ -21,6 +21,7 @@ COMMANDS = (
     "plugins",
     "backbones",
     "machine",
+    "doctor",
     "check",
     "freeze",
     "rank",

@@ -22,7 +22,7 @@ from typing import Any
 
 from graftwork.errors import StoreError, UsageError
 from graftwork.features.shards import Place, Row, Writer, pack, placed, unpack
-from graftwork.runtime.cache_folder import cache_folder
+from graftwork.runtime.cache_folder import store_folder
 from graftwork.runtime.locks import lock, locked, unlink_unless_locked
 
 FORMAT = 5
@@ -57,11 +57,6 @@ CREATE TABLE results (id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB UNIQUE NOT 
 """
 
 
-def default_folder() -> Path:
-    """The folder features of `cache_folder`."""
-    return cache_folder() / "features"
-
-
 def default_limit() -> int:
     """GRAFTWORK_CACHE_LIMIT in bytes, given as 500MB, 20GB or a number. Raises `UsageError` for anything else."""
     given = os.environ.get("GRAFTWORK_CACHE_LIMIT", "").strip().upper()
@@ -84,7 +79,7 @@ class Store:
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
-        self.folder = folder or default_folder()
+        self.folder = folder or store_folder()
         self.limit = default_limit() if limit is None else limit
         self._shards = self.folder / "shards"
         self._owners = self.folder / "owners"

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -66,31 +65,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-CAPABILITIES = {
-    "bf16": ("amx_bf16", "avx512_bf16", "bf16"),
-    "int8": ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp"),
-}
-"""Flags of processors with instructions for a precision, as /proc/cpuinfo names them."""
-
-
-@cache
-def processor() -> tuple[str, frozenset[str]]:
-    """The name of the processor, and its flags; none where the system does not tell."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-    except OSError:
-        return platform.processor(), frozenset()
-    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    flags = said.get("flags") or said.get("Features") or ""
-    return said.get("model name", platform.processor()), frozenset(flags.split())
-
-
-def capabilities() -> frozenset[str]:
-    """The precisions beside fp32 that the processor has instructions for: "bf16", "int8"."""
-    _, flags = processor()
-    return frozenset(name for name, any_of in CAPABILITIES.items() if flags & set(any_of))
 
 
 class Map(Protocol):

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from graftwork.models import machine
 from graftwork.plugins import registry
+from graftwork.runtime import cpu
 from graftwork.runtime.cache_folder import cache_folder
 from graftwork.runtime.locks import locked
 
@@ -34,14 +34,13 @@ def file() -> Path:
 
 def about() -> dict[str, Any]:
     """What a measurement is true of: the processor, how much of it is used, and the versions of what computes."""
-    name, flags = machine.processor()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name, flags = cpu.processor()
     needed = sorted({spec.needs for spec in registry.engines() if spec.needs})
     return {
         "processor": name,
-        "flags": sorted(flags & {flag for any_of in machine.CAPABILITIES.values() for flag in any_of}),
+        "flags": sorted(flags & {flag for any_of in cpu.CAPABILITIES.values() for flag in any_of}),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": usable,
+        "cores": cpu.usable_cores(),
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, **{name: found for name in needed if (found := _version(name))}},
     }

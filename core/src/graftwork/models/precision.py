@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from graftwork.errors import UsageError
-from graftwork.models import machine, measurements
+from graftwork.models import measurements
+from graftwork.runtime import cpu
 
 AGREES = 0.999
 """The least cosine to fp32 features of the first batch for which another precision or engine is used."""
@@ -52,7 +53,7 @@ def may_bf16(device: torch.device) -> bool:
     if device.type != "cpu":
         return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     limited = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
-    return "bf16" in machine.capabilities() and torch.backends.mkldnn.is_available() and not limited
+    return "bf16" in cpu.capabilities() and torch.backends.mkldnn.is_available() and not limited
 
 
 def fast_bf16(device: torch.device | str) -> bool:

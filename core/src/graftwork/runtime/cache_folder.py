@@ -12,3 +12,8 @@ def cache_folder() -> Path:
 
     named = os.environ.get("GRAFTWORK_CACHE")
     return Path(named).expanduser() if named else user_cache_path("graftwork", False)
+
+
+def store_folder() -> Path:
+    """The folder of the feature store."""
+    return cache_folder() / "features"

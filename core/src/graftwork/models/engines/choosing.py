@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from graftwork.errors import UsageError
-from graftwork.models import machine, measurements
+from graftwork.models import measurements
 from graftwork.models.engines.engine import FrozenEncoder
 from graftwork.models.engines.runner import (
     REFERENCE,
@@ -26,6 +26,7 @@ from graftwork.models.engines.runner import (
 from graftwork.models.precision import MARGIN, fast_bf16, may_bf16, usual_precision
 from graftwork.models.stages import State
 from graftwork.plugins import registry
+from graftwork.runtime import cpu
 from graftwork.specs.factories import require
 
 WORTH = 0.0002
@@ -50,10 +51,10 @@ def check_engine(asked: Choice, device: torch.device, *, compiled: bool = False)
     name, precision = asked
     if precision == "int8":
         name = int8_engine(name)
-        if "int8" not in machine.capabilities():
+        if "int8" not in cpu.capabilities():
             raise UsageError(
-                f"--precision int8 is slow here: {machine.processor()[0] or 'this processor'} has no instructions "
-                f"for it ({', '.join(machine.CAPABILITIES['int8'][:3])}).",
+                f"--precision int8 is slow here: {cpu.processor()[0] or 'this processor'} has no instructions "
+                f"for it ({', '.join(cpu.CAPABILITIES['int8'][:3])}).",
                 "Leave it out: --precision auto takes what is fast here.",
             )
     if compiled and (name not in ("auto", "torch") or precision == "int8"):
@@ -107,7 +108,7 @@ def choices(
 def _candidates(engine: str, precision: str, device: torch.device) -> list[Choice]:
     """What may be chosen, the simplest first."""
     specs = [registry.engine(engine)] if engine != "auto" else [s for s in registry.engines() if installed(s)]
-    capable = {"fp32", *machine.capabilities()}
+    capable = {"fp32", *cpu.capabilities()}
     return [
         Choice(spec.name, one)
         for spec in specs

@@ -21,9 +21,9 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from graftwork.models import machine
 from graftwork.models.engines.engine import Computed, Engine, FrozenEncoder, Run
 from graftwork.models.stages import Stage, State
+from graftwork.runtime import cpu
 from graftwork.runtime.locks import locked
 from graftwork.specs.factories import require
 
@@ -198,7 +198,7 @@ def _read_or_make(
 def _compiled(model: openvino.Model, precision: str) -> openvino.CompiledModel:
     # OpenVINO's own cache of compiled models is left off: networks that were read from it gave NaN, or ended the
     # process.
-    half = precision == "bf16" or (precision == "int8" and "bf16" in machine.capabilities())
+    half = precision == "bf16" or (precision == "int8" and "bf16" in cpu.capabilities())
     return openvino.Core().compile_model(
         model,
         "CPU",
