@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 import graftwork as gw
 from graftwork import ContractMismatch, WeightsMismatch
 from graftwork.plugins import registry
 from graftwork.plugins.loading import installed
+from graftwork.runs import integrity
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def test_a_changed_record_is_refused_as_a_changed_encoder_is(photos, tmp_path) -
     gw.fit(photos, "image/efficientnet-lite0", out=run)
     record: dict[str, Any] = json.loads((run / "run.json").read_text())
     record["contract"]["preparation"]["crop"] = 225
-    (run / "run.json").write_text(json.dumps(record))
+    sealed = integrity.sealed(record, load_file(run / "head.safetensors"))
+    (run / "run.json").write_text(json.dumps(sealed))
     assert refused(run) == ("The run was made with 'image/efficientnet-lite0' where its crop is 225; here it is 224.")
 
 

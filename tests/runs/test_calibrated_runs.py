@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 import graftwork as gw
 from graftwork import UsageError
+from graftwork.runs import integrity
 
 WEAK = 0.03
 
@@ -46,7 +48,8 @@ def test_a_run_from_before_there_were_temperatures_answers_as_it_did(run, tmp_pa
     folder = run.save(tmp_path / "run")
     record = json.loads((folder / "run.json").read_text())
     del record["calibration"], record["targets"]["temperature"]
-    (folder / "run.json").write_text(json.dumps(record))
+    sealed = integrity.sealed(record, load_file(folder / "head.safetensors"))
+    (folder / "run.json").write_text(json.dumps(sealed))
     old, new = (list(one.predict("card money")[0]["probabilities"].values()) for one in (gw.load(folder), run))
     odds = np.log(old[0] / old[1]) / np.log(new[0] / new[1])
     assert odds == pytest.approx(run.record["calibration"]["temperature"])

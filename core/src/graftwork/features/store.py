@@ -63,12 +63,15 @@ def default_limit() -> int:
     units = {"GB": 10**9, "MB": 10**6, "KB": 10**3, "B": 1}
     unit = next((unit for unit in units if given.endswith(unit)), "")
     try:
-        return int(float(given.removesuffix(unit)) * units.get(unit, 1)) if given else LIMIT
-    except ValueError:
+        limit = int(float(given.removesuffix(unit)) * units.get(unit, 1)) if given else LIMIT
+    except (ValueError, OverflowError):
+        limit = -1
+    if limit < 0:
         raise UsageError(
             f"GRAFTWORK_CACHE_LIMIT is '{given}'; a number of bytes is accepted, or one of MB or GB.",
             "Write: GRAFTWORK_CACHE_LIMIT=20GB",
-        ) from None
+        )
+    return limit
 
 
 class Store:
@@ -152,8 +155,8 @@ class Store:
         """What was kept under a key; None if nothing was, or it is damaged."""
         with self._guarded():
             row = self._index.execute("SELECT found, sum FROM results WHERE key = ?", (key,)).fetchone()
-        found = row[0] if row is not None and isinstance(row[0], bytes) else None
-        return found if found is not None and _checksum(key + found) == row[1] else None
+        found, checksum = row or (None, None)
+        return found if isinstance(found, bytes) and _checksum(key + found) == checksum else None
 
     def keep_result(self, key: bytes, found: bytes) -> None:
         """Keep a small result under a key, in the place of the oldest where there are `RESULTS` bytes."""

@@ -145,13 +145,14 @@ def may_move(names: Collection[str]) -> set[str]:
 def stage_digests(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
     """SHA-256 of dtype, shape and bytes of each parameter and buffer, by stage and by plain name."""
     states = [stage.state_dict(keep_vars=True) for stage in stages]
-    found = prefetch_map(_digest, (tensor for state in states for tensor in state.values()))
+    found = prefetch_map(tensor_digest, (tensor for state in states for tensor in state.values()))
     return {
         stage.name: {plain(name): next(found) for name in state} for stage, state in zip(stages, states, strict=True)
     }
 
 
-def _digest(tensor: Tensor) -> str:
+def tensor_digest(tensor: Tensor) -> str:
+    """SHA-256 of dtype, shape and bytes."""
     tensor = tensor.detach().cpu().contiguous()
     sha = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
     sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

@@ -26,7 +26,15 @@ from graftwork.data.raws import Raws, files_among
 from graftwork.data.reading import MOST_BAD, Bad, Data, allow_bad, read, read_facts
 from graftwork.data.sources import is_table, open_source
 from graftwork.data.streaming import Stream
-from graftwork.errors import ContractMismatch, DataError, RunError, UnknownName, UsageError, WeightsMismatch
+from graftwork.errors import (
+    ContractMismatch,
+    DataError,
+    GraftworkError,
+    RunError,
+    UnknownName,
+    UsageError,
+    WeightsMismatch,
+)
 from graftwork.features.dataset import FeatureDataset
 from graftwork.features.examples import Examples
 from graftwork.features.extract_dataset import extract_dataset, scan
@@ -45,6 +53,7 @@ from graftwork.plugins.loading import installed
 from graftwork.reports.card import write_card
 from graftwork.reports.run_page import write_report
 from graftwork.reports.shown import Shown
+from graftwork.runs import integrity
 from graftwork.runs.dense import DenseAnswers, readable
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
@@ -118,7 +127,8 @@ class Run:
         except OSError as error:
             raise RunError(f"'{path}' cannot be written: {error.strerror}.", "Name another: --out RUN") from error
         try:
-            save_file(self._head.state_dict(), temporary / "head.safetensors")
+            head = self._head.state_dict()
+            save_file(head, temporary / "head.safetensors")
             if moved := self._moved():
                 save_file(moved, temporary / "backbone.safetensors")
             for name, text in (files or {}).items():
@@ -126,10 +136,11 @@ class Run:
             for log in logs:
                 copy = shutil.copytree if log.is_dir() else shutil.copy2
                 copy(log, temporary / log.name)
-            (temporary / "run.json").write_text(json.dumps(self.record, indent=2, ensure_ascii=False), encoding="utf-8")
+            text = json.dumps(integrity.sealed(self.record, head), indent=2, ensure_ascii=False)
+            (temporary / "run.json").write_text(text, encoding="utf-8")
             write_card(self.record, temporary / "README.md")
             write_report(self.record, temporary / "report.html", self.shown)
-            temporary.chmod(0o755)
+            _as_the_umask_says(temporary)
             if path.exists():
                 path.rmdir()
             temporary.replace(path)
@@ -547,6 +558,15 @@ def check_free(path: str | Path) -> Path:
     return path
 
 
+def _as_the_umask_says(folder: Path) -> None:
+    """Let a folder and its files be read by whom other new files are: libraries write some for their owner alone."""
+    usual = (folder / "run.json").stat().st_mode & 0o666
+    folder.chmod(0o700 | usual | (usual & 0o444) >> 2)
+    for file in folder.iterdir():
+        if file.is_file():
+            file.chmod(usual)
+
+
 def _task(path: Path, record: Mapping[str, Any]) -> Task:
     """Raises `RunError` where nothing installed brings the task of the run."""
     try:
@@ -577,17 +597,25 @@ def load(path: str | Path) -> Run:
         raise RunError(f"'{path}' is not a run: it holds no run.json.", "Make one: graftwork fit DATA --out RUN")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or type(record["format"]) is not int:
+            raise ValueError("run.json says no format")
         if record["format"] != FORMAT:
             raise RunError(
                 f"'{path}' was written in format {record['format']}; this graftwork reads format {FORMAT}.",
                 "Update graftwork." if record["format"] > FORMAT else "Fit again.",
             )
         weights = load_file(path / "head.safetensors")
+        if changed := integrity.difference(record, weights):
+            raise ValueError(changed)
+        del record[integrity.KEY]
         task, known = _task(path, record), Targets.from_json(record["targets"])
         head = _head(task, record, known)
         head.load_state_dict(weights)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except RunError:
+        raise
+    except (GraftworkError, OSError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError, TypeError,
+            MemoryError, SafetensorError) as error:  # fmt: skip
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise RunError(f"'{path}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
     run = Run(record, head.eval(), None, path)
     _ = run.spec

@@ -6,6 +6,7 @@ there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from graftwork.errors import GraftworkError, RunError
+from graftwork.freeze.freezing import tensor_digest
 from graftwork.runtime import processes
+from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.hub_folder import unfinished_folder
 
 KEPT = 2
@@ -44,7 +47,7 @@ class Unfinished:
         self.notes: list[str] = []
 
     def exists(self) -> bool:
-        return (self.folder / "request.json").is_file()
+        return (self.folder / "request.json").is_file() or bool(self._files())
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -75,9 +78,10 @@ class Unfinished:
         file = self.folder / "request.json"
         try:
             asked = dict(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            why = "is damaged" if file.is_file() else "is not there"
             raise RunError(
-                f"The {self.what} in '{self.folder}' cannot go on: '{file.name}' is damaged.",
+                f"The {self.what} in '{self.folder}' cannot go on: '{file.name}' {why}.",
                 "Start anew: delete that folder.",
             ) from error
         for item, now in json.loads(json.dumps(self.request)).items():
@@ -97,8 +101,10 @@ class Unfinished:
         """
         path = self.folder / f"step-{step:08d}.safetensors"
         temporary = self.folder / f".{path.name}.part"
+        digests = dict(zip(tensors, prefetch_map(tensor_digest, tensors.values()), strict=True))
+        about = {"state": json.dumps(state), "asked": self._asked(), "digests": json.dumps(digests)}
         try:
-            save_file(dict(tensors), temporary, metadata={"state": json.dumps(state)})
+            save_file(dict(tensors), temporary, metadata={**about, "whole": _whole(about)})
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -113,13 +119,27 @@ class Unfinished:
         for path in reversed(self._files()):
             try:
                 with safe_open(path, "pt") as file:
-                    names = file.keys()
-                    state = json.loads(file.metadata()["state"])
-                    return Checkpoint(state, {name: file.get_tensor(name).clone() for name in names})
+                    about = dict(file.metadata())
+                    if about.pop("whole") != _whole(about):
+                        raise ValueError("what it says of itself changed")
+                    if about["asked"] != self._asked():
+                        raise ValueError(f"it is of another {self.what}")
+                    tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+                digests = json.loads(about["digests"])
+                if missing := sorted(digests.keys() ^ tensors.keys()):
+                    raise ValueError(f"it holds other tensors than were written, as '{missing[0]}'")
+                for name, found in zip(tensors, prefetch_map(tensor_digest, tensors.values()), strict=True):
+                    if found != digests[name]:
+                        raise ValueError(f"'{name}' changed")
+                return Checkpoint(json.loads(about["state"]), tensors)
             except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 self.notes.append(f"The checkpoint '{path.name}' is damaged ({reason}); the one before it is taken.")
         return None
+
+    def _asked(self) -> str:
+        """A digest of what is asked, but for what may change in between."""
+        return hashlib.sha256(json.dumps(self.request, sort_keys=True).encode()).hexdigest()
 
     def logs(self) -> list[Path]:
         """What of it belongs to the run: all that loggers wrote."""
@@ -167,6 +187,11 @@ def check_anew(out: str | Path, what: str = "fit") -> None:
             f"A {what} to '{out}' was stopped before its end; '{unfinished.folder}' holds its checkpoints.",
             "Go on with it: --resume, or start anew: delete that folder, or name another --out",
         )
+
+
+def _whole(about: Mapping[str, str]) -> str:
+    """A digest of what a checkpoint says of itself."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _write_whole(path: Path, content: bytes) -> None:
