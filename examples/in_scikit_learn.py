@@ -30,9 +30,8 @@ def main(folder: Path) -> None:
 
     # The encoder has read each message once by now; the grid costs no more than its heads.
     grid = GridSearchCV(pipeline, {"transferclassifier__C": [0.1, 1, 10, 100]}, cv=4).fit(texts, labels)
-    for strength, score in zip(grid.cv_results_["param_transferclassifier__C"], grid.cv_results_["mean_test_score"]):
-        print(f"C = {strength}: {score:.3f}")
-    print(f"Best: C = {grid.best_params_['transferclassifier__C']}")
+    for tried, score in zip(grid.cv_results_["params"], grid.cv_results_["mean_test_score"], strict=True):
+        print(f"C = {tried['transferclassifier__C']}: {score:.3f}")
     print(f"Where is my parcel? {grid.predict(['  Where is my parcel? '])[0]}")
 
     saved = grid.best_estimator_[-1].save(folder / "intents")

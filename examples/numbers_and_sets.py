@@ -7,12 +7,24 @@ import sys
 
 import graftwork as gw
 
-WORDS = {
-    "food": ("The soup was cold and bland.", "The food was all right.", "We loved every dish, best meal in years."),
-    "service": ("The waiter was rude.", "The waiter took our order.", "The staff were warm and quick."),
-    "room": ("It was loud and dirty.", "There was a table free.", "A quiet, beautiful room."),
+WORDS = {  # of each topic: bad, fair and good
+    "food": (
+        "The soup was cold.|The cake was dry.",
+        "The food was all right.",
+        "Every dish was wonderful.|Great cake.",
+    ),
+    "service": (
+        "The waiter was rude.|Nobody served us.",
+        "The waiter took our order.",
+        "The staff were friendly.|A charming waiter.",
+    ),
+    "room": (
+        "A dirty, loud place.|The room was filthy.",
+        "There was a free table.",
+        "A quiet, beautiful room.|What a view.",
+    ),
 }
-ASKED = ["The staff were friendly and the cake was wonderful.", "A rude waiter, a dirty table and cold coffee."]
+ASKED = ["The cake was wonderful and the staff were kind.", "A filthy room, and a rude waiter."]
 
 
 def reviews(count: int = 300) -> list[dict[str, object]]:
@@ -21,7 +33,7 @@ def reviews(count: int = 300) -> list[dict[str, object]]:
     for _ in range(count):
         about = chance.sample(list(WORDS), chance.choice((1, 2, 2, 3)))
         points = {topic: chance.choice((0, 1, 2)) for topic in about}
-        text = " ".join(WORDS[topic][given] for topic, given in points.items())
+        text = " ".join(chance.choice(WORDS[topic][given].split("|")) for topic, given in points.items())
         mean = sum(points.values()) / len(points)  # 0 to 2
         rows.append({"text": text, "points": 50 * mean, "topics": sorted(about), "stars": 1 + round(2 * mean)})
     return rows

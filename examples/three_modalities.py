@@ -25,8 +25,8 @@ def main(folder: Path) -> None:
 
     asked = {
         "digits": data["digits"] / "7" / "003.png",
-        "messages": "Where is my parcel?",
-        "commands": data["commands"] / "validation" / "left" / "left-en-us-f2-150.flac",
+        "messages": "where is my parcel",
+        "commands": data["commands"] / "validation" / "left" / "left-en-us-f2-170.flac",
     }
     for name, example in asked.items():
         (answer,) = runs[name].predict(example)

@@ -1,0 +1,105 @@
+"""What each example printed, kept in examples/output, and whether it prints the same again.
+
+python tests/docs/kept_output.py keep [NAME ...]    run them and keep what they print
+python tests/docs/kept_output.py compare NAME FILE  compare a file of printed lines with what was kept
+
+Words are the same, whole numbers too; figures with a decimal point may differ a little, and figures in per cent by as much, since
+machines round differently. Seconds and temporary folders are ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OUTPUT = EXAMPLES / "output"
+TOLERANCE = 0.1
+
+SCRIPTS = {
+    path.stem: path
+    for path in sorted([*EXAMPLES.glob("*.py"), *(folder / f"{folder.name}.py" for folder in EXAMPLES.iterdir())])
+    if path.is_file()
+}
+"""Each example by its name: a script, or the script of the same name in a folder."""
+
+ARGUMENTS = {name: ["made"] for name in ("tagging", "transcription", "segmentation", "detection")}
+"""Those that write files for their reader into a folder."""
+
+ONE_ARITHMETIC = {
+    "HF_HUB_OFFLINE": "1", "GRAFTWORK_OFFLINE": "1", "GRAFTWORK_CONFIG": os.devnull, "GRAFTWORK_ENGINE": "torch",
+    "GRAFTWORK_PRECISION": "fp32", "GRAFTWORK_DECODER": "reader", "ATEN_CPU_CAPABILITY": "avx2",
+}  # fmt: skip
+
+_SECONDS = re.compile(r" *\b\d+(\.\d+)? (s|seconds)\b")
+_FOLDER = re.compile(r"'?/\S*/(?=[^/\s])")
+_FIGURE = re.compile(r"-?\d+\.\d+%?|\d+%")
+
+
+def differences(printed: str, kept: str) -> list[str]:
+    """Each line that is not what was kept, beside what was."""
+    ours, theirs = (plain(text).splitlines() for text in (printed, kept))
+    found = [
+        f"printed: {one}\n   kept: {other}" for one, other in zip(ours, theirs, strict=False) if not same(one, other)
+    ]
+    if len(ours) != len(theirs):
+        found.append(f"{len(ours)} lines were printed, {len(theirs)} are kept")
+    return found
+
+
+def plain(text: str) -> str:
+    """Without what differs from run to run."""
+    return _FOLDER.sub("", _SECONDS.sub(" SECONDS", text)).strip()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two lines differ in nothing but figures, and in those by no more than the tolerance."""
+    if _spaced(_FIGURE.sub("#", one)) != _spaced(_FIGURE.sub("#", other)):
+        return False
+    return all(abs(_value(a) - _value(b)) <= TOLERANCE for a, b in zip(_FIGURE.findall(one), _FIGURE.findall(other), strict=True))
+
+
+def _spaced(line: str) -> str:
+    return " ".join(line.split())
+
+
+def _value(figure: str) -> float:
+    return float(figure[:-1]) / 100 if figure.endswith("%") else float(figure)
+
+
+def run(name: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    """Run an example in an empty folder, with a feature store of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {**os.environ, **ONE_ARITHMETIC, "GRAFTWORK_CACHE": f"{folder}/.cache"}
+        command = [python, str(SCRIPTS[name]), *ARGUMENTS.get(name, ())]
+        return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+
+
+def keep(names: list[str]) -> None:
+    OUTPUT.mkdir(exist_ok=True)
+    for name in names or SCRIPTS:
+        begun = time.perf_counter()
+        done = run(name)
+        if done.returncode:
+            sys.exit(f"{name} ended with {done.returncode}: {done.stderr}")
+        (OUTPUT / f"{name}.txt").write_text(re.sub(r"/tmp/\w+", "/tmp/data", done.stdout), encoding="utf-8")
+        print(f"{name}: {time.perf_counter() - begun:.0f} s", flush=True)
+
+
+def compare(name: str, file: str) -> None:
+    found = differences(Path(file).read_text(encoding="utf-8"), (OUTPUT / f"{name}.txt").read_text(encoding="utf-8"))
+    if found:
+        sys.exit(f"{name} does not print what examples/output/{name}.txt keeps:\n" + "\n".join(found))
+
+
+if __name__ == "__main__":
+    what, *rest = sys.argv[1:]
+    if what == "keep":
+        keep(rest)
+    else:
+        compare(*rest)
