@@ -24,7 +24,7 @@ WORDS = {  # of each topic: bad, fair and good
         "A quiet, beautiful room.|What a view.",
     ),
 }
-ASKED = ["The cake was wonderful and the staff were kind.", "A filthy room, and a rude waiter."]
+ASKED = ["The cake was wonderful and the staff were kind.", "Nobody served us, and the room was dirty."]
 
 
 def reviews(count: int = 300) -> list[dict[str, object]]:
@@ -49,7 +49,7 @@ def main() -> None:
         print(f"{task} {column}: {figures}")
         for answer in run.predict(ASKED):
             said = answer.get("value", answer.get("labels", answer.get("label")))
-            print(f"  {answer['input']} {round(said) if task == 'regress' else said}")
+            print(f"  {answer['input']} {f'{said:.1f}' if task == 'regress' else said}")
 
 
 if __name__ == "__main__":

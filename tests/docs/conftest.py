@@ -10,6 +10,7 @@ import pytest
 
 COUNTS = {
     "graftwork_text.tag.demo.MESSAGES": 30, "graftwork_audio.transcribe.demo.CLIPS": 12, "graftwork_image.shapes.PICTURES": 12,
+    "graftwork_image.demo.EACH": 14,
 }  # fmt: skip
 SIDE = 96
 

@@ -1,10 +1,10 @@
-"""What each example printed, kept in examples/output, and whether it prints the same again.
+"""Compares what each example prints with what it printed before, kept in examples/output.
 
 python tests/docs/kept_output.py keep [NAME ...]    run them and keep what they print
 python tests/docs/kept_output.py compare NAME FILE  compare a file of printed lines with what was kept
 
-Words are the same, whole numbers too; figures with a decimal point may differ a little, and figures in per cent by as much, since
-machines round differently. Seconds and temporary folders are ignored.
+Words are the same, whole numbers too. Figures with a decimal point and per cents may differ by the tolerance, since machines round
+differently. Seconds and temporary folders are ignored.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OUTPUT = EXAMPLES / "output"
 TOLERANCE = 0.1
+"""Of a figure, and of one above 1 the part of it."""
 
 SCRIPTS = {
     path.stem: path
@@ -61,7 +62,8 @@ def same(one: str, other: str) -> bool:
     """Whether two lines differ in nothing but figures, and in those by no more than the tolerance."""
     if _spaced(_FIGURE.sub("#", one)) != _spaced(_FIGURE.sub("#", other)):
         return False
-    return all(abs(_value(a) - _value(b)) <= TOLERANCE for a, b in zip(_FIGURE.findall(one), _FIGURE.findall(other), strict=True))
+    pairs = zip(map(_value, _FIGURE.findall(one)), map(_value, _FIGURE.findall(other)), strict=True)
+    return all(abs(ours - kept) <= TOLERANCE * max(1.0, abs(kept)) for ours, kept in pairs)
 
 
 def _spaced(line: str) -> str:
@@ -70,6 +72,10 @@ def _spaced(line: str) -> str:
 
 def _value(figure: str) -> float:
     return float(figure[:-1]) / 100 if figure.endswith("%") else float(figure)
+
+
+def kept(name: str) -> str:
+    return (OUTPUT / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def run(name: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:

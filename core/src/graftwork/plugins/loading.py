@@ -266,11 +266,6 @@ def _entry_points() -> list[_Found]:
     return [found[key] for key in sorted(found)]
 
 
-def distribution_names() -> set[str]:
-    """The distributions with plugins that are installed, loaded or not, as pip compares their names."""
-    return {found.name.lower().replace("_", "-") for found in _entry_points()}
-
-
 def _own_version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 

@@ -1,42 +1,43 @@
-"""What a script asks of the plugins before it begins: that they are here, and the data that they bring to try."""
+"""What a script asks of plugins before it begins: that they are installed and work, and their data to try them on."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from graftwork.errors import UnknownName
 from graftwork.plugins import registry
-from graftwork.plugins.loading import distribution_names, installed
+from graftwork.plugins.loading import installed
 from graftwork.specs.factories import load_factory
 
 
 def require_plugins(*distributions: str) -> None:
-    """Check that plugins are installed and work, by what pip calls them: `require_plugins("graftwork-text[starter]")`.
+    """Check that plugins are installed and load, by what pip calls them: `require_plugins("graftwork-text[starter]")`.
 
-    Raises `UnknownName` with the command that installs those that are not, or why one that is does not load.
+    Raises `UnknownName` with the command that installs those that are missing, or the reason why one does not load.
     """
-    wanted = {name.partition("[")[0].lower().replace("_", "-"): name for name in distributions}
-    reports = {report.distribution.lower().replace("_", "-"): report for report in installed().reports}
-    found = distribution_names()
-    missing = [given for name, given in wanted.items() if name not in found]
+    missing = [name for name in distributions if not all(map(_installed, _needed(name)))]
     if missing:
-        quoted = " ".join(f"'{name}'" if "[" in name else name for name in missing)
+        one = len(missing) == 1
         raise UnknownName(
-            f"This needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            f"Install {'it' if len(missing) == 1 else 'them'}: pip install {quoted}",
+            f"This needs {' and '.join(missing)}, which {'is' if one else 'are'} not installed.",
+            f"Install {'it' if one else 'them'}: pip install "
+            + " ".join(f"'{name}'" if "[" in name else name for name in missing),
         )
-    for name in wanted:
+    reports = {_plain(report.distribution): report for report in installed().reports}
+    for name in dict.fromkeys(_plain(given) for given in distributions):
         report = reports.get(name)
         if report is None:
+            wanted = os.environ.get("GRAFTWORK_PLUGINS", "")
             raise UnknownName(
-                f"This needs {name}, which is installed, and GRAFTWORK_PLUGINS='{os.environ.get('GRAFTWORK_PLUGINS')}' "
-                "leaves it out.",
-                "Load it: unset GRAFTWORK_PLUGINS",
+                f"This needs {name}, which is installed and which GRAFTWORK_PLUGINS='{wanted}' leaves out.",
+                "Load all: unset GRAFTWORK_PLUGINS",
             )
         if report.disabled_by is not None:
             raise UnknownName(
-                f"This needs {name}, which '{report.disabled_by}' disables.", "Take its name out of `disabled` there."
+                f"This needs {name}, which '{report.disabled_by}' disables.", "Take it off the list `disabled` there."
             )
         if report.errors:
             raise UnknownName(
@@ -45,12 +46,37 @@ def require_plugins(*distributions: str) -> None:
             )
 
 
-def demo_data(name: str, folder: str | Path) -> Path:
-    """The labelled set of the demo of this name, as a path that `graftwork.data` and `fit` take; what has to be written
-    is written into `folder`. It is what `graftwork demo NAME --data DIR` keeps.
+def _needed(name: str) -> Iterator[str]:
+    """The distribution, and those of the extra that is named with it."""
+    from packaging.requirements import Requirement  # listing does not need it
 
-    Raises `UnknownName` when no installed plugin brings it.
+    asked = Requirement(name)
+    yield asked.name
+    if asked.extras and _installed(asked.name):
+        for line in distribution(asked.name).requires or ():
+            needed = Requirement(line)
+            if needed.marker and any(needed.marker.evaluate({"extra": extra}) for extra in asked.extras):
+                yield needed.name
+
+
+def _installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _plain(name: str) -> str:
+    """The name as pip compares it, without extras."""
+    return name.partition("[")[0].lower().replace("_", "-")
+
+
+def demo_data(name: str, folder: str | Path) -> Path:
+    """The labelled data of the demo of this name, as a path that `graftwork.data` and `fit` take.
+
+    folder: for what the demo writes. Raises `UnknownName` if no installed plugin brings it.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(load_factory(registry.demo(name).data)(folder))
+    demo = registry.demo(name)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(load_factory(demo.data)(Path(folder)))
