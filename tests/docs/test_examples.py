@@ -14,7 +14,7 @@ import pytest
 
 import graftwork as gw
 
-from . import kept_output
+from . import examples_page, kept_output
 
 LONGEST = 60
 WITHOUT_PLUGINS = {"a_new_modality"}
@@ -53,6 +53,15 @@ importlib.metadata.distribution = distribution
 
 def test_what_every_example_prints_is_kept_and_nothing_else() -> None:
     assert {file.stem for file in kept_output.OUTPUT.iterdir()} == kept_output.SCRIPTS.keys()
+
+
+def test_the_page_is_made_of_every_example_and_what_it_prints() -> None:
+    assert examples_page.WORDS.keys() == kept_output.SCRIPTS.keys()
+    assert examples_page.PAGE.read_text(encoding="utf-8") == examples_page.made(), (
+        "run: python tests/docs/examples_page.py"
+    )
+    assert "  - Examples: examples.md\n" in (examples_page.PAGE.parents[1] / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "](examples.md)" in (examples_page.PAGE.parent / "index.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", kept_output.SCRIPTS)
