@@ -1,7 +1,7 @@
 """Compares what each example prints with what it printed before, kept in examples/output.
 
-python tests/docs/kept_output.py keep [NAME ...]    run them and keep what they print
-python tests/docs/kept_output.py compare NAME FILE  compare a file of printed lines with what was kept
+python tests/docs/kept_output.py keep [NAME ...]         runs them and keeps what they print
+python tests/docs/kept_output.py compare PYTHON FOLDER   runs a copy of them all in another environment, and compares
 
 Words are the same, whole numbers too. Figures with a decimal point and per cents may differ by the tolerance, since machines round
 differently. Seconds and temporary folders are ignored.
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OUTPUT = EXAMPLES / "output"
@@ -78,29 +79,43 @@ def kept(name: str) -> str:
     return (OUTPUT / f"{name}.txt").read_text(encoding="utf-8")
 
 
-def run(name: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run an example in an empty folder, with a feature store of its own."""
+def run(name: str, python: str = sys.executable, examples: Path = EXAMPLES) -> subprocess.CompletedProcess[str]:
+    """Run an example in an empty folder, with a feature store of its own.
+
+    python: of the environment that it runs in. examples: a copy of the folder of examples.
+    """
     with tempfile.TemporaryDirectory() as folder:
         settings = {**os.environ, **ONE_ARITHMETIC, "GRAFTWORK_CACHE": f"{folder}/.cache"}
-        command = [python, str(SCRIPTS[name]), *ARGUMENTS.get(name, ())]
+        command = [python, str(examples / SCRIPTS[name].relative_to(EXAMPLES)), *ARGUMENTS.get(name, ())]
         return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
 
 
 def keep(names: list[str]) -> None:
+    """Run examples and keep what they print."""
     OUTPUT.mkdir(exist_ok=True)
     for name in names or SCRIPTS:
-        begun = time.perf_counter()
-        done = run(name)
-        if done.returncode:
-            sys.exit(f"{name} ended with {done.returncode}: {done.stderr}")
-        (OUTPUT / f"{name}.txt").write_text(re.sub(r"/tmp/\w+", "/tmp/data", done.stdout), encoding="utf-8")
-        print(f"{name}: {time.perf_counter() - begun:.0f} s", flush=True)
+        done = timed(name)
+        (OUTPUT / f"{name}.txt").write_text(re.sub(r"/tmp/\w+", "/tmp/data", done), encoding="utf-8")
 
 
-def compare(name: str, file: str) -> None:
-    found = differences(Path(file).read_text(encoding="utf-8"), (OUTPUT / f"{name}.txt").read_text(encoding="utf-8"))
-    if found:
-        sys.exit(f"{name} does not print what examples/output/{name}.txt keeps:\n" + "\n".join(found))
+def compare(python: str, folder: str) -> None:
+    """Run every example of a copied folder in an environment, and compare what each prints; ends with status 1 if one differs."""
+    begun, wrong = time.perf_counter(), []
+    for name in SCRIPTS:
+        wrong += [f"{name}: {line}" for line in differences(timed(name, python, Path(folder)), kept(name))]
+    print(f"Examples: {len(SCRIPTS)} in {time.perf_counter() - begun:.0f} s.")
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+def timed(name: str, *where: Any) -> str:
+    """What an example prints; its seconds are shown."""
+    begun = time.perf_counter()
+    done = run(name, *where)
+    if done.returncode:
+        sys.exit(f"{name} ended with {done.returncode}: {done.stderr}")
+    print(f"{name}: {time.perf_counter() - begun:.0f} s", flush=True)
+    return done.stdout
 
 
 if __name__ == "__main__":

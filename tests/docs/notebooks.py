@@ -11,7 +11,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from textwrap import dedent
 
 import nbformat
