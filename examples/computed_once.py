@@ -26,10 +26,12 @@ FITS = [
 
 
 def main(folder: Path) -> None:
+    # The feature store begins empty, so that the first fit finds nothing.
     gw.require_plugins("graftwork-text[starter]")
-    os.environ["GRAFTWORK_CACHE"] = str(folder / "store")  # an empty feature store, so that the first fit finds nothing
+    os.environ["GRAFTWORK_CACHE"] = str(folder / "store")
     messages = gw.data(gw.demo_data("messages", folder))
 
+    # Every fit says in its record how many examples were found there, and how many were computed.
     print(f"{'asked for':24} {'accuracy':>8} {'found':>6} {'computed':>9} {'took':>8}")
     found = computed = 0
     for asked in FITS:

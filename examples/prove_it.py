@@ -13,10 +13,12 @@ import graftwork as gw
 
 
 def main(folder: Path) -> None:
+    # The last stage of the encoder trains; the others are frozen.
     gw.require_plugins("graftwork-text[starter]")
     messages = gw.data(gw.demo_data("messages", folder))
     run = gw.fit(messages, "text/minilm", freeze="last:1", epochs=1, out=folder / "run")
 
+    # The certificate holds digests of every stage, before and after.
     print("The certificate of a run that trains the last stage alone:")
     for name, stage in run.record["certificate"]["stages"].items():
         moved = "moved" if stage["before"] != stage["after"] else "stood still"
@@ -29,11 +31,13 @@ def main(folder: Path) -> None:
         changed = [name for name, tensor in mine.state_dict().items() if not torch.equal(tensor, state[name])]
         print(f"{stage.name}: {len(changed)} of {len(state)} tensors differ")
 
+    # Now a fault: something in the process changes what should stand still.
     def leak(module: torch.nn.Module, *_: object) -> None:
         """What a careless line anywhere in a process may do: a layer norm drifts each time that it is run."""
         if isinstance(module, torch.nn.LayerNorm):
             module.weight.data.mul_(1.0001)
 
+    # The digests catch it, and there is no run.
     print("The same fit with a leak planted:")
     planted = register_module_forward_hook(leak)
     try:

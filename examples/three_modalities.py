@@ -12,6 +12,7 @@ ENCODERS = {"digits": "image/efficientnet-lite0", "messages": "text/minilm", "co
 
 
 def main(folder: Path) -> None:
+    # Data that come with the plugins: pictures in folders, a table of messages, clips in folders.
     gw.require_plugins("graftwork-efficientnet-lite", "graftwork-text[starter]", "graftwork-audio[starter]")
     data = {name: gw.demo_data(name, folder / name) for name in ENCODERS}
     for picture in data["digits"].glob("*/0[2-5]?.png"):
@@ -23,6 +24,7 @@ def main(folder: Path) -> None:
         runs[name] = gw.fit(data[name], encoder, tap="last")
         print(f"{name}, {encoder}: {runs[name].record['headline']}")
 
+    # A run answers for files and for texts.
     asked = {
         "digits": data["digits"] / "7" / "003.png",
         "messages": "where is my parcel",
@@ -32,6 +34,7 @@ def main(folder: Path) -> None:
         (answer,) = runs[name].predict(example)
         print(f"{Path(example).name}: {answer['label']}, sure to {answer['probabilities'][answer['label']]:.0%}")
 
+    # What the encoder was pretrained to read is compared with what the data are.
     print("Clips for an encoder of texts are refused, before a weight is loaded:")
     try:
         gw.fit(data["commands"], "text/minilm")
