@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 try:
     from . import kept_output
@@ -77,6 +78,36 @@ WORDS = {
 """For each example, in the order of the page, its title and what it shows."""
 
 BEGIN, END = "import graftwork as gw\n", '\n\nif __name__ == "__main__":'
+
+
+def made() -> str:
+    return "\n".join([HEAD, *(section(name) for name in WORDS)])
+
+
+def section(name: str) -> str:
+    """The title, what it shows, the script without imports and its last lines, the files beside it, and what it printed."""
+    title, words = WORDS[name]
+    script = kept_output.SCRIPTS[name]
+    code = script.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip()
+    beside = [] if script.parent == kept_output.EXAMPLES else sorted(set(script.parent.rglob("*.py")) - {script})
+    parts = [
+        f"## {title}",
+        fill(words, 120, break_on_hyphens=False, break_long_words=False),
+        f"{link(script)}:",
+        f"~~~python\n{code}\n~~~",
+        *(part for file in beside for part in (f"{link(file)}:", f"~~~python\n{file.read_text(encoding='utf-8').strip()}\n~~~")),
+        "It prints",
+        f"~~~text\n{kept_output.kept(name).strip()}\n~~~",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def link(file: Path) -> str:
+    place = file.relative_to(kept_output.EXAMPLES)
+    return f"[examples/{place}](../examples/{place})"
+
+
+if __name__ == "__main__":'
 
 
 def made() -> str:

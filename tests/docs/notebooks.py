@@ -66,12 +66,14 @@ def run(notebook: nbformat.NotebookNode) -> str:
         client.execute(env=environment)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":  # warnings of libraries are of this machine alone
+            cell.outputs = [output for output in cell.outputs if output.get("name") == "stdout"]
     return printed(notebook)
 
 
 def printed(notebook: nbformat.NotebookNode) -> str:
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    return "".join(output.text for output in outputs if output.get("name") == "stdout")
+    return "".join(output.text for output in outputs)
 
 
 if __name__ == "__main__":
