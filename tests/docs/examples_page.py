@@ -95,7 +95,11 @@ def section(name: str) -> str:
         fill(words, 120, break_on_hyphens=False, break_long_words=False),
         f"{link(script)}:",
         f"~~~python\n{code}\n~~~",
-        *(part for file in beside for part in (f"{link(file)}:", f"~~~python\n{file.read_text(encoding='utf-8').strip()}\n~~~")),
+        *(
+            part
+            for file in beside
+            for part in (f"{link(file)}:", f"~~~python\n{file.read_text(encoding='utf-8').strip()}\n~~~")
+        ),
         "It prints",
         f"~~~text\n{kept_output.kept(name).strip()}\n~~~",
     ]
@@ -105,24 +109,6 @@ def section(name: str) -> str:
 def link(file: Path) -> str:
     place = file.relative_to(kept_output.EXAMPLES)
     return f"[examples/{place}](../examples/{place})"
-
-
-if __name__ == "__main__":'
-
-
-def made() -> str:
-    return "\n".join([HEAD, *(section(name) for name in WORDS)])
-
-
-def section(name: str) -> str:
-    """The title, what it shows, the script without imports and its last lines, and what it printed."""
-    title, words = WORDS[name]
-    script = kept_output.SCRIPTS[name]
-    text = script.read_text(encoding="utf-8")
-    code = text.partition(BEGIN)[2].partition(END)[0].strip()
-    place = script.relative_to(kept_output.EXAMPLES)
-    printed = kept_output.kept(name).strip()
-    return f"## {title}\n\n{words}\n\n[examples/{place}](../examples/{place}):\n\n~~~python\n{code}\n~~~\n\nprints\n\n~~~text\n{printed}\n~~~\n"
 
 
 if __name__ == "__main__":
