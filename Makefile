@@ -16,7 +16,7 @@ setup: .venv/.done
 	@test -x $(PY) || $(UV) venv -q --python '>=3.11' .venv
 	@$(UV) pip install -q --python $(PY) -c constraints.txt $(addprefix -e ./,$(PACKAGES)) \
 	  pytest pytest-xdist hypothesis ruff 'pyright[nodejs]' import-linter polars openpyxl 'moto[s3]' flask flask-cors \
-	  jiwer seqeval
+	  jiwer seqeval nbformat nbclient ipykernel
 	@touch $@
 
 demo: setup

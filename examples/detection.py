@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import graftwork as gw
-from graftwork_image.shapes import boxes
 
 
 def main(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    data = boxes(folder / "shapes")  # 90 pictures of circles, squares and triangles; every sixth is empty
+    gw.require_plugins("graftwork-efficientnet-lite")
+    data = gw.demo_data(
+        "boxes", folder / "shapes"
+    )  # 90 pictures of circles, squares and triangles; every sixth is empty
     # The encoder stays frozen and reads each picture once; the head trains on the maps that it gave.
     run = gw.fit(
         data, "image/efficientnet-lite0", task="detect", options={"size": 256}, batch_size=4, epochs=16,
@@ -29,4 +30,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "detection"))
+    try:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "detection"))
+    except gw.GraftworkError as error:
+        sys.exit(str(error))

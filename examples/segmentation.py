@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import graftwork as gw
-from graftwork_image.shapes import masks
 
 
 def main(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    data = masks(folder / "shapes")  # 90 pictures of circles, squares and triangles
+    gw.require_plugins("graftwork-efficientnet-lite")
+    data = gw.demo_data("masks", folder / "shapes")  # 90 pictures of circles, squares and triangles
     # A linear head on one map of the frozen encoder is solved in seconds; head="unet" draws finer, in minutes.
     run = gw.fit(
         data, "image/efficientnet-lite0", task="segment", head="map-linear", options={"size": 320}, out=folder / "run"
@@ -27,4 +26,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "segmentation"))
+    try:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "segmentation"))
+    except gw.GraftworkError as error:
+        sys.exit(str(error))

@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 
 import graftwork as gw
-from graftwork_text.tag.demo import entities
 
 TEXTS = ["May Banks moves to Bath on 3 May.", "Will the rose bloom in Paris in June?"]
 
 
 def main(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    data = entities(folder)  # 300 messages with persons, places and dates
+    gw.require_plugins("graftwork-text[starter]")
+    data = gw.demo_data("entities", folder)  # 300 messages with persons, places and dates
     run = gw.fit(data, "text/minilm", task="tag", out=folder / "run")  # the encoder stays frozen, the head is solved
     for figure in run.task.figures:
         print(f"{figure.words}: {run.metrics[figure.name]:.3f}")
@@ -26,4 +25,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "tagging"))
+    try:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "tagging"))
+    except gw.GraftworkError as error:
+        sys.exit(str(error))

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import graftwork as gw
-from graftwork_audio.transcribe.demo import digit_strings
 
 
 def main(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    data = digit_strings(folder / "digits")  # 96 clips of 3 to 6 digits
+    gw.require_plugins("graftwork-audio[starter]")
+    data = gw.demo_data("digit-strings", folder / "digits")  # 96 clips of 3 to 6 digits
     # The encoder stays frozen and is asked once; a head that hears what is around each frame trains on what it said.
     run = gw.fit(data, "audio/wav2vec2-tiny", task="transcribe", epochs=20, out=folder / "run")
     for figure in run.task.figures:
@@ -25,4 +24,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "transcription"))
+    try:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "transcription"))
+    except gw.GraftworkError as error:
+        sys.exit(str(error))

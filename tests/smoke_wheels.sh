@@ -76,5 +76,14 @@ all/bin/graftwork fit messages.csv --out run
 all/bin/graftwork predict run "my card is gone" --json
 all/bin/graftwork fit messages.csv --backbone text/glove-50d-idf --out words
 all/bin/graftwork demo
+
+# Each example, outside of the checkout, prints what is kept; and without plugins one sentence with what to install.
+cp -r "$OLDPWD/examples" examples
+rm -rf examples/plugins
+"$OLDPWD/.venv/bin/python" "$OLDPWD/tests/docs/kept_output.py" compare "$work/all/bin/python" "$work/examples"
+for script in examples/*.py examples/voice_command/voice_command.py; do
+  said="$(core/bin/python "$script" 2>&1)" && { echo "$script runs without its plugins"; exit 1; }
+  [[ "$said" == "This needs graftwork-"*"pip install "* && "$said" != *$'\n'* ]] || { echo "$script: $said"; exit 1; }
+done
 "$OLDPWD/.venv/bin/python" "$OLDPWD/tests/guide.py" "$uv" "$work/wheels"
 echo "Wheels: built, installed and used."

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COUNTS = {
     "graftwork_text.tag.demo.MESSAGES": 30, "graftwork_audio.transcribe.demo.CLIPS": 12, "graftwork_image.shapes.PICTURES": 12,
+    "graftwork_image.demo.EACH": 12,
 }  # fmt: skip
 SIDE = 96
 BY_STEPS = ("transcribe", "segment", "detect")

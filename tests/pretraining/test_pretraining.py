@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -412,6 +413,15 @@ def test_a_model_is_published_as_a_plugin_that_passes_the_kit(small, tmp_path, s
     ):
         error = shell.json("new", "plugin", "other", *options, code=2)["error"]
         assert words in error["message"]
+
+
+def test_a_published_spec_says_bounds_that_are_none(small, tmp_path, shell, monkeypatch) -> None:
+    """A contract of images has facts without a lower or an upper bound."""
+    made = small("resnet", "supervised")
+    assert shell("new", "plugin", "my-pictures", "--weights", str(made.folder)).returncode == 0
+    monkeypatch.syspath_prepend(str(tmp_path / "my-pictures" / "src"))
+    (spec,) = importlib.import_module("my_pictures.plugin").graftwork_backbones()
+    assert spec.contract == registry.backbone(made.name).contract
 
 
 def test_the_command_line_pretrains(shell, source, tmp_path) -> None:

@@ -31,6 +31,7 @@ from graftwork.errors import (
 from graftwork.freeze.policies import FreezePolicy, Plan, StagePlan
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.plugins.registry import preparer
+from graftwork.plugins.requiring import demo_data, require_plugins
 from graftwork.specs.agreement import Agreement, Step, agree
 from graftwork.specs.annotations import (
     Annotated,
@@ -329,6 +330,7 @@ __all__ = [
     "check",
     "compare",
     "data",
+    "demo_data",
     "failure_reason",
     "fit",
     "fold",
@@ -350,6 +352,7 @@ __all__ = [
     "read_json",
     "recognise",
     "refusal",
+    "require_plugins",
     "save_new",
     "show",
     "spans_of_tags",

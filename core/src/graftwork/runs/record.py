@@ -119,9 +119,9 @@ def certified(trained: Trained, model: Loaded, freeze: str) -> dict[str, Any]:
     if found["ok"]:
         return found
     leaked = found["leaked"]
-    more = f" and {len(leaked) - 1} more" if len(leaked) > 1 else ""
+    more = f" and {len(leaked) - 1} more were" if len(leaked) > 1 else " was"
     raise GraftworkError(
-        f"'{leaked[0]}'{more} was frozen by the policy '{freeze}' and changed during the run.",
+        f"'{leaked[0]}'{more} frozen by the policy '{freeze}' and changed during the run.",
         f"This is a fault of the plugin that brings '{backbone.spec.name}'; report it.",
     )
 
