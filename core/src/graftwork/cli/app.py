@@ -13,9 +13,11 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from graftwork.cli.terminal import document, say
 from graftwork.errors import GraftworkError
+from graftwork.runtime.stopping import Stopped
 
 COMMANDS = (
     "plugins",
@@ -41,6 +43,18 @@ USAGE_ERRORS: Any = tuple(
 )
 
 
+class Interrupted(Exception):
+    """A command that Ctrl-C ended: typer would turn it into a status without a word."""
+
+
+class Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -53,6 +67,7 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
     """The command that the arguments name, or all of them: to import and look into all takes longer than listing."""
     app = typer.Typer(
         name="graftwork",
+        cls=Commands,
         help="Transfer learning for images, text and audio. Point it at labelled data and get a trained, proven model.",
         no_args_is_help=True,
         add_completion=False,
@@ -83,7 +98,10 @@ def _run(arguments: list[str], *, json: bool) -> int:
         command = error.ctx.command_path if error.ctx else "graftwork"
         _failed("UsageError", _sentence(error.format_message()), f"See: {command} --help", json)
         return 2
-    except (typer.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt, Interrupted) as error:
+        if isinstance(stopped := error.__cause__, Stopped):
+            _failed("Interrupted", stopped.message, stopped.hint, json)
+            return 128 + stopped.number
         hint = "Nothing half-written was left behind; a fit that trains by steps goes on with --resume."
         _failed("Interrupted", "Interrupted.", hint, json)
         return 130

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -473,6 +473,9 @@ class _Extraction:
     def _keep(self, batch: Read, fetched: Fetched, every: bool) -> None:
         pooled, widths = fetched(), [self.by.backbone.feature_dim(tap) for tap in range(self.tap + 1)]
         by_stage = pooled.split(widths, 1) if every else [pooled]
+        batch, pooled, by_stage = self._finite(batch, pooled, by_stage)
+        if not batch.places:
+            return
         self.values[batch.places] = torch.cat([by_stage[tap] for tap in self.by.taps], 1) if every else pooled
         self.misses += len(batch.places)
         self.parts[batch.places], self.shares[batch.places] = batch.parts, batch.shares
@@ -486,6 +489,27 @@ class _Extraction:
             self.space.write(rows)
         if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
             release(self.values)
+
+    def _finite(self, batch: Read, pooled: Tensor, by_stage: Sequence[Tensor]) -> tuple[Read, Tensor, Sequence[Tensor]]:
+        """A batch without the examples whose features are not finite, which no head could answer."""
+        if bool(pooled.sum().isfinite()) or bool(pooled.isfinite().all()):
+            return batch, pooled, by_stage
+        sound = pooled.isfinite().all(1)
+        kept = sound.nonzero()[:, 0].tolist()
+        lost = [place for place, good in zip(batch.places, sound.tolist(), strict=True) if not good]
+        choice = self.by.choice or REFERENCE
+        for place in lost:
+            name = self.examples.name(self.chosen[place])
+            self.reasons[place] = f"'{name}' has features that are not finite, by {choice}."
+        if self.space is not None:
+            self.space.release([self.digests[place] for place in lost])
+        some = replace(
+            batch,
+            places=[batch.places[row] for row in kept],
+            parts=[batch.parts[row] for row in kept],
+            shares=[batch.shares[row] for row in kept],
+        )
+        return some, pooled[sound], [stage[sound] for stage in by_stage]
 
     # Several processes.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from graftwork.features.store import Space
+from graftwork.runtime.locks import PATIENCE, SAID, Waiting
+from graftwork.specs.contracts import plural
 
 T = TypeVar("T", bound=Hashable)
 
@@ -25,6 +28,9 @@ def compute_missing(
     """Ensure that every digest in `wanted` has a row of at least `least` segments; compute those that no other live
     process has leased.
 
+    A process that holds leases and computes nothing for `PATIENCE` seconds is stopped, or busy with other things: its
+    rows are computed beside it.
+
     group: makes batches of items. compute: takes an iterator over the batches leased to this process and the largest
     number of them, and writes their rows. done: whether an item needs no row any more: it has one, or never will.
 
@@ -32,6 +38,7 @@ def compute_missing(
     """
     digests = {item: digest for digest, item in wanted.items()}
     wanted = dict(wanted)
+    since, said = time.monotonic(), False
 
     def unclaimed(groups: list[list[T]]) -> Iterator[list[T]]:
         for items in groups:
@@ -42,8 +49,21 @@ def compute_missing(
     while wanted:
         groups = group(list(wanted.values()))
         compute(unclaimed(groups), len(groups))
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), len(wanted)
         wanted = _missing(space, {digest: item for digest, item in wanted.items() if not done(item)}, least)
+        if len(wanted) < before:
+            since, said = time.monotonic(), False
+        waited = time.monotonic() - since
+        if wanted and waited > PATIENCE:
+            groups = group(list(wanted.values()))
+            compute(groups, len(groups))
+            return
+        if wanted and waited > SAID and not said:
+            said = True
+            words = (
+                f"Waiting for {space.holders(list(wanted))}, which computes {plural(len(wanted), 'example')} of these."
+            )
+            warnings.warn(words, Waiting, stacklevel=2)
         if wanted:
             time.sleep(max(WAIT, 2 * (time.perf_counter() - begun)))
 

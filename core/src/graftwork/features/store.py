@@ -23,7 +23,7 @@ from typing import Any
 from graftwork.errors import StoreError, UsageError
 from graftwork.features.shards import Place, Row, Writer, pack, placed, unpack
 from graftwork.runtime.cache_folder import store_folder
-from graftwork.runtime.locks import lock, locked, unlink_unless_locked
+from graftwork.runtime.locks import PATIENCE, holder, lock, locked, unlink_unless_locked
 
 FORMAT = 5
 LIMIT = 20 * 10**9
@@ -103,7 +103,7 @@ class Store:
     def _connected(self) -> sqlite3.Connection:
         """The index; a new one if there is none, or if it is damaged or of another format."""
         for _ in range(2):
-            index = sqlite3.connect(self.folder / "index.sqlite", timeout=120, isolation_level=None)
+            index = sqlite3.connect(self.folder / "index.sqlite", timeout=PATIENCE, isolation_level=None)
             try:
                 index.execute("PRAGMA journal_mode=WAL")
                 index.execute("PRAGMA synchronous=NORMAL")
@@ -467,6 +467,21 @@ class Space:
         gone = {owner: store._reap(owner) for owner in {owner for _, owner in claims}}
         free.difference_update(digest for digest, owner in claims if not gone[owner])
         return free
+
+    def holders(self, digests: Sequence[bytes]) -> str:
+        """The process that has leased the first of these rows, in words."""
+        with self.store._guarded():
+            row = self.store._index.execute(
+                "SELECT owner FROM claims WHERE space = ? AND digest = ?", (self.number, digests[0])
+            ).fetchone()
+        with contextlib.suppress(OSError):
+            if row is not None and isinstance(row[0], str) and row[0].isalnum():
+                handle = os.open(self.store._owners / row[0], os.O_RDONLY)
+                try:
+                    return holder(handle)
+                finally:
+                    os.close(handle)
+        return "another process"
 
     def release(self, digests: Iterable[bytes]) -> None:
         """Release leases whose rows will not be written."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from graftwork.errors import GraftworkError, PluginFault, UsageError
+from graftwork.errors import GraftworkError, PluginFault, UsageError, WeightsMismatch
 from graftwork.models.pretrained import hub_state
 from graftwork.models.stages import Stage, State, fold
 from graftwork.models.views import MapView, SequenceView, pyramid_of
@@ -163,8 +163,8 @@ class Backbone(nn.Module, ABC):
 def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     """Build the backbone of a spec, in evaluation mode and float32, with its pretrained weights (or random ones).
 
-    Raises `WeightsUnavailable` if the weights cannot be had, `WeightsMismatch` if they differ from the card beside
-    them, `PluginFault` if its plugin fails.
+    Raises `WeightsUnavailable` if the weights cannot be had, `WeightsMismatch` if they differ from the card beside them
+    or are not finite, `PluginFault` if its plugin fails.
     """
     weights = spec.weights.obtain(spec.name) if pretrained else None
     if weights is not None and weights.is_dir():
@@ -184,4 +184,18 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
             f"'{spec.factory}' built a {type(backbone).__name__} for '{spec.name}', not a graftwork.Backbone.",
             "Mend the build function of its plugin.",
         )
+    if weights is not None and (name := _not_finite(backbone)):
+        raise WeightsMismatch(
+            f"The weights of '{spec.name}' hold numbers that are not finite, in '{name}'.",
+            "Delete them so that they are fetched again, or train the encoder anew.",
+        )
     return backbone.eval().to(torch.float32)
+
+
+def _not_finite(backbone: nn.Module) -> str:
+    """The name of the first parameter that has NaN or an infinite number; empty for none. A sum shows if one may."""
+    with torch.no_grad():
+        for name, tensor in backbone.named_parameters():
+            if not bool(tensor.sum().isfinite()) and not bool(tensor.isfinite().all()):
+                return name
+    return ""

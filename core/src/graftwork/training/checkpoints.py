@@ -61,6 +61,7 @@ class Unfinished:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._refuse_links()
             _write_whole(self.folder / "request.json", json.dumps(self.request, ensure_ascii=False).encode())
         except OSError as error:
             raise self._unwritable(error) from error
@@ -72,6 +73,12 @@ class Unfinished:
             if isinstance(error, GraftworkError) or not self._files():
                 self.finish()
             raise
+
+    def _refuse_links(self) -> None:
+        """Raises `RunError` for a link, through which a file elsewhere would be written."""
+        for path in (self.folder, *self.folder.iterdir()):
+            if path.is_symlink():
+                raise RunError(f"'{path}' is a link; a {self.what} writes through none.", f"Delete it: rm '{path}'")
 
     def check(self) -> None:
         """Raises `RunError` naming the first thing that is asked otherwise than when the fit began."""

@@ -25,6 +25,7 @@ from graftwork.features.examples import Examples
 from graftwork.models.transfer import own_stream
 from graftwork.runtime import processes
 from graftwork.runtime.parallel import prefetch_map
+from graftwork.runtime.stopping import Asked, Stopped, asked_to_stop
 from graftwork.specs.settings import Decided, Settings, factor
 from graftwork.training.checkpoints import Unfinished
 from graftwork.training.logs import Logs
@@ -158,10 +159,11 @@ class TrainingLoop:
         self.unread: deque[_Step] = deque()
         self.lag = 0 if accelerator.device.type == "cpu" else LAG
         self.graphs: StepGraphs | None = None
+        self.asked = Asked()
 
     def run(self) -> TrainState:
         """Train to the end, and leave the best weights in the module. Raises `Diverged` and `OutOfMemory`."""
-        with own_stream(self.accelerator.device):
+        with own_stream(self.accelerator.device), asked_to_stop() as self.asked:
             return self._run()
 
     def _run(self) -> TrainState:
@@ -219,6 +221,8 @@ class TrainingLoop:
             self._read(0 if ends or self._due() else self.lag)
             if ends:
                 self._evaluate(epoch + 1)
+            if self.asked.number:
+                self._stop()
             self._save()
             self.begun = time.perf_counter() if not self.lag or ends else self.begun
 
@@ -344,11 +348,23 @@ class TrainingLoop:
         last = self.trainable.save_last and self.state.step == self.decided.steps
         return last or time.monotonic() - self.saved >= self.settings.checkpoint_every
 
+    def _stop(self) -> None:
+        """Keep what was done, and end. Raises `Stopped`."""
+        self._read(0)
+        done = f"Stopped after step {self.state.step} of {self.decided.steps}"
+        if self.unfinished is None:
+            raise Stopped(f"{done}; nothing of it is kept.", "A fit with --out keeps it.", self.asked.number)
+        if processes.is_main_process():
+            self._write(self.unfinished)
+        hint = f"Go on: graftwork {self.unfinished.what} ... --resume"
+        raise Stopped(f"{done}, which '{self.unfinished.folder}' keeps.", hint, self.asked.number)
+
     def _save(self) -> None:
         """Write a checkpoint where one is due and every step has been read."""
-        if self.unread or not self._due():
-            return
-        assert self.unfinished is not None
+        if not self.unread and self._due() and self.unfinished is not None:
+            self._write(self.unfinished)
+
+    def _write(self, unfinished: Unfinished) -> None:
         tensors = {
             f"now/{name}": tensor.detach().cpu().contiguous() for name, tensor in self.trainable.tensors().items()
         }
@@ -358,7 +374,7 @@ class TrainingLoop:
                 tensors[f"optimizer/{key}/{name}"] = value.detach().cpu().contiguous()
         scaler = self.accelerator.scaler
         state = {**asdict(self.state), "scaler": scaler.state_dict() if scaler is not None else None}
-        self.unfinished.save(self.state.step, state, tensors)
+        unfinished.save(self.state.step, state, tensors)
         self.saved = time.monotonic()
 
     def _named(self) -> dict[str, nn.Parameter]:
