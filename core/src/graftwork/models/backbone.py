@@ -183,5 +183,6 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
         raise PluginFault(
             f"'{spec.factory}' built a {type(backbone).__name__} for '{spec.name}', not a graftwork.Backbone.",
             "Mend the build function of its plugin.",
+            factory=spec.factory,
         )
     return backbone.eval().to(torch.float32)
