@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import Any
@@ -27,3 +28,17 @@ def json_text(value: Any, encoding: str = "utf-8") -> str:
     except UnicodeEncodeError:
         return json.dumps(value, indent=2)
     return words
+
+
+SYNTAX = re.compile(
+    r"[\\`*_\[\]{}|~$#]"  # code, emphasis, links and pictures, cells, strikes, formulas, headings
+    r"|:(?=//)|:(?=\w+:)|(?<=\bwww)\."  # addresses, which some readers make links of, and names of pictures
+    r"|^[-+=]|(?<=^\d)[.)](?=\s|$)|(?<=^\d\d)[.)](?=\s|$)",  # items of lists, lines
+    re.IGNORECASE,
+)
+
+
+def markdown(words: str) -> str:
+    """Words as a part of a line of Markdown that shows them as they are: no markup, no end of a cell or line."""
+    line = html.escape(visible(" ".join(words.split())), quote=False)
+    return SYNTAX.sub(lambda found: f"\\{found[0]}", line)
