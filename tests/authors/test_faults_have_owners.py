@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def planted(plugins: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.syspath_prepend(SOURCE.parent)
     for name in ("GRAFTWORK_DEBUG", "GRAFTWORK_OFFLINE", "HF_HUB_OFFLINE"):  # the plugin's source uses no network
         monkeypatch.delenv(name, raising=False)
-    module = importlib.import_module("planted_plugin")
+    module: Any = importlib.import_module("planted_plugin")
     plugins(module)
     yield module
     module.FAULT = ""
@@ -185,7 +186,7 @@ def test_code_that_cannot_be_imported_is_the_plugins_that_names_it(
         assert code == 1
         assert words in said["error"]["message"]
         assert "planted_plugin" in said["error"]["message"]
-        (tmp_path / "__pycache__").exists() and [file.unlink() for file in (tmp_path / "__pycache__").iterdir()]
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
 
 
 def test_a_factory_that_names_nothing_is_the_plugins(planted, places, capsys) -> None:

@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from importlib import import_module
 from typing import Any
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
     # By default garbage is collected so often while libraries load that a warm fit takes 4 % more.
     gc.set_threshold(50_000, 20, 20)
     code = _run(arguments, json="--json" in arguments)
-    sys.stdout.flush()
+    with suppress(OSError):  # said already
+        sys.stdout.flush()
     os.dup2(2, 1)  # what plugins print when the process ends is no result either
     sys.exit(code)
 
@@ -79,8 +81,11 @@ def _alone(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def run(**options: Any) -> Any:
-        with results_alone():
-            return command(**options)
+        try:
+            with results_alone():
+                return command(**options)
+        except BrokenPipeError:  # who read the results has read enough; typer would make it a failure
+            return 0
 
     return run
 
@@ -98,9 +103,6 @@ def _run(arguments: list[str], *, json: bool) -> int:
         hint = "Nothing half-written was left behind; a fit that trains by steps goes on with --resume."
         _failed("Interrupted", "Interrupted.", hint, json)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except BaseException as error:
         from graftwork.plugins.faults import plugin_fault
 
@@ -122,9 +124,11 @@ def _run(arguments: list[str], *, json: bool) -> int:
 
 def _failed(kind: str, message: str, hint: str, json: bool) -> None:
     if json:
-        document({"error": {"type": kind, "message": message, "hint": hint}})
-    else:
-        say(f"{message} {hint}".strip())
+        with suppress(OSError, GraftworkError):
+            document({"error": {"type": kind, "message": message, "hint": hint}})
+            sys.stdout.flush()
+            return
+    say(f"{message} {hint}".strip())
 
 
 def _sentence(words: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, TypeVar
 
+from graftwork.errors import DataError
 from graftwork.runtime.visible import json_text, visible
 
 Result = TypeVar("Result")
@@ -22,7 +23,8 @@ def results() -> TextIO:
 
 def tell(words: str) -> None:
     """A part of the result, on stdout."""
-    print(visible(words), file=results())
+    with _room():
+        print(visible(words), file=results())
 
 
 def say(words: str) -> None:
@@ -32,7 +34,8 @@ def say(words: str) -> None:
 
 def document(value: Any) -> None:
     """A result as one JSON document, on stdout."""
-    print(json_text(value, results().encoding or "utf-8"), file=results())
+    with _room():
+        print(json_text(value, results().encoding or "utf-8"), file=results())
 
 
 def answer(result: Result, render: Callable[[Result], None], json: bool) -> None:
@@ -62,7 +65,8 @@ def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = 
     # Piped to a file there is no width to fit, so nothing is folded.
     if not console.is_terminal:
         console.width = 240
-    console.print(grid)
+    with _room():
+        console.print(grid)
 
 
 @contextmanager
@@ -83,13 +87,27 @@ def results_alone() -> Iterator[None]:
     _results, sys.stdout = out, sys.stderr
     try:
         yield
-        out.flush()
+        with _room():
+            out.flush()
     finally:
         _results, sys.stdout = None, stdout
         if number is not None and kept is not None:
             os.dup2(kept, number)
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 out.close()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Raises `DataError` where results find no room, and BrokenPipeError where nobody reads them."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"The results cannot be written to stdout: {error.strerror}.", "Make room, or name another file."
+        ) from error
 
 
 @contextmanager
