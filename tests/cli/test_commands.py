@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -229,3 +231,24 @@ def test_pages_show_only_commands_and_options_that_exist(page) -> None:
         parameters = inspect.signature(commands[name].callback).parameters
         for option in re.findall(r"--([a-z-]+)", rest):
             assert option.replace("-", "_") in parameters, f"graftwork {name} --{option}"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_results_that_find_no_room_are_said_in_a_sentence() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "graftwork", "backbones", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "The results cannot be written to stdout: No space left on device. Make room, " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_reads_only_the_first_results_is_no_fault() -> None:
+    command = [sys.executable, "-m", "graftwork", "backbones", "--json"]
+    done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.stdout is not None
+    assert done.stderr is not None
+    done.stdout.close()
+    assert done.stderr.read() == ""
+    done.stderr.close()
+    assert done.wait() == 0

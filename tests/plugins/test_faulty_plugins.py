@@ -41,7 +41,7 @@ FAULTS = {
     ),
     "wrong-weights": (
         HEAD + BACKBONE.format(name="weightless").replace('Path("/no")', '"/no"'),
-        "The backbone 'sound/weightless' cannot be described: AttributeError: 'str' object has no attribute 'is_dir'",
+        "'sound/weightless' of graftwork_backbones is not used: its weights: folder is '/no'; accepted: Path.",
     ),
     "twin": (HEAD + BACKBONE.format(name="one"), "Its entry point is called 'twin' like that of dist-other-twin"),
     "loads-torch": ("import torch\n" + HEAD + BACKBONE.format(name="heavy"), "It imports torch where it only says what it brings, so every"),

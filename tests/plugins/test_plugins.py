@@ -84,7 +84,7 @@ def test_an_entry_point_that_cannot_be_imported_is_reported_and_the_rest_loads(t
     found = discover()
     bad = report(found, "crash")
     assert (bad.distribution, bad.version, bad.status) == ("crashing", "1.2", "error")
-    assert bad.errors == ["crashing_plugin cannot be imported: RuntimeError: no luck."]
+    assert bad.errors == ["crashing_plugin cannot be imported: RuntimeError: no luck (crashing_plugin.py:1)."]
     assert "text/minilm" in found.registered["backbones"]
 
 

@@ -89,12 +89,105 @@ def test_the_page_of_check_shows_texts_as_words(marked, tmp_path) -> None:
     assert IMAGE in page.words
 
 
+MARKDOWN = (
+    "![x](http://evil.example/p.png)",
+    "[a](javascript:alert(1))",
+    "[b]: http://evil.example",
+    "<http://evil.example>",
+    "http://evil.example/p",
+    "www.evil.example",
+    "`code` *loud* _leaning_ ~~gone~~ $x$",
+    "# heading",
+    "- item",
+    "1. item",
+    "one | two\nthree",
+    "\\[c](http://evil.example)",
+    "safe\u202egnp.exe\u2066\x1b[31m\x9b2J\u200f",
+)
+"""Labels that are markup, or turn the direction of letters."""
+
+
+def elements_of(card: str) -> list[tuple[str, dict[str, str | int | float]]]:
+    """What a reader of Markdown with tables makes of a card."""
+    from markdown_it import MarkdownIt
+
+    found = []
+    for block in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(card):
+        found.append((block.tag or block.type, block.attrs))
+        found += [(inner.tag or inner.type, inner.attrs) for inner in block.children or ()]
+    return found
+
+
+def test_the_reader_of_markdown_that_judges_cards_sees_markup() -> None:
+    seen = {tag for label in MARKDOWN for tag, _ in elements_of(label)}
+    assert {"img", "a", "h1", "ul", "ol", "code_inline", "em", "s"} <= {
+        "code_inline" if tag == "code" else tag for tag in seen
+    }
+
+
+def test_addresses_are_not_written_as_readers_that_make_links_of_them_take_them() -> None:
+    from graftwork.runtime.visible import markdown
+
+    assert markdown("http://evil.example www.evil.example") == "http\\://evil.example www\\.evil.example"
+
+
+@pytest.mark.parametrize("markup", MARKDOWN)
+def test_words_in_markdown_are_words(markup) -> None:
+    from graftwork.runtime.visible import markdown
+
+    for text, allowed in (
+        (f"{markdown(markup)}\n", {"p", "text", "text_special", "softbreak"}),
+        (f"- {markdown(markup)}\n", {"p", "text", "text_special", "ul", "li"}),
+        (
+            f"| a |\n|---|\n| {markdown(markup)} |\n",
+            {"table", "thead", "tbody", "tr", "th", "td", "inline", "text", "text_special"},
+        ),
+    ):
+        found = {tag for tag, _ in elements_of(text)}
+        assert found - {"inline", ""} <= allowed, (text, found)
+
+
+def test_labels_in_a_card_make_no_picture_no_link_and_no_line_of_their_own(tiny_bert, tmp_path) -> None:
+    rows = [{"text": f"card number {n} {label}", "label": label} for label in MARKDOWN for n in range(4)]
+    data = tmp_path / "![x](http:evil).jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    gw.fit(data, f"local:{tiny_bert}", out=tmp_path / "run")
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    found = elements_of(card)
+    assert not [tag for tag, _ in found if tag in ("a", "em", "s", "ol", "h3")]
+    pictures = [attrs["src"] for tag, attrs in found if tag == "img"]
+    assert set(pictures) <= {"card-1.png"}
+    assert [tag for tag, _ in found if tag == "h1"] == ["h1", "h1"]  # its title opens and closes
+    for page in (card, (tmp_path / "run" / "report.html").read_text(encoding="utf-8")):
+        assert "gnp.exe" in page
+        assert not set(page) & {"\u202e", "\u2066", "\u200f", "\x1b", "\x9b"}
+        assert "\\u202egnp.exe" in page
+
+
+def test_the_page_of_check_shows_what_turns_letters_round(photos, tmp_path) -> None:
+    odd = photos / "dark" / "a\u202ebmp.exe.bmp"
+    odd.write_bytes(b"no picture")
+    write_check(gw.check(photos), tmp_path / "page.html")
+    assert "a\\u202ebmp.exe.bmp" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_json_is_one_document_whatever_names_hold(capsys) -> None:
+    names = ["\udcff.png", "a\u202eb", "\x9b2J", "\x7f", "é"]
+    terminal.document(names)
+    out = capsys.readouterr().out
+    assert json.loads(out) == names
+    assert not set(out) & {"\udcff", "\u202e", "\x9b", "\x7f"}
+    assert "é" in out
+    assert json.loads(terminal.json_text(names, "ascii")) == names
+
+
 def test_names_do_not_steer_the_terminal(capsys) -> None:
     terminal.tell("a\x1b]0;title\x07.png\tis\nhere\x9b2J")
     terminal.say("\x1b[2Jlabel")
+    terminal.say("invoice\u202efdp.exe \u2066x\u2069 \u200e\u200f\u061c \udc80")
     terminal.table(["label"], [["\x1b[31mred"]])
     said = capsys.readouterr()
     assert said.out.startswith("a\\x1b]0;title\\x07.png\tis\nhere\\x9b2J\n")
     assert "\\x1b[31mred" in said.out
-    assert said.err == "\\x1b[2Jlabel\n"
+    assert said.err == ("\\x1b[2Jlabel\ninvoice\\u202efdp.exe \\u2066x\\u2069 \\u200e\\u200f\\u061c \\udc80\n")
     assert "\x1b" not in said.out

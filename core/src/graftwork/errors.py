@@ -43,7 +43,18 @@ class PluginConflict(GraftworkError):
 
 
 class PluginFault(GraftworkError):
-    """A plugin's own code failed while it was asked to do its part."""
+    """A plugin's own code failed while it was asked to do its part.
+
+    factory: the `module:attribute` at fault, by which its plugin is found; empty where the traceback tells it.
+    owned: whether the message names the plugin.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "", *, factory: str = "", owned: bool = False) -> None:
+        super().__init__(message, hint)
+        self.factory = factory
+        self.owned = owned
 
 
 class WeightsUnavailable(GraftworkError):
@@ -68,6 +79,10 @@ class Unreadable(DataError):
 
 class Empty(Unreadable):
     """One example holds nothing at all."""
+
+
+class Unhandled(Unreadable):
+    """One example cannot be read since code of a plugin failed on it."""
 
 
 class RunError(GraftworkError):

@@ -19,6 +19,7 @@ from graftwork.data.raws import Raws
 from graftwork.data.reading import MOST_BAD, Data, list_source, observe
 from graftwork.errors import InputMismatch
 from graftwork.plugins import registry
+from graftwork.plugins.faults import faults_have_owners
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import plural, show
 from graftwork.specs.defects import TRUNCATED, measured
@@ -93,6 +94,7 @@ class Checked:
         return found
 
 
+@faults_have_owners
 def check(
     source: Any,
     *,
@@ -191,6 +193,10 @@ def _bad(data: Data) -> Iterable[Problem]:
     total = len(data) + len(data.bad)
     phrases = {
         "unreadable": ("cannot be read", "They are left out of a fit (up to 5 %); mend or remove them."),
+        "plugin_fault": (
+            "are lost to the fault of a plugin",
+            "They are left out of a fit (up to 5 %); report it to the plugin's authors.",
+        ),
         "empty": ("are empty", "They are left out of a fit (up to 5 %); fill or remove them."),
         "label": (
             "have a label that cannot be true",

@@ -1,6 +1,6 @@
 """The command line: finds the command that is asked for, and turns errors into sentences and exit codes.
 
-Exit 0 done, 2 the request cannot be met, 1 a fault of ours.
+Exit 0 done, 2 the request cannot be met, 1 a fault of ours or of a plugin.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from graftwork.cli.terminal import document, say
+from graftwork.cli.terminal import document, results_alone, say
 from graftwork.errors import GraftworkError
 from graftwork.runtime.stopping import Stopped
 
@@ -60,7 +62,11 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     # By default garbage is collected so often while libraries load that a warm fit takes 4 % more.
     gc.set_threshold(50_000, 20, 20)
-    sys.exit(_run(arguments, json="--json" in arguments))
+    code = _run(arguments, json="--json" in arguments)
+    with suppress(OSError):  # said already
+        sys.stdout.flush()
+    os.dup2(2, 1)  # what plugins print when the process ends is no result either
+    sys.exit(code)
 
 
 def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
@@ -82,8 +88,22 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name)(_alone(getattr(module, name)))
     return app
+
+
+def _alone(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command, with stdout for its results alone."""
+
+    @wraps(command)
+    def run(**options: Any) -> Any:
+        try:
+            with results_alone():
+                return command(**options)
+        except BrokenPipeError:  # who read the results has read enough; typer would make it a failure
+            return 0
+
+    return run
 
 
 def _run(arguments: list[str], *, json: bool) -> int:
@@ -91,9 +111,6 @@ def _run(arguments: list[str], *, json: bool) -> int:
         app = command_line(arguments)
         returned: Any = app(args=arguments, prog_name="graftwork", standalone_mode=False)
         return returned if isinstance(returned, int) else 0
-    except GraftworkError as error:
-        _failed(type(error).__name__, error.message, error.hint, json)
-        return error.exit_code
     except USAGE_ERRORS as error:
         command = error.ctx.command_path if error.ctx else "graftwork"
         _failed("UsageError", _sentence(error.format_message()), f"See: {command} --help", json)
@@ -105,12 +122,15 @@ def _run(arguments: list[str], *, json: bool) -> int:
         hint = "Nothing half-written was left behind; a fit that trains by steps goes on with --resume."
         _failed("Interrupted", "Interrupted.", hint, json)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        if os.environ.get("GRAFTWORK_DEBUG"):
+    except BaseException as error:
+        from graftwork.plugins.faults import plugin_fault
+
+        error = plugin_fault(error) or error
+        if os.environ.get("GRAFTWORK_DEBUG") and not (isinstance(error, GraftworkError) and error.exit_code == 2):
             raise
+        if isinstance(error, GraftworkError):
+            _failed(type(error).__name__, error.message, error.hint, json)
+            return error.exit_code
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         _failed(
             "Fault",
@@ -123,9 +143,11 @@ def _run(arguments: list[str], *, json: bool) -> int:
 
 def _failed(kind: str, message: str, hint: str, json: bool) -> None:
     if json:
-        document({"error": {"type": kind, "message": message, "hint": hint}})
-    else:
-        say(f"{message} {hint}".strip())
+        with suppress(OSError, GraftworkError):
+            document({"error": {"type": kind, "message": message, "hint": hint}})
+            sys.stdout.flush()
+            return
+    say(f"{message} {hint}".strip())
 
 
 def _sentence(words: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import shutil
 import sys
 import tempfile
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graftwork.cli.options import Device, Input, Json, Offline, go_offline
-from graftwork.cli.terminal import say, steady, table
+from graftwork.cli.terminal import document, results, say, steady, table
 from graftwork.errors import DataError, UsageError
+from graftwork.runtime.visible import json_text
 
 if TYPE_CHECKING:
     from graftwork.data.raws import Raws
@@ -78,9 +78,9 @@ def predict(
     if not given:
         raise UsageError("Standard input is empty; one input a line is accepted.", "See: graftwork predict --help")
     loaded = runs.load(run)
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as document:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as written:
         with steady(), _saying_warnings(), _written(out, loaded, answer_file) as file:
-            found = _Found(file, document if json and out is None else None, loaded.task, top)
+            found = _Found(file, written if json and out is None else None, loaded.task, top)
             asked = {"top": top, "min_probability": min_probability, "device": device}
             for rows, raws, answers in _answers(loaded, given, column=input, texts=text, **asked):
                 found.take(rows, raws, answers)
@@ -162,7 +162,7 @@ class _Found:
             self._file.write(rows, answers, lambda one: self._task.as_row(one, self._top or 1))
         elif self._document is not None:
             for place, one in enumerate(answers, self.count):
-                words = indent(jsonlib.dumps(self._task.as_json(one), ensure_ascii=False, indent=2), "  ")
+                words = indent(json_text(self._task.as_json(one), results().encoding or "utf-8"), "  ")
                 self._document.write((",\n" if place else "[\n") + words)
         else:
             room = len(answers) if rows is None else max(0, SHOWN - len(self._shown))
@@ -175,13 +175,13 @@ class _Found:
         if self._document is not None:
             self._document.write("\n]\n")
             self._document.seek(0)
-            shutil.copyfileobj(self._document, sys.stdout)
+            shutil.copyfileobj(self._document, results())
             return
         if out is not None:
             about = {"out": str(out), "rows": self.count, "unanswered": self.count - self.good}
             about |= {"abstained": self.abstained} if self.abstained else {}
             if json:
-                print(jsonlib.dumps(about, ensure_ascii=False, indent=2))
+                document(about)
             else:
                 errors = f", {about['unanswered']} without an answer: {self.first_error}" if self.first_error else ""
                 unsure = f", {self.abstained} of them too improbable to label" if self.abstained else ""

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, TypeVar
+
+from graftwork.errors import DataError
+from graftwork.runtime.visible import json_text, visible
 
 Result = TypeVar("Result")
 
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""All but tabs and line ends of C0 and C1."""
+_results: TextIO | None = None
 
 
-def visible(words: str) -> str:
-    """Words for a terminal: characters that would steer it, which names and labels may hold, as Python writes them."""
-    return CONTROLS.sub(lambda found: repr(found[0])[1:-1], words)
+def results() -> TextIO:
+    """Where results go: stdout as it was when the command began."""
+    return _results or sys.stdout
 
 
 def tell(words: str) -> None:
     """A part of the result, on stdout."""
-    print(visible(words))
+    with _room():
+        print(visible(words), file=results())
 
 
 def say(words: str) -> None:
@@ -32,7 +33,9 @@ def say(words: str) -> None:
 
 
 def document(value: Any) -> None:
-    print(jsonlib.dumps(value, ensure_ascii=False, indent=2))
+    """A result as one JSON document, on stdout."""
+    with _room():
+        print(json_text(value, results().encoding or "utf-8"), file=results())
 
 
 def answer(result: Result, render: Callable[[Result], None], json: bool) -> None:
@@ -58,11 +61,53 @@ def table(columns: list[str], rows: list[list[str]], numbers: tuple[str, ...] = 
         grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         grid.add_row(*map(visible, row))
-    console = Console(markup=False, highlight=False, soft_wrap=False)
+    console = Console(file=results(), markup=False, highlight=False, soft_wrap=False)
     # Piped to a file there is no width to fit, so nothing is folded.
     if not console.is_terminal:
         console.width = 240
-    console.print(grid)
+    with _room():
+        console.print(grid)
+
+
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep stdout for results: what plugins and libraries print, also past Python, goes to stderr."""
+    global _results
+    stdout = sys.stdout
+    stdout.flush()
+    try:
+        number = stdout.fileno()
+    except (OSError, ValueError):  # a test's or a notebook's stdout is no file
+        number = None
+    kept = None if number is None else os.dup(number)
+    out = stdout
+    if number is not None and kept is not None:
+        out = open(kept, "w", encoding=stdout.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115
+        os.dup2(sys.stderr.fileno(), number)
+    _results, sys.stdout = out, sys.stderr
+    try:
+        yield
+        with _room():
+            out.flush()
+    finally:
+        _results, sys.stdout = None, stdout
+        if number is not None and kept is not None:
+            os.dup2(kept, number)
+            with suppress(OSError):
+                out.close()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Raises `DataError` where results find no room, and BrokenPipeError where nobody reads them."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"The results cannot be written to stdout: {error.strerror}.", "Make room, or name another file."
+        ) from error
 
 
 @contextmanager

@@ -197,7 +197,9 @@ class Formats:
             made: Any = load_factory(spec.factory)
             if not (isinstance(made, type) and issubclass(made, AnnotationReader)):
                 raise PluginFault(
-                    f"'{spec.factory}' is not a graftwork.AnnotationReader.", "Mend the plugin that brings it."
+                    f"'{spec.factory}' is not a graftwork.AnnotationReader.",
+                    "Mend the plugin that brings it.",
+                    factory=spec.factory,
                 )
             self._readers[spec.name] = made()
         return self._readers[spec.name]
@@ -208,7 +210,7 @@ class Formats:
             return reader.fits(self.place)
         except GraftworkError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _fault(spec, self.place, error) from error
 
     def _read(self, spec: AnnotationSpec, kind: str) -> AnnotatedExamples:
@@ -217,7 +219,7 @@ class Formats:
             return reader.read(self.place, kind)
         except GraftworkError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _fault(spec, self.place, error) from error
 
     def _other_kinds(self, specs: Sequence[AnnotationSpec]) -> DataError:
@@ -255,7 +257,7 @@ def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _fault(spec: AnnotationSpec, place: Path, error: Exception) -> PluginFault:
+def _fault(spec: AnnotationSpec, place: Path, error: BaseException) -> PluginFault:
     return PluginFault(
         f"The reader of the format '{spec.name}' fails on '{place}': {type(error).__name__}: {error}.",
         "Tell the authors of its plugin; see: graftwork plugins",

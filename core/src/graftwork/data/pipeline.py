@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 from graftwork.errors import Unreadable, UsageError
 from graftwork.plugins.code_digest import made_by
+from graftwork.plugins.faults import one_example
 from graftwork.plugins.registry import adapter, converter
 from graftwork.plugins.registry import modality as find_modality
 from graftwork.specs.agreement import Agreement
@@ -17,6 +19,19 @@ from graftwork.specs.defects import Defect, measured
 from graftwork.specs.factories import load_factory
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw, Reader, Window
+
+Found = TypeVar("Found")
+
+
+def _of_one_example(method: Callable[[Any, Raw], Found]) -> Callable[[Any, Raw], Found]:
+    """A method about one example, which is unreadable where a plugin's code fails on it."""
+
+    @wraps(method)
+    def guarded(self: Any, raw: Raw) -> Found:
+        with one_example(lambda: raw.name):
+            return method(self, raw)
+
+    return guarded
 
 
 class _Conversion(NamedTuple):
@@ -62,6 +77,7 @@ class Pipeline:
             words = f"{step.converter} {made_by(spec.factory)} {key!r} {step.to!r}"
             self._steps[key] = _Conversion(load_factory(spec.factory), step.to, spec.splits, words.encode())
 
+    @_of_one_example
     def identity(self, raw: Raw) -> bytes:
         """A digest of the raw example and of its conversions on the way to `prepare`. Cache key.
 
@@ -105,11 +121,13 @@ class Pipeline:
         """The memory that a value returned by this pipeline takes, in bytes."""
         return self._after.memory(value) if self._after else self.reader.memory(value)
 
+    @_of_one_example
     def as_it_is(self, raw: Raw) -> bool:
         """Whether an example meets the contract without a conversion. Raises `Unreadable`."""
         facts = self.reader.facts(raw) if self._facts else {}
         return self._after is None and all(requirement.allows(facts[fact]) for fact, requirement in self._facts)
 
+    @_of_one_example
     def refused(self, raw: Raw) -> str:
         """Why the agreement leaves an example out, by its facts alone: a sentence; empty if it does not."""
         facts = self.reader.facts(raw)
@@ -119,6 +137,7 @@ class Pipeline:
                 return replace(item, example=self.reader.show(raw)).sentence
         return ""
 
+    @_of_one_example
     def __call__(self, raw: Raw) -> list[Window]:
         """The values for `prepare`: one, or the windows of one that is too long to be read at once.
 
@@ -137,6 +156,7 @@ class Pipeline:
         adapted = [(self._after(Raw(raw.name, value=self._adapter(w.value))), w.weight) for w in windows]
         return [Window(part.value, part.weight * weight) for parts, weight in adapted for part in parts]
 
+    @_of_one_example
     def whole(self, raw: Raw) -> tuple[Mapping[str, Value], Any]:
         """The facts of an example as given, and its value in one, however long: without the conversions that split.
 

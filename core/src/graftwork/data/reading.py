@@ -13,7 +13,8 @@ from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
 from graftwork.data.raws import Raws
-from graftwork.errors import DataError, Empty, Unreadable, UsageError
+from graftwork.errors import DataError, Empty, PluginFault, Unhandled, Unreadable, UsageError
+from graftwork.plugins.faults import faults_have_owners, one_example
 from graftwork.plugins.registry import modalities
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
@@ -35,12 +36,18 @@ FROM_WINDOWS = "Paths with backslashes, as Windows writes them, are read with sl
 
 @dataclass(frozen=True)
 class Bad:
-    """An example that cannot be used: the reason as a sentence, and its kind, "unreadable", "empty", "unlabelled", or
-    "label" where its label cannot be true of it."""
+    """An example that cannot be used: the reason as a sentence, and its kind, "unreadable", "empty", "unlabelled",
+    "label" where its label cannot be true of it, or "plugin_fault" where code of a plugin failed on it."""
 
     name: str
     reason: str
     kind: str = "unreadable"
+
+    @classmethod
+    def of(cls, name: str, error: Unreadable) -> Bad:
+        """The example of this name, by what was raised when it was read."""
+        kinds: dict[type, str] = {Empty: "empty", Unhandled: "plugin_fault", Unreadable: "unreadable"}
+        return cls(name, str(error), next(kind for of, kind in kinds.items() if isinstance(error, of)))
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class Data:
         yield self
 
 
+@faults_have_owners
 def data(
     source: Any,
     *,
@@ -201,14 +209,16 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
             return found
         if labels is not None and labels[number] is None:
             return Bad(reader.show(raw), f"'{reader.show(raw)}' has no label.", "unlabelled")
-        if labels is not None and (why := label_faults.fault(labels[number], raw, reader, found)):
-            return Bad(reader.show(raw), f"'{reader.show(raw)}' has a label that cannot be true: {why}.", "label")
-        if also is not None:
-            try:
-                also(number, raw)
-            except Unreadable as error:
-                return _bad(reader, raw, error)
-        return reader.show(raw), found
+        try:
+            with one_example(lambda: raw.name):
+                if labels is not None and (why := label_faults.fault(labels[number], raw, reader, found)):
+                    why = f"'{reader.show(raw)}' has a label that cannot be true: {why}."
+                    return Bad(reader.show(raw), why, "label")
+                if also is not None:
+                    also(number, raw)
+                return reader.show(raw), found
+        except Unreadable as error:
+            return Bad.of(raw.name if isinstance(error, Unhandled) else reader.show(raw), error)
 
     def usable() -> Iterator[tuple[str, Mapping[str, Value]]]:
         chunks = (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
@@ -226,6 +236,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     items = "rows" if listing.modality.inline and listing.rows else reader.items
     observed = listing.modality.observed(listing.place, usable(), items)
     if not good and not chunk:
+        _check_plugins(bad, len(numbers))
         raise DataError(
             f"None of the {len(numbers)} examples of {listing.place} can be used; the first: {bad[0].reason}",
             "Mend the data.",
@@ -258,13 +269,21 @@ def read_facts(reader: Reader, raw: Raw) -> Mapping[str, Value] | Bad:
     try:
         if raw.path is None and raw.value is None:
             raise Empty(f"'{raw.name}' is empty.")
-        return reader.facts(raw)
+        with one_example(lambda: raw.name):
+            return reader.facts(raw)
     except Unreadable as error:
-        return _bad(reader, raw, error)
+        return Bad.of(raw.name if isinstance(error, Unhandled) else reader.show(raw), error)
 
 
-def _bad(reader: Reader, raw: Raw, error: Unreadable) -> Bad:
-    return Bad(reader.show(raw), str(error), "empty" if isinstance(error, Empty) else "unreadable")
+def _check_plugins(bad: Sequence[Bad], total: int) -> None:
+    """Raises `PluginFault` where more examples than may be left out are lost to faults of plugins."""
+    faults = [item.reason for item in bad if item.kind == "plugin_fault"]
+    if len(faults) > MOST_BAD * total:
+        raise PluginFault(
+            f"Code of a plugin fails on {len(faults)} of {total} examples; the first: {faults[0]}",
+            "Report it to its authors; what is installed, and how to go on without it: graftwork plugins",
+            owned=True,
+        )
 
 
 def allow_bad(bad: Sequence[Bad], total: int, on_bad: str, agreement: Agreement | None = None) -> tuple[str, ...]:
@@ -279,6 +298,7 @@ def allow_bad(bad: Sequence[Bad], total: int, on_bad: str, agreement: Agreement 
         raise UsageError(f"--on-bad {on_bad} is not known; skip and error are.", "Write: --on-bad skip")
     count = len(bad) + (agreement.least_left_out if agreement else 0)
     if count and (on_bad == "error" or count > MOST_BAD * total):
+        _check_plugins(bad, total)
         limit = (
             "none is allowed with --on-bad error" if on_bad == "error" else f"at most {MOST_BAD:.0%} may be left out"
         )

@@ -130,7 +130,7 @@ class Examples:
                 try:
                     found.append(self.pipeline.identity(self.raws[number]))
                 except Unreadable as error:
-                    found.append(Bad(self.raws[number].name, str(error)))
+                    found.append(Bad.of(self.raws[number].name, error))
             return found
 
         chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
@@ -243,7 +243,7 @@ class Examples:
             try:
                 found = self.read(number)
             except Unreadable as error:
-                return Bad(self.raws[number].name, str(error))
+                return Bad.of(self.raws[number].name, error)
             return len(found.parts), self.shares(number, found)
 
         if self.backbone.measures:

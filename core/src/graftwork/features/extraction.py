@@ -259,7 +259,7 @@ class _Extraction:
         self.values = matrix(len(chosen), by.backbone.feature_dim(*by.taps))
         self.parts = np.zeros(len(chosen), np.int32)  # 0: not there yet
         self.shares = np.zeros((len(chosen), len(examples.defects)), np.float32)
-        self.reasons: dict[int, str] = {}
+        self.reasons: dict[int, Bad] = {}
         self.digests: list[bytes] = []
         self.space: Space | None = None
         self.misses = 0
@@ -291,7 +291,7 @@ class _Extraction:
 
     def _identified(self, places: list[int]) -> list[int]:
         identities = self.examples.identities([self.chosen[place] for place in places])
-        self.reasons = {p: item.reason for p, item in zip(places, identities, strict=True) if isinstance(item, Bad)}
+        self.reasons = {p: item for p, item in zip(places, identities, strict=True) if isinstance(item, Bad)}
         self.digests = [b"" if isinstance(item, Bad) else item for item in identities]
         return [place for place in places if place not in self.reasons]
 
@@ -538,7 +538,7 @@ class _Extraction:
     def _features(self) -> Features:
         examples, chosen, choice = self.examples, self.chosen, self.by.choice or REFERENCE
         calibration = self.by.calibration(choice, examples)
-        bad = [(chosen[p], Bad(examples.raws[chosen[p]].name, self.reasons[p])) for p in sorted(self.reasons)]
+        bad = [(chosen[p], replace(self.reasons[p], name=examples.raws[chosen[p]].name)) for p in sorted(self.reasons)]
         places = [place for place in range(len(chosen)) if place not in self.reasons]
         values = self.values
         if bad:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graftwork.data.reading import Bad
 from graftwork.errors import Unreadable
 from graftwork.features.examples import Example, Examples, batches
 from graftwork.models.decoding import BatchDecoder
@@ -46,7 +47,7 @@ class Read:
     parts: list[int] = field(default_factory=list)
     shares: list[list[float]] = field(default_factory=list)
     states: list[tuple[State, list[int], list[float]]] = field(default_factory=list)
-    bad: list[tuple[int, str]] = field(default_factory=list)
+    bad: list[tuple[int, Bad]] = field(default_factory=list)
     files: Files | None = None
 
 
@@ -141,7 +142,7 @@ class Feed:
             try:
                 example = self.examples.read(number)
             except Unreadable as error:
-                found.bad.append((place, str(error)))
+                found.bad.append((place, Bad.of(self.examples.raws[number].name, error)))
                 continue
             owner = len(found.places)
             self._add(place, len(example.parts), example, found)

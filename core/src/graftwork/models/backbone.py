@@ -172,9 +172,9 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     build = load_factory(spec.factory)
     try:
         backbone = build(spec, weights)
-    except GraftworkError:
+    except (GraftworkError, KeyboardInterrupt):
         raise
-    except Exception as error:  # libraries raise anything for weights that are damaged or of another model
+    except BaseException as error:  # libraries raise anything for weights that are damaged or of another model
         raise PluginFault(
             f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {failure_reason(error)}.",
             "If the weights are damaged, delete them so that they are fetched again; else update the plugin.",
@@ -183,6 +183,7 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
         raise PluginFault(
             f"'{spec.factory}' built a {type(backbone).__name__} for '{spec.name}', not a graftwork.Backbone.",
             "Mend the build function of its plugin.",
+            factory=spec.factory,
         )
     if weights is not None and (name := _not_finite(backbone)):
         raise WeightsMismatch(

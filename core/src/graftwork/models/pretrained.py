@@ -64,7 +64,9 @@ def load_pretrained(
                 output_loading_info=True,
                 **fields,
             )
-        except Exception as error:  # every file format raises its own family
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # every file format raises its own family, those of Rust no Exception
             raise WeightsMismatch(
                 f"The weights in '{folder}' cannot be loaded as a {kind.__name__}: {failure_reason(error)}.",
                 "Save or fetch them again.",

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from graftwork.models.stages import State
+from graftwork.plugins.faults import plugin_fault
 
 _own = threading.local()
 
@@ -90,7 +91,10 @@ def _begin(functions: dict[str, Callable[[Any], Any]]) -> None:
 
 
 def _call(name: str, item: Any) -> Any:
-    return _functions[name](item)
+    try:
+        return _functions[name](item)
+    except Exception as error:  # the way to it, which says whose it is, stays in this process
+        raise plugin_fault(error) or error from None
 
 
 class Fetched:

@@ -29,7 +29,7 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def failure_reason(error: Exception) -> str:
+def failure_reason(error: BaseException) -> str:
     """Why weights could not be read, in one line. Leaves out torch's advice to run the code in the file."""
     if isinstance(error, pickle.UnpicklingError):
         named = re.search(r"GLOBAL (\S+)", str(error))

@@ -6,11 +6,11 @@ Two plugins that register the same name are a conflict that names both; neither 
 from __future__ import annotations
 
 import difflib
-import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, distributions
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,10 @@ import pluggy
 from graftwork.errors import PluginConflict
 from graftwork.plugins import builtin, config, hooks
 from graftwork.plugins.config import Config
+from graftwork.plugins.guard import first_line, guarded, said
+from graftwork.plugins.owners import claimed, factories, line_in
 from graftwork.plugins.report import PluginReport, watched
+from graftwork.plugins.spec_fields import wrong_field
 from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec, Resolver
 from graftwork.specs.convert import Adapter, Converter
@@ -52,6 +55,9 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "annotations": (AnnotationSpec, lambda spec: [spec.name]),
     "engines": (EngineSpec, lambda spec: [spec.name]),
 }
+
+MOST_SPECS = 10_000
+"""The specs that a hook may yield, so that one without an end is noticed."""
 
 
 @dataclass
@@ -91,17 +97,14 @@ class Plugins:
         return f"; '{next(iter(off.values()))}' disables {', '.join(sorted(off))}" if off else ""
 
     def distribution(self, package: str) -> str | None:
-        """The distribution of the plugin whose registered specs name code in `package`; None if there is none."""
-        for (kind, name), report in self._owners.items():
-            spec = self.registered[kind].get(name)
-            code = getattr(spec, "factory", None) or getattr(spec, "reader", "")
-            if code.partition(":")[0].partition(".")[0] == package:
-                return report.distribution
-        return None
+        """The distribution of the plugin that names code in `package`; None if there is none."""
+        return next((report.distribution for report in self.reports if package in report.packages), None)
 
     def load(self, plugin: object, report: PluginReport) -> None:
         """Register the specs that a plugin module (or object) yields, and put what is wrong with it in `report`."""
         self.reports.append(report)
+        report.module = getattr(plugin, "__name__", "")
+        report.packages = claimed(report.module)
         stated = getattr(plugin, "api_version", None)
         if stated != hooks.API_VERSION:
             given = "states no api_version" if stated is None else f"was written for plugin API {stated}"
@@ -110,41 +113,56 @@ class Plugins:
             return
         manager = pluggy.PluginManager(hooks.GROUP)
         manager.add_hookspecs(hooks)
-        try:
+
+        def refused(error: BaseException) -> None:
+            report.errors.append(f"{first_line(error)}.")
+            manager.unregister(plugin)
+
+        with guarded(refused):
             manager.register(plugin, report.name)
             manager.check_pending()
-        except Exception as error:
-            report.errors.append(f"{_first_line(error)}.")
-            manager.unregister(plugin)
-            return
         for kind, (expected, names_of) in KINDS.items():
-            for specs in self._call(manager, kind, expected, report):
-                for name in names_of(specs):
-                    self._register(kind, name, specs, report)
+            for spec in self._call(manager, kind, expected, report):
+                report.packages |= claimed(*factories(spec))
+                for name in names_of(spec):
+                    self._register(kind, name, spec, report)
 
-    def _call(self, manager: pluggy.PluginManager, kind: str, expected: type, report: PluginReport) -> Iterator[Any]:
-        hook = getattr(manager.hook, f"graftwork_{kind}")
-        for implementation in hook.get_hookimpls():
-            try:
-                yielded = list(implementation.function())
-            except Exception as error:
-                report.errors.append(f"graftwork_{kind} raised {type(error).__name__}: {_first_line(error)}.")
+    def _call(self, manager: pluggy.PluginManager, kind: str, expected: type, report: PluginReport) -> list[Any]:
+        """The sound specs that a hook yields."""
+        hook, found = f"graftwork_{kind}", []
+
+        def failed(error: BaseException) -> None:
+            report.errors.append(f"{hook} raised {said(error)}{line_in(error, report)}.")
+
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            yielded: list[Any] = []
+            with guarded(failed):
+                yielded = list(islice(implementation.function(), MOST_SPECS + 1))
+            if len(yielded) > MOST_SPECS:
+                report.errors.append(f"{hook} yields more than {MOST_SPECS:,} specs, so none of them is used.")
                 continue
             for item in yielded:
                 if not isinstance(item, expected):
-                    report.errors.append(
-                        f"graftwork_{kind} yielded a {type(item).__name__}; it must yield {expected.__name__}."
-                    )
-                    continue
-                try:
-                    if isinstance(item, BackboneSpec):
-                        item.as_json()  # every listing needs it
-                except Exception as error:
-                    report.errors.append(
-                        f"The backbone '{item.name}' cannot be described: {type(error).__name__}: {_first_line(error)}."
-                    )
-                    continue
-                yield item
+                    report.errors.append(f"{hook} yielded a {type(item).__name__}; it must yield {expected.__name__}.")
+                elif self._sound(item, hook, report):
+                    found.append(item)
+        return found
+
+    def _sound(self, spec: Any, hook: str, report: PluginReport) -> bool:
+        """Whether every listing can use a spec; what is wrong with it goes to the report."""
+        faults: list[str] = []
+
+        def failed(error: BaseException) -> None:
+            faults.append(f"cannot be described: {said(error)}{line_in(error, report)}.")
+
+        with guarded(failed):
+            if why := wrong_field(spec):
+                faults.append(f"is not used: its {why}.")
+            elif isinstance(spec, BackboneSpec):
+                spec.as_json()
+        name = getattr(spec, "name", None) or getattr(spec, "scheme", None) or type(spec).__name__
+        report.errors += [f"'{name}' of {hook} {fault}" for fault in faults]
+        return not faults
 
     def _register(self, kind: str, name: str, spec: Any, report: PluginReport) -> None:
         key = (kind, name)
@@ -189,16 +207,11 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
                 "cannot "
                 "tell them apart: one of them must rename it."
             )
-        try:
-            with watched(report):
-                module = entry.load()
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
+        module = _imported(entry, report)
+        if module is None:
             plugins.reports.append(report)
-            report.errors.append(f"{entry.value} cannot be imported: {type(error).__name__}: {_first_line(error)}.")
-            continue
-        plugins.load(module, report)
+        else:
+            plugins.load(module, report)
     known = {name for distribution in found for name in (distribution.entry.name, distribution.name)}
     plugins.notes += [
         f"'{name}' is disabled in '{said.file}', and no installed plugin is called so."
@@ -206,6 +219,18 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
         if name not in known
     ]
     return plugins
+
+
+def _imported(entry: EntryPoint, report: PluginReport) -> object | None:
+    """The module that an entry point names; None where it cannot be imported, which the report then says."""
+    report.packages = claimed(entry.module)
+
+    def failed(error: BaseException) -> None:
+        report.errors.append(f"{entry.value} cannot be imported: {said(error)}{line_in(error, report)}.")
+
+    with guarded(failed), watched(report):
+        return entry.load()
+    return None
 
 
 def unloaded(file: Path) -> Plugins:
@@ -237,6 +262,11 @@ def installed() -> Plugins:
     if _installed is None:
         _installed = discover(os.environ.get("GRAFTWORK_PLUGINS"), config.read())
     return _installed
+
+
+def loaded() -> list[PluginReport]:
+    """The reports of the plugins of this process; none where they were not asked for yet."""
+    return [] if _installed is None else _installed.reports
 
 
 def use(plugins: Plugins | None) -> None:
@@ -273,8 +303,3 @@ def _own_version() -> str:
         return version("graftwork")
     except PackageNotFoundError:
         return "0"
-
-
-def _first_line(error: BaseException) -> str:
-    lines = inspect.cleandoc(str(error)).splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

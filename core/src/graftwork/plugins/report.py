@@ -24,6 +24,7 @@ class PluginReport:
 
     errors: what does not work. warnings: what works but slows down or changes every command. seconds: the time to
     import it. disabled_by: the file that disables it, so that it was not imported; None if it was.
+    module: the module of its hooks. packages: the packages of this module and of the code that its specs name.
     """
 
     name: str
@@ -34,6 +35,8 @@ class PluginReport:
     provides: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
     disabled_by: Path | None = None
+    module: str = ""
+    packages: frozenset[str] = frozenset()
 
     @property
     def status(self) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from graftwork.errors import DataError, UnknownName
+from graftwork.errors import DataError, GraftworkError, UnknownName
+from graftwork.plugins.guard import said
 from graftwork.plugins.loading import installed
+from graftwork.plugins.owners import blamed
 from graftwork.specs import pretraining_card
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
@@ -39,7 +41,19 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
             f"'{name}' is a model of type '{_model_type(model)}', which no installed plugin maps{near}.",
             "Install a plugin that maps it; see: graftwork plugins",
         )
-    return load_factory(resolver.factory)(model)
+    describe = load_factory(resolver.factory)
+    try:
+        return describe(model)
+    except GraftworkError:
+        raise
+    except Exception as error:
+        where = blamed(error, plugins.reports)
+        raise DataError(
+            f"The config files of '{name}' cannot be understood: {said(error)}"
+            + (f" ({where.report.name}: {where.hook}, {where.place})." if where else "."),
+            "Save the model again: save_pretrained(FOLDER). If transformers loads it, report it to the plugin's "
+            "authors.",
+        ) from error
 
 
 def local(name: str, identifier: str) -> ModelFolder:

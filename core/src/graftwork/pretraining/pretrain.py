@@ -29,6 +29,7 @@ from graftwork.freeze.freezing import weights_digest
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.machine import available_memory, join_process_group, resolve_device, versions
 from graftwork.plugins import registry
+from graftwork.plugins.faults import faults_have_owners
 from graftwork.pretraining import checks
 from graftwork.pretraining.objectives import Given, Labels, Objective, OfBackbone, Teacher
 from graftwork.pretraining.training import ObjectiveTraining
@@ -68,6 +69,7 @@ class Pretrained:
         return {"folder": str(self.folder), "name": self.name, **self.card}
 
 
+@faults_have_owners
 def pretrain(
     data: Any,
     architecture: str,

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import html
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 from graftwork.reports.charts import figure
 from graftwork.reports.run_page import measured
+from graftwork.runtime.visible import markdown, visible
 from graftwork.specs.agreement import words
 
 
 def write_card(record: dict[str, Any], path: Path) -> None:
     """The model card, in Markdown; with a picture beside it where matplotlib is installed."""
-    made_of = "\n".join(f"| {name} | {_plain(value)} |" for name, value in _facts(record))
-    figures = "\n".join(f"| {' | '.join(map(_plain, row))} |" for row in measured(record)[1:])
+    made_of = "\n".join(f"| {name} | {markdown(value)} |" for name, value in _facts(record))
+    figures = "\n".join(f"| {' | '.join(map(markdown, row))} |" for row in measured(record)[1:])
     columns = measured(record)[0]
-    pictures = "".join(f"![{_plain(says)}]({name})\n\n" for name, says in _pictures(record, path.parent))
-    warnings = "\n".join(f"- {_plain(warning)}" for warning in record["warnings"]) or "- none"
+    pictures = "".join(f"![{markdown(says)}]({name})\n\n" for name, says in _pictures(record, path.parent))
+    warnings = "\n".join(f"- {markdown(warning)}" for warning in record["warnings"]) or "- none"
     path.write_text(
-        f"# {_plain(record['data']['name'])}: {record['task']} with {record['backbone']}\n\n"
-        f"{_plain(record['headline'])}\n\n| | |\n|---|---|\n{made_of}\n\n## Measured\n\n"
+        f"# {markdown(record['data']['name'])}: {markdown(record['task'])} "
+        f"with {markdown(record['backbone'])}\n\n"
+        f"{markdown(record['headline'])}\n\n| | |\n|---|---|\n{made_of}\n\n## Measured\n\n"
         f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n{figures}\n\n{_by_label(record)}{pictures}"
         f"## Warnings\n\n{warnings}\n\n"
         f'## Use\n\nRUN is this folder.\n\n```python\nimport graftwork as gw\n\ngw.load("RUN").predict([...])\n```\n',
@@ -43,8 +44,10 @@ def _pictures(record: dict[str, Any], folder: Path) -> list[tuple[str, str]]:
         axes.imshow(
             [[count / max(1, sum(row)) for count in row] for row in part["counts"]], cmap="Blues", vmin=0, vmax=1
         )
-        axes.set_xticks(range(len(part["columns"])), part["columns"], rotation=45, ha="right", parse_math=False)
-        axes.set_yticks(range(len(part["rows"])), part["rows"], parse_math=False)
+        axes.set_xticks(
+            range(len(part["columns"])), list(map(visible, part["columns"])), rotation=45, ha="right", parse_math=False
+        )
+        axes.set_yticks(range(len(part["rows"])), list(map(visible, part["rows"])), parse_math=False)
         axes.set(xlabel="answered", ylabel="true")
         picture.savefig(folder / f"card-{number}.png")
         made.append((f"card-{number}.png", part["says"]))
@@ -54,16 +57,11 @@ def _pictures(record: dict[str, Any], folder: Path) -> list[tuple[str, str]]:
 def _by_label(record: dict[str, Any]) -> str:
     found = record["metrics"].get("by_label", {})
     lines = (
-        f"{words(name)[:1].upper()}{words(name)[1:]} by label: "
-        + ", ".join(f"{_plain(label)} {figure(value)}" for label, value in by_label.items())
+        f"{markdown(words(name)[:1].upper() + words(name)[1:])} by label: "
+        + ", ".join(f"{markdown(label)} {figure(value)}" for label, value in by_label.items())
         for name, by_label in found.items()
     )
     return "".join(f"{line}.\n\n" for line in lines)
-
-
-def _plain(words: str) -> str:
-    """Words of the data as they are: no HTML, no end of a cell or of a line."""
-    return " ".join(html.escape(words, quote=False).replace("|", "\\|").split())
 
 
 def _steps(record: dict[str, Any]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graftwork.errors import DataError
 from graftwork.reports import charts, sentences
 from graftwork.reports.shown import data_url, drawn
+from graftwork.runtime.visible import visible
 from graftwork.specs.agreement import words
 from graftwork.specs.contracts import plural, show
 from graftwork.specs.fact_rows import fact_rows
@@ -53,7 +54,7 @@ def _compiled() -> BytecodeCache | None:
 
 def render(template: str, **context: Any) -> str:
     """A page as HTML. template: the name of a file in `templates`, such as "rank.html.j2"."""
-    return environment().get_template(template).render(context)
+    return visible(environment().get_template(template).render(context))
 
 
 def write_page(path: Path, template: str, **context: Any) -> None:

@@ -23,6 +23,7 @@ from graftwork.freeze import freezing
 from graftwork.models.backbone import load_backbone
 from graftwork.models.forget import forget
 from graftwork.plugins import registry
+from graftwork.plugins.faults import faults_have_owners
 from graftwork.plugins.loading import installed
 from graftwork.runs.automatic import LARGE
 from graftwork.runs.backbone_cache import Loaded
@@ -95,6 +96,7 @@ def _interval(found: Scores) -> dict[str, float]:
     return {"score": found.value, "low": low, "high": high}
 
 
+@faults_have_owners
 def compare(
     data: Any,
     backbone: str | None = None,

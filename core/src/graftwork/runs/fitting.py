@@ -14,6 +14,7 @@ from graftwork.data.streaming import Stream
 from graftwork.features.extraction import Cache
 from graftwork.features.store import Store, opened, temporary
 from graftwork.models.machine import Clock, join_process_group, seed_all
+from graftwork.plugins.faults import faults_have_owners
 from graftwork.runs.automatic import BUDGET, Decided, Tried, decide
 from graftwork.runs.backbone_cache import BackboneCache, Loaded
 from graftwork.runs.depths import choose_depth
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from graftwork.training.progress import Progress
 
 
+@faults_have_owners
 def fit(
     data: Any,
     backbone: str | None = None,

@@ -25,6 +25,7 @@ from graftwork.models.engines.runner import Choice
 from graftwork.models.machine import resolve_device
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
+from graftwork.plugins.faults import faults_have_owners
 from graftwork.runs.backbone_cache import load_frozen
 from graftwork.runs.depths import FOLDS, Depth, better_than_last, compare
 from graftwork.specs.backbone import BackboneSpec
@@ -124,6 +125,7 @@ class Ranking:
         }
 
 
+@faults_have_owners
 def rank(
     data: Any,
     backbones: Sequence[str] = (),

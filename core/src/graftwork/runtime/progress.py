@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from graftwork.runtime.visible import visible
+
 T = TypeVar("T")
 
 
@@ -19,11 +21,12 @@ def track(items: Iterable[T], words: str, total: int | None, size: Callable[[T],
         yield from items
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     begun = time.monotonic()
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(words, total=total, visible=False)
+        task = bar.add_task(escape(visible(words)), total=total, visible=False)
         for item in items:
             yield item
             bar.update(task, advance=size(item), visible=time.monotonic() - begun > 1)

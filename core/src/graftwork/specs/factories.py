@@ -23,15 +23,18 @@ def load_factory(factory: str) -> Any:
             raise PluginFault(
                 f"'{factory}' cannot be imported: {error}.",
                 "Reinstall the plugin that names it; see: graftwork plugins",
+                factory=factory,
             ) from error
         raise PluginFault(
             f"'{factory}' needs the package {missing}, which is not installed.",
             f"Install it: pip install {missing}",
+            factory=factory,
         ) from error
     except (ImportError, AttributeError) as error:
         raise PluginFault(
             f"'{factory}' cannot be imported: {error}.",
             "Reinstall the plugin that names it; see: graftwork plugins",
+            factory=factory,
         ) from error
 
 

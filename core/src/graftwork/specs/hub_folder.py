@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.errors import DataError
+from graftwork.specs.config_fields import check_fields
 from graftwork.specs.weights import FolderWeights, HubWeights, Weights
 
 HUB_WEIGHTS = "model.safetensors"
@@ -99,15 +100,23 @@ def unfinished_folder(run: Path) -> Path:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The contents of a small config file; empty if there is no file. Raises `DataError` if it is no JSON object."""
+    """The contents of a small config file; empty if there is no file.
+
+    Raises `DataError` if it is no JSON object, or a setting that is known holds what it cannot hold.
+    """
     if not file.is_file():
         return {}
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise DataError(f"'{file}' is JSON that is nested too deep.", "Save the model again.") from error
     except ValueError as error:
         raise DataError(f"'{file}' is not JSON: {error}.", "Save the model again.") from error
+    except OSError as error:
+        raise DataError(f"'{file}' cannot be read: {error.strerror}.", "Let this user read it.") from error
     if not isinstance(found, dict):
         raise DataError(f"'{file}' holds no settings.", "Save the model again.")
+    check_fields(file, found)
     return found
 
 
@@ -124,5 +133,5 @@ def count_parameters(folder: Path, belongs: Callable[[str], bool]) -> int:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length) if length <= MOST_HEADER else b"")
         return sum(math.prod(t["shape"]) for key, t in header.items() if key != "__metadata__" and belongs(key))
-    except (struct.error, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"'{path}' is not a safetensors file.", "Save or fetch the model again.") from error

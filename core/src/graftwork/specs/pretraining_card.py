@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.errors import DataError, WeightsMismatch
+from graftwork.runtime.visible import markdown, visible
 from graftwork.specs.hub_folder import read_json
 
 CARD = "graftwork.json"
@@ -109,19 +110,20 @@ def describe(card: Mapping[str, Any]) -> str:
     data, teacher = card["data"], card["teacher"]
     history = card["figures"]["history"]
     last = history[-1] if history else {}
-    learned = f", from `{teacher['name']}` ({teacher['license']})" if teacher else ""
-    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in last.items() if name != "epoch")
+    learned = f", from {markdown(teacher['name'])} ({markdown(teacher['license'])})" if teacher else ""
+    rows = "\n".join(f"| {markdown(name)} | {value:.4g} |" for name, value in last.items() if name != "epoch")
     amount = f", {data['amount']:g} {data['unit']}" if data["unit"] != "examples" else ""
     return f"""---
-license: {card["license"]}
+license: {" ".join(visible(card["license"]).split())}
 library_name: graftwork
 ---
-# {card["architecture"]}
+# {markdown(card["architecture"])}
 
-{card["parameters"]:,} parameters, pretrained with `graftwork pretrain`: {card["objective"]}{learned}.
+{card["parameters"]:,} parameters, pretrained with `graftwork pretrain`: {markdown(card["objective"])}{learned}.
 
-- Data: {data["name"]}, {data["examples"]:,} examples{amount}. The digests of their contents are in {EXAMPLES}.
-- Licence of the weights: {card["license"]}.
+- Data: {markdown(data["name"])}, {data["examples"]:,} examples{amount}. The digests of their contents are in
+  {EXAMPLES}.
+- Licence of the weights: {markdown(card["license"])}.
 - Seed {card["seed"]}; {card["training"]["epochs"]} epochs of {card["training"]["steps_per_epoch"]} steps of
   {card["training"]["batch_size"]} examples.
 - What it reads: the contract in {CARD}.

@@ -35,6 +35,7 @@ class Head(nn.Module, ABC):
         raise PluginFault(
             f"The head {type(self).__name__} is declared convex and cannot take on a solution.",
             "Its plugin must give it 'load_solution', or declare it not convex.",
+            factory=f"{type(self).__module__}:{type(self).__name__}",
         )
 
 
@@ -99,6 +100,7 @@ def build_dense_head(name: str, channels: int | dict[int, int], outputs: int) ->
         raise PluginFault(
             f"The head '{name}' builds a {type(head).__name__}, not a graftwork.Head.",
             "Mend the plugin that brings it.",
+            factory=registry.head(name).factory,
         )
     return head
 
@@ -113,6 +115,7 @@ def build_head(name: str, features: int, outputs: int) -> Head:
         raise PluginFault(
             f"The head '{name}' builds a {type(head).__name__}, not a graftwork.Head.",
             "Mend the plugin that brings it.",
+            factory=registry.head(name).factory,
         )
     for method in ("loss", "decode"):
         if hasattr(head, method):
@@ -120,6 +123,7 @@ def build_head(name: str, features: int, outputs: int) -> Head:
                 f"The head '{name}' brings a '{method}' of its own, which nothing would heed: outputs are judged and "
                 "decoded by the task.",
                 f"Its plugin must bring a task with that {method}: graftwork.Task.",
+                factory=registry.head(name).factory,
             )
     with torch.no_grad():
         found = tuple(head(torch.zeros(2, features)).shape)
@@ -127,5 +131,6 @@ def build_head(name: str, features: int, outputs: int) -> Head:
         raise PluginFault(
             f"The head '{name}' gives outputs of the shape {found} for 2 examples; the task asks for {(2, outputs)}.",
             "Mend the plugin that brings it: a head is built as Head(features, outputs).",
+            factory=registry.head(name).factory,
         )
     return head

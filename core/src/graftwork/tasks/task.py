@@ -297,7 +297,9 @@ def load_task(name: str, transform: str = "none", options: Mapping[str, Any] | N
     made: Any = load_factory(spec.factory)
     task = made(spec, transform, options) if isinstance(made, type) and issubclass(made, Task) else None
     if task is None:
-        raise PluginFault(f"'{spec.factory}' is not a graftwork.Task.", "Mend the plugin that brings it.")
+        raise PluginFault(
+            f"'{spec.factory}' is not a graftwork.Task.", "Mend the plugin that brings it.", factory=spec.factory
+        )
     if transform not in ("none", "log"):
         raise UsageError(f"--target-transform {transform} is not known; none and log are.", "Leave it out.")
     if transform != "none":

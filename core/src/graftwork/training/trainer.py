@@ -225,6 +225,7 @@ def convex_loss(task: Task, known: Targets, data: FeatureDataset) -> Loss:
             f"The task '{task.spec.name}' has its head solved for {type(loss).__name__}, whose slope is not that of "
             "the task's own loss, so the solution would be no minimum of it.",
             "Its plugin must return from solver_loss the loss that it states, or None to have it trained by steps.",
+            factory=task.spec.factory,
         )
     return loss
 

@@ -59,8 +59,10 @@ def load(folder: Path, longest: int) -> Tokenizer:
             made = Tokenizer.from_file(str(file))
         else:
             made = Tokenizer.from_str(BertWordPieceTokenizer(str(folder / "vocab.txt")).to_str())
-    except Exception as error:  # the library raises bare exceptions of its own
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the library raises bare exceptions of its own, and panics of Rust, which are none
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise DataError(
             f"The tokenizer in '{folder}' cannot be loaded: {reason}.", "Save or fetch the model again."
         ) from error

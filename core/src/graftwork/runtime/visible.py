@@ -1,0 +1,44 @@
+"""Names, labels and texts of the data as words: nothing in them steers a terminal, a page or the order of letters."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import Any
+
+STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1, but for tabs and line ends
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # what turns the direction of letters, and ends of lines
+    "\ud800-\udfff]"  # halves of characters, which no encoding takes: bytes of file names that are not UTF-8
+)
+
+
+def visible(words: str) -> str:
+    """Words for people: characters that would steer what shows them, as Python writes them."""
+    return STEERING.sub(lambda found: repr(found[0])[1:-1], words)
+
+
+def json_text(value: Any, encoding: str = "utf-8") -> str:
+    """A value as a JSON document in an encoding; the same characters are written as JSON's own escapes."""
+    words = json.dumps(value, ensure_ascii=False, indent=2)
+    words = STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", words)
+    try:
+        words.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=2)
+    return words
+
+
+SYNTAX = re.compile(
+    r"[\\`*_\[\]{}|~$#]"  # code, emphasis, links and pictures, cells, strikes, formulas, headings
+    r"|:(?=//)|:(?=\w+:)|(?<=\bwww)\."  # addresses, which some readers make links of, and names of pictures
+    r"|^[-+=]|(?<=^\d)[.)](?=\s|$)|(?<=^\d\d)[.)](?=\s|$)",  # items of lists, lines
+    re.IGNORECASE,
+)
+
+
+def markdown(words: str) -> str:
+    """Words as a part of a line of Markdown that shows them as they are: no markup, no end of a cell or line."""
+    line = html.escape(visible(" ".join(words.split())), quote=False)
+    return SYNTAX.sub(lambda found: f"\\{found[0]}", line)
