@@ -102,12 +102,33 @@ def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, last: bool = Fals
     return True
 
 
-def longest_line(plain: Path) -> int:
-    """The bytes of the longest line of a file."""
-    longest = rest = 0
+@dataclass(frozen=True)
+class Lines:
+    """longest: bytes of the longest line. lines: how many there are. brackets: the most opening ones in a line."""
+
+    longest: int
+    lines: int
+    brackets: int
+
+
+def scan_lines(plain: Path, enough: int) -> Lines:
+    """The facts of the lines of a JSON file. enough: brackets that are not worth counting."""
+    longest = rest = lines = brackets = open_rest = 0
     with plain.open("rb") as file:
         while block := file.read(BLOCK):
             first, *others = block.split(b"\n")
-            longest = max(longest, rest + len(first), *(len(line) for line in others[:-1]), 0)
+            opened = open_rest + _opening(first) if open_rest + len(first) > enough else open_rest
+            brackets = max(brackets, opened)
+            longest = max(longest, rest + len(first))
+            if others:
+                long = [line for line in others if len(line) > enough]
+                brackets = max(brackets, *map(_opening, long), 0)
+                longest = max(longest, *map(len, long), *(() if long else map(len, others)), 0)
             rest = len(others[-1]) if others else rest + len(first)
-    return max(longest, rest)
+            open_rest = _opening(others[-1]) if others else open_rest + _opening(first)
+            lines += len(others)
+    return Lines(max(longest, rest), lines + 1, max(brackets, open_rest))
+
+
+def _opening(line: bytes) -> int:
+    return line.count(b"[") + line.count(b"{")
