@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 import graftwork as gw
 from graftwork import ConfigError, DataError, Raw, Unreadable, UsageError, WeightsMismatch, limits
@@ -99,6 +100,8 @@ def test_an_option_that_cannot_be_read_is_said(words, sentence, monkeypatch) -> 
         limits()
     assert str(caught.value).startswith(sentence)
     assert caught.value.hint
+    done = subprocess.run([sys.executable, "-m", "graftwork", "backbones"], capture_output=True, text=True)
+    assert (done.returncode, sentence in " ".join(done.stderr.split())) == (2, True), done.stderr
 
 
 HOSTILE = {
@@ -170,6 +173,23 @@ def test_a_fit_ends_and_names_the_clip_that_it_left_out(clips) -> None:
     (bad,) = run.record["data"]["left_out"]
     assert (bad["name"], "GRAFTWORK_LIMITS=packed_bytes" in bad["reason"]) == (str(path), True)
     assert any("pipes, devices and sockets" in note and "pipe.wav" in note for note in run.record["warnings"])
+
+
+def test_one_hostile_picture_or_row_among_48_is_left_out(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(48):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = [f"{name}.png,{'xy'[number % 2]}" for number, name in enumerate([*range(48), "bomb", "pipe"])]
+    (tmp_path / "t.csv").write_text("\n".join(["file,label", *rows]))
+    data = gw.data(tmp_path / "t.csv")
+    assert len(data) == 48
+    assert [bad.reason for bad in data.bad] == [
+        "'bomb.png' is refused as a decompression bomb: Image size (400000000 pixels) exceeds limit of 178956970 pixels, "
+        f"could be decompression bomb DOS attack. {RAISE}image_pixels=400000000",
+        "'pipe.png' is a pipe, which is never opened as data; plain files are. Leave it out.",
+    ]
 
 
 def measured(code: str, most_memory: int = 10**9) -> None:

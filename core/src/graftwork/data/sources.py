@@ -18,6 +18,7 @@ from graftwork.data.formats.plain_text import COMPRESSED
 from graftwork.data.formats.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table, stem
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError
+from graftwork.specs.limits import limits
 from graftwork.specs.plain_files import special
 from graftwork.specs.readers import Raw
 from graftwork.specs.signatures import recognise
@@ -131,6 +132,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
 
 def find_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
     """As `open_source` does, but a file is not looked into yet."""
+    limits()  # what the user set wrongly is said before anything is read
     if hasattr(source, "with_format"):
         return DataSet(source, "the data set")
     if not isinstance(source, str | os.PathLike):

@@ -63,6 +63,9 @@ class Limits:
         300, "times its size", "what a sound above `packed_bytes` may be decoded to", "speech in Opus reaches 250"
     )
     image_pixels: int = _limit(89_478_485, "pixels", "the pixels of a picture", "Pillow's own limit: 256 MB as RGB")
+    text_characters: int = _limit(
+        5_000_000, "characters", "the length of a text", "the longest novels; each token takes 100 bytes"
+    )
     model_layers: int = _limit(1_000, "layers", "the layers that a config.json asks for", "five times the deepest one")
     model_width: int = _limit(
         2**24, "numbers", "a size in a config.json: widths, words, places, heads", "vocabularies reach a million"
