@@ -20,6 +20,9 @@ from graftwork import Empty, Extent, Raw, Reader, Unreadable, Value, how_to_rais
 SNIPPET = 60
 """How many characters of a text stand for it in a message."""
 
+SHORT = 100_000
+"""Characters of a text of which no limit is looked up."""
+
 EXCERPT = 400
 """And on a page."""
 
@@ -108,7 +111,7 @@ class TextReader(Reader):
 
     def _readable(self, raw: Raw, stored: str, encoding: str) -> str:
         """The text as it will be once decoded."""
-        if len(stored) > limits().text_characters:
+        if len(stored) > SHORT and len(stored) > limits().text_characters:
             raise Unreadable(
                 f"'{raw.name[:SNIPPET]}' is a text of {len(stored):,} characters; at most {limits().text_characters:,} "
                 "are read.",

@@ -112,22 +112,27 @@ class Lines:
 
 
 def scan_lines(plain: Path, enough: int) -> Lines:
-    """The facts of the lines of a JSON file. enough: brackets that are not worth counting."""
+    """The facts of the lines of a JSON file. enough: brackets in a line that are not worth counting."""
     longest = rest = lines = brackets = open_rest = 0
     with plain.open("rb") as file:
         while block := file.read(BLOCK):
             first, *others = block.split(b"\n")
-            opened = open_rest + _opening(first) if open_rest + len(first) > enough else open_rest
-            brackets = max(brackets, opened)
-            longest = max(longest, rest + len(first))
-            if others:
-                long = [line for line in others if len(line) > enough]
-                brackets = max(brackets, *map(_opening, long), 0)
-                longest = max(longest, *map(len, long), *(() if long else map(len, others)), 0)
+            longest = max(longest, rest + len(first), *map(len, others[:-1]), 0)
             rest = len(others[-1]) if others else rest + len(first)
-            open_rest = _opening(others[-1]) if others else open_rest + _opening(first)
             lines += len(others)
+            if open_rest + _beside_rows(block) < enough:
+                open_rest = _opening(others[-1]) if others else open_rest + _opening(first)
+                continue
+            brackets = max(brackets, open_rest + _opening(first), *map(_opening, others), 0)
+            open_rest = _opening(others[-1]) if others else open_rest + _opening(first)
     return Lines(max(longest, rest), lines + 1, max(brackets, open_rest))
+
+
+def _beside_rows(block: bytes) -> int:
+    """How many brackets open in a block, those not counted with which its rows begin."""
+    signs = np.frombuffer(block, np.uint8)
+    opening = (signs | 0x20) == ord("{")  # "[" differs from "{" in that bit
+    return int(np.count_nonzero(opening)) - int(np.count_nonzero(opening[1:] & (signs[:-1] == LF)))
 
 
 def _opening(line: bytes) -> int:

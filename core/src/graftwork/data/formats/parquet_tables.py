@@ -23,12 +23,11 @@ HEADER = 64
 
 class _Size(NamedTuple):
     """least: bytes that the file becomes in memory at least. most: the same at most. row: bytes of the values of one
-    row at most that stand in dictionaries. columns: those that hold dictionaries of texts."""
+    row at most that stand in dictionaries."""
 
     least: int
     most: int
     row: int
-    columns: list[str]
 
 
 def read_parquet(path: Path) -> pa.Table:
@@ -38,9 +37,7 @@ def read_parquet(path: Path) -> pa.Table:
         check_shape(path, about.num_rows, about.num_columns)
         size, most = _size(path, about), packed_limit(path.stat().st_size)
         check_growth(path, size.least, most)
-        if size.most > most:
-            _check_texts(path, file, size, most)
-        return plain_types(file.read(), most)
+        return plain_types(file.read() if size.most <= most else _counted(path, file, size, most), most)
 
 
 def read_parquet_pieces(path: Path, rows: int) -> Iterator[pa.Table]:
@@ -57,7 +54,6 @@ def read_parquet_pieces(path: Path, rows: int) -> Iterator[pa.Table]:
 def _size(path: Path, about: Any) -> _Size:
     """By the footer, and by the headers of dictionaries."""
     least = most = row = 0
-    columns: dict[str, None] = {}
     with path.open("rb") as file:
         for number in range(about.num_row_groups):
             group, here = about.row_group(number), 0
@@ -70,21 +66,22 @@ def _size(path: Path, about: Any) -> _Size:
                     if chunk.has_dictionary_page:
                         held = _dictionary_bytes(file, chunk)
                         most, here = most + held * chunk.num_values, here + held
-                        columns[chunk.path_in_schema] = None
                 else:
                     least, most = least + width * chunk.num_values, most + width * chunk.num_values
             row = max(row, here)
-    return _Size(least, most, row, list(columns))
+    return _Size(least, most, row)
 
 
-def _check_texts(path: Path, file: Any, size: _Size, most: int) -> None:
-    """Count the bytes of texts that stand in dictionaries, so few rows at a time that they fit in any case."""
+def _counted(path: Path, file: Any, size: _Size, most: int) -> pa.Table:
+    """The table, whose bytes are counted so few rows at a time that they fit in any case: dictionaries hold texts that
+    may stand in any number of rows."""
     check_growth(path, size.row, most)
-    rows = max(1, min(2**16, limits().packed_bytes // max(1, size.row)))
-    grown = 0
-    for batch in file.iter_batches(rows, columns=size.columns):
+    batches, grown = [], 0
+    for batch in file.iter_batches(max(1, min(2**16, limits().packed_bytes // max(1, size.row)))):
         grown += batch.nbytes
         check_growth(path, grown, most)
+        batches.append(batch)
+    return pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def _dictionary_bytes(file: Any, chunk: Any) -> int:
