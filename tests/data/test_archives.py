@@ -13,6 +13,7 @@ import pytest
 import graftwork as gw
 from graftwork import DataError
 from graftwork.data.remote import archives, kept
+from graftwork.specs.limits import limits
 
 UNPACK = "If you trust it, unpack it yourself and name the folder."
 
@@ -157,21 +158,23 @@ def test_a_link_in_a_zip_file_is_left_out(tmp_path, photos) -> None:
 
 @pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
 def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch, ending) -> None:
-    monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 10**6)
+    monkeypatch.setenv("GRAFTWORK_LIMITS", "packed_bytes=1000000")
     (tmp_path / "bomb" / "a").mkdir(parents=True)
     (tmp_path / "bomb" / "a" / "1.csv").write_bytes(b"0" * 20_000_000)
     path = as_zip(tmp_path / "bomb") if ending == ".zip" else as_tar_gz(tmp_path / "bomb")
-    assert path.stat().st_size * archives.MOST_RATIO < 20_000_000
+    assert path.stat().st_size * limits().packed_ratio < 20_000_000
     with pytest.raises(DataError) as error:
         gw.data(path)
+    most = max(10**6, 100 * path.stat().st_size)
     assert str(error.value) == (
-        f"'{path}' grows to more than 100 times its size and 0.0 GB, so it is not unpacked. {UNPACK}"
+        f"'{path}' grows to more than {most:,} bytes, so it is not unpacked. {UNPACK[:-1]}, or raise the limit: "
+        f"GRAFTWORK_LIMITS=packed_bytes={2 * most}"
     )
     assert nothing_is_unpacked()
 
 
 def test_a_size_that_the_archive_states_is_not_believed(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 10**6)
+    monkeypatch.setenv("GRAFTWORK_LIMITS", "packed_bytes=1000000")
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/1.csv", b"0" * 20_000_000)
@@ -183,7 +186,7 @@ def test_a_size_that_the_archive_states_is_not_believed(tmp_path, monkeypatch) -
 
 
 def test_very_many_members_are_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    monkeypatch.setenv("GRAFTWORK_LIMITS", "archive_files=3")
     path = tar_of(tmp_path / "x.tar", *(member(f"a/{number}.csv") for number in range(4)))
     with pytest.raises(DataError, match=r"x\.tar' holds more than 3 files, so it is not unpacked\."):
         gw.data(path)

@@ -143,11 +143,12 @@ def test_a_damaged_shard_is_named(folder) -> None:
 
 
 def test_a_member_that_would_fill_the_memory_is_refused(folder, monkeypatch) -> None:
-    monkeypatch.setattr(shards, "MOST_MEMBER", 1000)
+    monkeypatch.setenv("GRAFTWORK_LIMITS", "file_bytes=1000")
     with pytest.raises(DataError) as error:
         gw.data(folder)
     assert str(error.value) == (
-        f"'{folder / 'pets-0000.tar'}' holds '000000.bmp' of 4,854 bytes; at most 1,000 are read. Cut it, or leave it out."
+        f"'{folder / 'pets-0000.tar'}' holds '000000.bmp' of 4,854 bytes; at most 1,000 are read. "
+        "Leave it out, or, if you trust it, raise the limit: GRAFTWORK_LIMITS=file_bytes=4854"
     )
 
 

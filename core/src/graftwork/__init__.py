@@ -72,8 +72,11 @@ from graftwork.specs.demo import Demo
 from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder, read_json
+from graftwork.specs.json_text import parse_json
+from graftwork.specs.limits import Limits, how_to_lower, how_to_raise, limits
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
+from graftwork.specs.plain_files import check_plain
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.problem import Problem
 from graftwork.specs.readers import Likeness, Raw, Reader, Window
@@ -256,6 +259,7 @@ __all__ = [
     "InputContract",
     "InputMismatch",
     "Likeness",
+    "Limits",
     "LinearHead",
     "Logger",
     "LoggerSpec",
@@ -328,6 +332,7 @@ __all__ = [
     "Within",
     "agree",
     "check",
+    "check_plain",
     "compare",
     "data",
     "demo_data",
@@ -335,7 +340,10 @@ __all__ = [
     "fit",
     "fold",
     "hookimpl",
+    "how_to_lower",
+    "how_to_raise",
     "hub_state",
+    "limits",
     "load",
     "load_backbone",
     "load_pretrained",
@@ -344,6 +352,7 @@ __all__ = [
     "map_view",
     "masked_mean",
     "new_model",
+    "parse_json",
     "plural",
     "pooled_dims",
     "preparer",

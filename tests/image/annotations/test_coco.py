@@ -218,7 +218,7 @@ def test_a_malformed_field_is_named(write, fields, said) -> None:
 def test_large_files_are_recognised_without_being_parsed(write, monkeypatch) -> None:
     file = write("a.json", coco({}))
     monkeypatch.setattr(module, "SMALL", 10)
-    monkeypatch.setattr(module.json, "loads", None)
+    monkeypatch.setattr(module, "parse_json", None)
     assert READER.fits(file)
 
 

@@ -72,7 +72,13 @@ def test_a_damaged_label_file_is_read_or_refused_by_its_name(name, changes, kind
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[" * 100_000, "it is nested too deep"), ("9" * 5000, "a number in it has too many digits")],
+    [
+        (
+            "[" * 100_000,
+            "its lists and objects are nested deeper than 100 levels (GRAFTWORK_LIMITS=json_levels=200 allows more)",
+        ),
+        ("9" * 5000, "a number in it has too many digits"),
+    ],
 )
 def test_json_that_would_end_the_process_is_refused(tmp_path, text, said) -> None:
     (tmp_path / "a.json").write_text(text)

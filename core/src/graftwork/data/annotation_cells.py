@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError
 from graftwork.specs.annotations import Box, Boxes, Mask, Region, Span, Spans
 from graftwork.specs.bio import spans_of_tags
+from graftwork.specs.json_text import parse_json
 from graftwork.specs.task import RawLabel
 
 LABEL_NAMES = {
@@ -83,7 +83,7 @@ class LabelColumn:
             return self._mask(cell, row)
         if isinstance(cell, str | bytes):
             text = cell_text(cell) or ""
-            cell = json.loads(text) if text.strip() else None
+            cell = parse_json(text) if text.strip() else None
         if cell is None:
             return None
         if self.kind == "boxes":

@@ -18,6 +18,8 @@ from graftwork.data.formats.plain_text import COMPRESSED
 from graftwork.data.formats.tables import PIECE, SUFFIXES, ending, locate, read_pieces, read_table, stem
 from graftwork.data.path_guard import PathGuard
 from graftwork.errors import DataError
+from graftwork.specs.limits import limits
+from graftwork.specs.plain_files import special
 from graftwork.specs.readers import Raw
 from graftwork.specs.signatures import recognise
 from graftwork.specs.weights import hub_unreachable, offline
@@ -130,6 +132,7 @@ def open_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
 
 def find_source(source: Any, *, streaming: bool = False, allow_outside: bool = False) -> Tables | Path:
     """As `open_source` does, but a file is not looked into yet."""
+    limits()  # what the user set wrongly is said before anything is read
     if hasattr(source, "with_format"):
         return DataSet(source, "the data set")
     if not isinstance(source, str | os.PathLike):
@@ -157,6 +160,7 @@ def find_source(source: Any, *, streaming: bool = False, allow_outside: bool = F
     if (found := shards.streamed(words) if streaming else None) or (found := shards.named(words)):
         return found
     path, part = locate(words)
+    _check_no_special(path)
     if part and path.is_file():
         _check_no_stand_in(path)
         return File(path, part, None if allow_outside else PathGuard(path.stem, path.parent))
@@ -194,6 +198,19 @@ def open_path(path: Path, *, allow_outside: bool = False, formats: Sequence[str]
     if any((path / name).is_file() for name in ("dataset_dict.json", "dataset_info.json", "state.json")):
         return _saved(path, None if allow_outside else PathGuard(path.name, path))
     return path
+
+
+def _check_no_special(path: Path) -> None:
+    """Raises `DataError` for a pipe, a device or a socket in place of a folder or a file."""
+    try:
+        noun = special(path.stat().st_mode)
+    except (OSError, ValueError):  # nothing is there, or it is fetched
+        return
+    if noun:
+        raise DataError(
+            f"'{path}' is {noun}, which is never opened as data; a folder or a plain file is accepted.",
+            "Write what comes out of it to a file, and name that.",
+        )
 
 
 def _check_no_stand_in(path: Path) -> None:

@@ -58,6 +58,8 @@ class _Found:
         self.as_files: list[Path] = []
         self.debris: list[Path] = []
         self.dangling: list[Path] = []
+        self.special: list[Path] = []
+        self.hollow: list[Path] = []
         self.repeated: list[Path] = []
 
     def is_new(self, folder: Path, named: Path) -> bool:
@@ -80,6 +82,8 @@ class _Found:
                         self.links.append((path, folder / entry.name))
                     elif self.is_new(folder / entry.name, path):
                         self.enter(folder / entry.name, path)
+                        if path.suffix and not any(os.scandir(folder / entry.name)):
+                            self.hollow.append(path)
                 elif entry.is_file():
                     if self.trusted and (target := _link_in_file(entry)) is not None:
                         self.as_files.append(path)
@@ -88,6 +92,8 @@ class _Found:
                     self.files.append(path)
                     if folder != named:
                         self.real[path] = folder / entry.name
+                elif _exists(entry):
+                    self.special.append(path)
                 elif entry.is_symlink():
                     self.dangling.append(path)
 
@@ -105,7 +111,21 @@ class _Found:
         if self.dangling:
             names = [str(path.relative_to(self.root)) for path in self.dangling]
             notes.append(f"Left out: links that lead nowhere ({shown(names)}).")
+        if self.special:
+            names = [str(path.relative_to(self.root)) for path in self.special]
+            notes.append(f"Left out: pipes, devices and sockets, which are never opened as data ({shown(names)}).")
+        if self.hollow:
+            names = [str(path.relative_to(self.root)) for path in self.hollow]
+            notes.append(f"Left out: folders that are named like files and are empty ({shown(names)}).")
         return notes
+
+
+def _exists(entry: os.DirEntry[str]) -> bool:
+    """Whether there is something at the end of all links."""
+    try:
+        return bool(entry.stat())
+    except OSError:
+        return False
 
 
 def _link_in_file(entry: os.DirEntry[str]) -> Path | None:

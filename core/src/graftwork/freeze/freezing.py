@@ -15,6 +15,7 @@ from graftwork.errors import UsageError
 from graftwork.freeze.policies import NORMS, Plan, StagePlan
 from graftwork.models.stages import Stage
 from graftwork.runtime.parallel import prefetch_map
+from graftwork.specs.limits import how_to_raise, limits
 
 
 def trained(plan: Plan, stages: Sequence[Stage]) -> dict[str, dict[str, nn.Parameter]]:
@@ -77,11 +78,13 @@ def adapt(plan: Plan, stages: Sequence[Stage]) -> None:
 
     At the start the updates change nothing, since their second factor is zero.
 
-    Raises `UsageError` if no stage of the plan has a linear layer, or peft is not installed.
+    Raises `UsageError` as `check_rank` does, if no stage of the plan has a linear layer, or peft is not installed.
     """
     planned_stages = [(planned, stage) for planned, stage in zip(plan.stages, stages, strict=False) if planned.lora]
     if not planned_stages or any(_adapted(stage) for _, stage in planned_stages):
         return
+    for planned, _ in planned_stages:
+        check_rank(planned.lora)
     targets = [(planned.lora, stage, _linear(stage)) for planned, stage in planned_stages]
     if not any(names for _, _, names in targets):
         raise UsageError(
@@ -99,6 +102,18 @@ def adapt(plan: Plan, stages: Sequence[Stage]) -> None:
     for rank, stage, names in targets:
         if names:
             inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), stage)
+
+
+def check_rank(rank: Any) -> None:
+    """Raises `UsageError` for what is no rank of low-rank updates, or one above `adapter_rank`."""
+    most = limits().adapter_rank
+    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+        raise UsageError(f"Low-rank updates have the rank {rank!r}; a whole number is accepted.", "Write: lora:r=8")
+    if rank > most:
+        raise UsageError(
+            f"Low-rank updates have the rank {rank:,}; at most {most:,} is accepted.",
+            how_to_raise("adapter_rank", rank),
+        )
 
 
 def _adapted(stage: nn.Module) -> bool:

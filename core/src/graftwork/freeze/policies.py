@@ -215,7 +215,7 @@ class _Argument(NamedTuple):
 
     def number(self, what: str, example: str, prefix: str = "") -> int:
         text = self.value.removeprefix(prefix)
-        if not text.isdecimal() or int(text) < 1:
+        if not text.isdecimal() or len(text) > 18 or int(text) < 1:
             raise self.refused(what, example)
         return int(text)
 

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from graftwork.errors import UsageError, WeightsMismatch
 from graftwork.models.weight_files import failure_reason
-from graftwork.specs.hub_folder import HUB_WEIGHTS
+from graftwork.specs.hub_folder import HUB_WEIGHTS, read_json
+from graftwork.specs.model_sizes import check_memory, check_sizes
 
 Model = TypeVar("Model")
 
@@ -53,6 +54,9 @@ def load_pretrained(
                 f"'{folder}' holds an adapter (adapter_config.json) beside its weights; plain weights are accepted.",
                 "Merge it into them: model.merge_and_unload().save_pretrained(FOLDER)",
             )
+        config = read_json(folder / "config.json")
+        check_sizes(folder / "config.json", config)
+        check_memory(folder, config)
         try:
             # A .bin is opened by transformers with weights_only=True: tensors, no code.
             model, report = made.from_pretrained(

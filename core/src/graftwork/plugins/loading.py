@@ -30,6 +30,7 @@ from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
 from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
+from graftwork.specs.limits import limits
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
@@ -256,10 +257,11 @@ _installed: Plugins | None = None
 def installed() -> Plugins:
     """The plugins of this process, discovered once, as GRAFTWORK_PLUGINS and the user's configuration allow.
 
-    Raises `ConfigError` if the configuration cannot be used.
+    Raises `ConfigError` if the configuration, or what the user set as limits, cannot be used.
     """
     global _installed
     if _installed is None:
+        limits()  # a plugin that reads a file would seem to be at fault
         _installed = discover(os.environ.get("GRAFTWORK_PLUGINS"), config.read())
     return _installed
 

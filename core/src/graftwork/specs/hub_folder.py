@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
@@ -14,6 +13,8 @@ from typing import Any
 
 from graftwork.errors import DataError
 from graftwork.specs.config_fields import check_fields
+from graftwork.specs.json_text import parse_json
+from graftwork.specs.model_sizes import check_sizes
 from graftwork.specs.weights import FolderWeights, HubWeights, Weights
 
 HUB_WEIGHTS = "model.safetensors"
@@ -41,8 +42,10 @@ class ModelFolder:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The contents of config.json."""
-        return self.read("config.json")
+        """The contents of config.json. Raises `DataError` for sizes that are none, or above the limits."""
+        found = self.read("config.json")
+        check_sizes(self.folder / "config.json", found)
+        return found
 
     @property
     def source(self) -> str:
@@ -107,9 +110,7 @@ def read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise DataError(f"'{file}' is JSON that is nested too deep.", "Save the model again.") from error
+        found = parse_json(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"'{file}' is not JSON: {error}.", "Save the model again.") from error
     except OSError as error:
@@ -131,7 +132,7 @@ def count_parameters(folder: Path, belongs: Callable[[str], bool]) -> int:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length) if length <= MOST_HEADER else b"")
+            header = parse_json(file.read(length) if length <= MOST_HEADER else b"")
         return sum(math.prod(t["shape"]) for key, t in header.items() if key != "__metadata__" and belongs(key))
     except (struct.error, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"'{path}' is not a safetensors file.", "Save or fetch the model again.") from error

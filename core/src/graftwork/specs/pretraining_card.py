@@ -16,6 +16,7 @@ from typing import Any
 from graftwork.errors import DataError, WeightsMismatch
 from graftwork.runtime.visible import markdown, visible
 from graftwork.specs.hub_folder import read_json
+from graftwork.specs.json_text import parse_json
 
 CARD = "graftwork.json"
 EXAMPLES = "examples.bin"
@@ -61,7 +62,7 @@ def read(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
             "Copy the whole folder.",
         )
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
+        card = parse_json(file.read_text(encoding="utf-8"))
         if not (dict(card["files"]) and card["data"]["name"] and card["license"]):
             raise ValueError("empty")
     except (ValueError, KeyError, TypeError) as error:

@@ -14,6 +14,10 @@ from typing import Any, ClassVar
 
 from graftwork.specs.annotations import Extent
 from graftwork.specs.contracts import Value
+from graftwork.specs.plain_files import check_plain, check_readable
+
+SMALL = 2**24
+"""Bytes of a file that is read at once for its digest; a larger one is read in blocks."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,14 @@ class Raw:
     part: tuple[float, float] | None = None
 
     def content(self) -> bytes:
-        """The encoded bytes, from memory or from the file."""
+        """The encoded bytes, from memory or from the file.
+
+        Raises `Unreadable` for what is no plain file, and for one that is too large.
+        """
         if isinstance(self.value, bytes):
             return self.value
         assert self.path is not None, f"'{self.name}' is neither a file nor bytes"
+        check_readable(self.path, self.name)
         return self.path.read_bytes()
 
 
@@ -109,8 +117,10 @@ class Reader(ABC):
         """
         if isinstance(raw.value, str):
             return _digest(raw.value.encode("utf-8", "surrogatepass"), person=b"text")
-        if raw.value is None or isinstance(raw.value, bytes):
-            return _digest(raw.content(), part=raw.part)
+        if raw.value is None and raw.path is not None:
+            return _digest_of_file(raw, raw.path)
+        if isinstance(raw.value, bytes):
+            return _digest(raw.value, part=raw.part)
         return self.digest(raw)
 
     def picture(self, raw: Raw) -> bytes | None:
@@ -149,10 +159,25 @@ class Likeness(ABC):
         """The similarity of the signatures `(M, S)` and `(M, S)`, row by row: `(M,)`, 0..1."""
 
 
+def _digest_of_file(raw: Raw, path: Path) -> bytes:
+    """The digest of a file however large it is: no more of it than a block is in memory."""
+    from hashlib import blake2b, file_digest
+
+    if check_plain(path, raw.name) < SMALL:
+        return _digest(path.read_bytes(), part=raw.part)
+    with path.open("rb") as file:
+        found: Any = file_digest(file, lambda: blake2b(digest_size=16))
+    return _with_part(found, raw.part)
+
+
 def _digest(content: bytes, person: bytes = b"", part: tuple[float, float] | None = None) -> bytes:
     from hashlib import blake2b  # loads OpenSSL, which listing does not need
 
     found = blake2b(content, digest_size=16, person=person)
+    return _with_part(found, part)
+
+
+def _with_part(found: Any, part: tuple[float, float] | None) -> bytes:
     if part is not None:
         found.update(repr(tuple(map(float, part))).encode())
     return found.digest()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from graftwork.errors import Unreadable
 from graftwork.specs.magic_numbers import BRANDS, KINDS, MAGIC, OFFICE, SUBTYPES, UNPACK
+from graftwork.specs.plain_files import check_plain
 from graftwork.specs.readers import Raw
 
 HEAD = 4096
@@ -98,9 +99,10 @@ def head_of(raw: Raw) -> bytes:
     if raw.path is None or raw.value is not None:
         return b""
     try:
+        check_plain(raw.path, raw.name)
         with raw.path.open("rb") as file:
             return file.read(HEAD)
-    except (OSError, ValueError):
+    except (OSError, ValueError, Unreadable):
         return b""
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from av.stream import Disposition
 
+from graftwork_audio.limits import check_facts
+
 MEDIA = "mov"
 DEMUXERS = {
     ".m4a": MEDIA, ".mp4": MEDIA, ".mov": MEDIA, ".3gp": MEDIA, ".mkv": "matroska", ".webm": "matroska", ".aac": "aac",
@@ -49,9 +51,11 @@ class Track:
 
     samplerate: Hz. frames: samples per channel, as the file says it until all are read, then as counted. subtype:
     libsndfile's name of how samples are stored; empty where it has none. video: whether pictures go with the sound.
+    most: frames that are decoded, whatever the header says.
     """
 
     format, extra_info = "", ""
+    most = 2**62
 
     def __init__(self, container: Any, stated: bool) -> None:
         self._container = container
@@ -85,6 +89,9 @@ class Track:
                 )
             yield _samples(frame)
             read, longest = read + frame.samples, max(longest, frame.samples)
+            if read > self.most:
+                check_facts(self.samplerate, self.channels, read)
+                raise Undecodable(f"it goes on after {self.most:,} samples, and its header says {self.frames:,}")
             end = (frame.time or 0.0) + frame.samples / self.samplerate
             frame = next(self._frames, None)
         self.frames = read

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import soundfile
 
-from graftwork import Empty, Extent, FileFormat, Raw, Reader, Unreadable, Value, recognise
+from graftwork import Empty, Extent, FileFormat, Raw, Reader, Unreadable, Value, check_plain, recognise
 from graftwork_audio.clip import Clip, facts_of
 from graftwork_audio.levels import Levels, levels
+from graftwork_audio.limits import TooLarge, check_facts, check_size
 
 if TYPE_CHECKING:
     from graftwork_audio.containers import Track
@@ -208,9 +209,10 @@ def _opened(raw: Raw) -> Iterator[soundfile.SoundFile | Track]:
         raise _unreadable(raw, "it is neither a file nor sound")
     elif not raw.path.exists():
         raise _unreadable(raw, "the file does not exist")
-    elif not raw.path.is_file():
+    elif raw.path.is_dir():
         raise _unreadable(raw, "it is not a file")
     else:
+        check_plain(raw.path, raw.name)
         source = str(raw.path)
     try:
         try:
@@ -224,7 +226,10 @@ def _opened(raw: Raw) -> Iterator[soundfile.SoundFile | Track]:
                 yield file
             return
         with _by_ffmpeg(raw, found) as track:
+            _check_limits(raw, track)
             yield track
+    except TooLarge as error:
+        raise Unreadable(f"'{raw.name}' is not read: {error}.", error.hint) from error
     except soundfile.LibsndfileError as error:
         raise _unreadable(raw, _plain(error.error_string)) from error
     except (TypeError, OSError, RuntimeError, ValueError, MemoryError) as error:
@@ -277,10 +282,23 @@ def _check_header(raw: Raw, file: soundfile.SoundFile) -> None:
         raise Empty(*_sentence(raw, "it holds no samples"))
     if file.frames >= 2**62:
         raise _unreadable(raw, "its header does not say how long it is")
+    _check_limits(raw, file)
     for promised, held in _CUT.findall(file.extra_info):
         # A writer may count padding of less than one sample; that is not a loss.
         if int(held) < int(promised) < _UNKNOWN and int(promised) - int(held) > int(held) / file.frames:
             raise _cut(raw, int(held), int(promised), "bytes")
+
+
+def _check_limits(raw: Raw, file: soundfile.SoundFile | Track) -> None:
+    """Check what the header says, before samples are read. Raises `TooLarge`."""
+    rate, channels = file.samplerate, file.channels
+    check_facts(rate, channels, file.frames)
+    whole = raw.part is None or not (isinstance(file, soundfile.SoundFile) and file.seekable())
+    frames = file.frames if whole or raw.part is None else round((raw.part[1] - raw.part[0]) * rate)
+    size = len(raw.value) if isinstance(raw.value, bytes) else raw.path.stat().st_size if raw.path else 0
+    most = check_size(rate, channels, frames, size)
+    if not isinstance(file, soundfile.SoundFile):
+        file.most = most
 
 
 def _check_complete(raw: Raw, file: soundfile.SoundFile | Track, read: int) -> None:
@@ -312,6 +330,10 @@ def _in_memory(raw: Raw) -> Clip | None:
         )
     if clip.samples.size == 0:
         raise Empty(*_sentence(raw, "it holds no samples"))
+    try:
+        check_facts(clip.rate, *clip.samples.shape)
+    except TooLarge as error:
+        raise Unreadable(f"'{raw.name}' is not read: {error}.", error.hint) from error
     if raw.part is not None:
         first, last = _frames(raw, raw.part, clip.rate, clip.samples.shape[1])
         return Clip(np.ascontiguousarray(clip.samples[:, first:last]), clip.rate)

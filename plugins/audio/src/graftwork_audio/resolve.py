@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from graftwork import ANY_HUB_WEIGHTS, BackboneSpec, DataError, InputContract, ModelFolder
+from graftwork import ANY_HUB_WEIGHTS, BackboneSpec, DataError, InputContract, ModelFolder, limits
 from graftwork_audio.families import WHOLE
 from graftwork_audio.plugin import RECIPE, reads
 
@@ -121,7 +121,8 @@ def _preprocessing(model: ModelFolder) -> tuple[int, dict[str, Any]]:
             "Save the model together with its feature extractor: feature_extractor.save_pretrained(FOLDER)",
         )
     rate = settings.get("sampling_rate")
-    if not isinstance(rate, int) or rate <= 0:
+    most = limits()
+    if not isinstance(rate, int) or not most.audio_lowest_rate <= rate <= most.audio_highest_rate:
         raise DataError(
             f"'{model.folder / file}' states no sampling_rate, so what the model was pretrained to read is not known.",
             "Save the feature extractor again: feature_extractor.save_pretrained(FOLDER)",

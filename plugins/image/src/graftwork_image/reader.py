@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,20 @@ from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError, features
 
-from graftwork import Empty, Extent, FileFormat, Raw, Reader, Unreadable, Value, recognise
+from graftwork import (
+    Empty,
+    Extent,
+    FileFormat,
+    Limits,
+    Raw,
+    Reader,
+    Unreadable,
+    Value,
+    check_plain,
+    how_to_raise,
+    limits,
+    recognise,
+)
 from graftwork_image.plugin import EXTENSIONS
 
 Image.init()
@@ -34,6 +48,9 @@ AGAIN = "Fetch or save it again, or leave it out."
 
 WITH_ALPHA = {"1": "LA", "L": "LA", "I;16": "LA", "P": "PA", "RGB": "RGBA"}
 """The fact `mode` of an image that names a colour as transparent, or whose palette has an alpha."""
+
+if limits().image_pixels != Limits.image_pixels:
+    Image.MAX_IMAGE_PIXELS = limits().image_pixels  # else Pillow's, which the user's own code may have set
 
 # What Pillow would warn of is either harmless here or named as unreadable below.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -145,7 +162,10 @@ def _opened(raw: Raw) -> Iterator[Image.Image]:
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
-        raise Unreadable(f"'{raw.name}' is refused as a decompression bomb: {_reason(error)}.") from error
+        raise Unreadable(
+            f"'{raw.name}' is refused as a decompression bomb: {_reason(error)}.",
+            how_to_raise("image_pixels", int(next(re.finditer(r"\d+", _reason(error)))[0])),
+        ) from error
     except Exception as error:  # Pillow's format plugins raise whatever a damaged file makes them
         raise Unreadable(f"'{raw.name}' cannot be decoded: {_reason(error)}.") from error
 
@@ -154,6 +174,7 @@ def _file(raw: Raw) -> IO[bytes]:
     if raw.path is None:
         raise Empty(f"'{raw.name}' cannot be opened as an image: it is empty.")
     try:
+        check_plain(raw.path, raw.name)
         return raw.path.open("rb")
     except FileNotFoundError as error:
         raise Unreadable(f"'{raw.name}' does not exist.") from error
@@ -237,7 +258,8 @@ def _within_limits(raw: Raw, image: Image.Image) -> Image.Image:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise Unreadable(
-            f"'{raw.name}' is refused as a decompression bomb: {image.width} x {image.height} pixels, over {limit}."
+            f"'{raw.name}' is refused as a decompression bomb: {image.width} x {image.height} pixels, over {limit}.",
+            how_to_raise("image_pixels", image.width * image.height),
         )
     return image
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graftwork import ANY_HUB_WEIGHTS, BackboneSpec, DataError, ModelFolder
+from graftwork import ANY_HUB_WEIGHTS, BackboneSpec, DataError, ModelFolder, limits
 from graftwork_image.families import MAPPED, WHOLE
 from graftwork_image.plugin import CONVOLUTIONAL, TRANSFORMER, reads
 
@@ -110,6 +110,9 @@ def _sizes(model: ModelFolder, said: dict[str, Any], kind: str) -> tuple[int | t
         return (larger, edge) if edge < 384 else ((edge, edge), edge)
     if not said.get("do_resize", True) or not (edge or all(both)):
         raise _unread(model, "does not resize images", "a size")
+    sides = [edge or 0, *both, *(crop.values() if crop else ())]
+    if not all(isinstance(side, int) and 0 <= side * side <= limits().image_pixels for side in sides):
+        raise _unread(model, f"resizes images to {max(map(str, sides), key=len)}", "sides within `image_pixels`")
     height, width = (crop["height"], crop["width"]) if crop else both
     if not height or height != width:
         raise _unread(model, f"cuts images to {height} x {width}" if height else "keeps their shape", "a square")

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import regex
 
-from graftwork import Empty, Extent, Raw, Reader, Unreadable, Value, refusal
+from graftwork import Empty, Extent, Raw, Reader, Unreadable, Value, how_to_raise, limits, refusal
 
 SNIPPET = 60
 """How many characters of a text stand for it in a message."""
+
+SHORT = 100_000
+"""Characters of a text of which no limit is looked up."""
 
 EXCERPT = 400
 """And on a page."""
@@ -108,6 +111,12 @@ class TextReader(Reader):
 
     def _readable(self, raw: Raw, stored: str, encoding: str) -> str:
         """The text as it will be once decoded."""
+        if len(stored) > SHORT and len(stored) > limits().text_characters:
+            raise Unreadable(
+                f"'{raw.name[:SNIPPET]}' is a text of {len(stored):,} characters; at most {limits().text_characters:,} "
+                "are read.",
+                how_to_raise("text_characters", len(stored)),
+            )
         text = (stored if encoding == "utf-8" else recode(stored, encoding)).strip()
         if not text.strip("\ufeff"):
             raise Empty(f"'{raw.name}' is an empty text.")

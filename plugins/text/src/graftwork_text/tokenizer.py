@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftwork import DataError, read_json
+from graftwork_text.rules import check_growth
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,6 +25,7 @@ def digest(folder: Path) -> str:
     It does not change with the order of keys or the version of the file. Raises `DataError` for what is not JSON.
     """
     whole = read_json(folder / "tokenizer.json")
+    check_growth(folder / "tokenizer.json", whole)
     settings = read_json(folder / "tokenizer_config.json")
     known: dict[str, Any] = {part: whole.get(part) for part in PARTS}
     known["rules"] = {rule: settings.get(rule) for rule in RULES}
@@ -75,5 +77,10 @@ def load(folder: Path, longest: int) -> Tokenizer:
     pad = settings.get("pad_token") or "[PAD]"
     pad = pad["content"] if isinstance(pad, dict) else pad
     made.enable_padding(pad_id=made.token_to_id(pad) or 0, pad_token=pad)
+    if (special := made.num_special_tokens_to_add(is_pair=False)) >= longest:
+        raise DataError(
+            f"The tokenizer in '{folder}' adds {special:,} tokens to each text, and {longest:,} are read in all.",
+            "Save or fetch the model again.",
+        )
     made.enable_truncation(longest)
     return made

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graftwork import BackboneSpec, Window
+from graftwork import BackboneSpec, Unreadable, Window
+from graftwork_text.rules import has_own_patterns, try_text
 from graftwork_text.tokenizer import load
 
 if TYPE_CHECKING:
@@ -60,8 +61,20 @@ class Vocabulary:
             shares.append(ids.count(self.unknown) / words if words > 0 else 1.0)
         return sizes, {UNKNOWN: shares}
 
+    @cached_property
+    def tried(self) -> str:
+        """The tokenizer as JSON where each text is tried first, since its patterns may not end; else empty."""
+        parts = [part for part in (self.given.normalizer, self.given.pre_tokenizer) if part is not None]
+        own = any(has_own_patterns(json.loads(part.__getstate__())) for part in parts)
+        return self.tokenizer.to_str() if own else ""
+
     def windows(self, value: str) -> list[Window]:
-        """A text over `longest` tokens in parts of at most that many, cut between words; shares by characters."""
+        """A text over `longest` tokens in parts of at most that many, cut between words; shares by characters.
+
+        Raises `Unreadable` for a text that a tokenizer with patterns of its own does not read in time.
+        """
+        if self.tried:
+            try_text(self.tried, value)
         room = self.longest - self.special
         # A character becomes at most 4 tokens (canonical decomposition, UAX 15), one of ASCII one and perhaps a mark of
         # where a word begins: a short text need not be read.
@@ -78,6 +91,14 @@ class Vocabulary:
         return [Window(part, len(part) / len(value)) for part in parts]
 
 
+def _cut(vocabulary: Vocabulary, value: str) -> float:
+    """The share of a text that is not read; all of one that the tokenizer does not end with."""
+    try:
+        return 1 - vocabulary.windows(value)[0].weight
+    except Unreadable:
+        return 1.0
+
+
 def build(spec: BackboneSpec, weights: Path) -> Callable[[list[str]], Mapping[str, Sequence[float]]]:
     """Make `survey(texts)` of the tokenizer in a folder: the share of each text that is unknown, and that is cut.
 
@@ -87,7 +108,9 @@ def build(spec: BackboneSpec, weights: Path) -> Callable[[list[str]], Mapping[st
     vocabulary = Vocabulary(load(weights, longest), longest)
 
     def survey(values: list[str]) -> Mapping[str, Sequence[float]]:
-        cut = [1 - vocabulary.windows(value)[0].weight for value in values]
-        return {**vocabulary.survey(values)[1], "truncated": cut}
+        cut = [_cut(vocabulary, value) for value in values]
+        read = [value for value, lost in zip(values, cut, strict=True) if lost < 1]
+        unknown = iter(vocabulary.survey(read)[1][UNKNOWN] if read else ())
+        return {UNKNOWN: [next(unknown) if lost < 1 else 1.0 for lost in cut], "truncated": cut}
 
     return survey

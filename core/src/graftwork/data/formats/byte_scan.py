@@ -102,12 +102,38 @@ def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, last: bool = Fals
     return True
 
 
-def longest_line(plain: Path) -> int:
-    """The bytes of the longest line of a file."""
-    longest = rest = 0
+@dataclass(frozen=True)
+class Lines:
+    """longest: bytes of the longest line. lines: how many there are. brackets: the most opening ones in a line."""
+
+    longest: int
+    lines: int
+    brackets: int
+
+
+def scan_lines(plain: Path, enough: int) -> Lines:
+    """The facts of the lines of a JSON file. enough: brackets in a line that are not worth counting."""
+    longest = rest = lines = brackets = open_rest = 0
     with plain.open("rb") as file:
         while block := file.read(BLOCK):
             first, *others = block.split(b"\n")
-            longest = max(longest, rest + len(first), *(len(line) for line in others[:-1]), 0)
+            longest = max(longest, rest + len(first), *map(len, others[:-1]), 0)
             rest = len(others[-1]) if others else rest + len(first)
-    return max(longest, rest)
+            lines += len(others)
+            if open_rest + _beside_rows(block) < enough:
+                open_rest = _opening(others[-1]) if others else open_rest + _opening(first)
+                continue
+            brackets = max(brackets, open_rest + _opening(first), *map(_opening, others), 0)
+            open_rest = _opening(others[-1]) if others else open_rest + _opening(first)
+    return Lines(max(longest, rest), lines + 1, max(brackets, open_rest))
+
+
+def _beside_rows(block: bytes) -> int:
+    """How many brackets open in a block, those not counted with which its rows begin."""
+    signs = np.frombuffer(block, np.uint8)
+    opening = (signs | 0x20) == ord("{")  # "[" differs from "{" in that bit
+    return int(np.count_nonzero(opening)) - int(np.count_nonzero(opening[1:] & (signs[:-1] == LF)))
+
+
+def _opening(line: bytes) -> int:
+    return line.count(b"[") + line.count(b"{")

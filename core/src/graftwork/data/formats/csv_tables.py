@@ -20,6 +20,7 @@ from graftwork.data.formats.metadata import TEXT_AS_BYTES, with_notes
 from graftwork.data.formats.plain_text import first_text, plain_text
 from graftwork.data.formats.quotes import decide
 from graftwork.data.formats.swallowed import check_swallowed
+from graftwork.data.formats.table_limits import check_columns, check_shape
 from graftwork.data.labels import readable
 from graftwork.errors import DataError
 
@@ -35,6 +36,7 @@ def read_csv(path: Path) -> pa.Table:
     quotes, backslashes or the separator can be read in two ways.
     """
     with _opened(path) as source:
+        check_shape(path, source.scan.lines, len(source.names))
         with source.naming_rows():
             table = source.titled(pc_csv.read_csv(source.plain, **source.options()))
         source.check(lambda: [table])
@@ -162,6 +164,8 @@ def _opened(path: Path) -> Iterator[_Source]:
         tabs = ".tsv" in path.suffixes[-2:]
         reading = decide(path, plain, Dialect.of(path, start, tabs=tabs), is_even)
         dialect, found = reading.dialect, reading.scan
+        names = dialect.header(start)
+        check_columns(path, len(names))
         if found.returns and found.lines:
             with plain.open("rb") as file:
                 row = file.read(found.first_return).count(b"\n") + 1
@@ -181,7 +185,7 @@ def _opened(path: Path) -> Iterator[_Source]:
             found = scan(plain, dialect.separator, reading.edges)
         if not found.utf8:
             check_western(path, plain)
-        yield _Source(path, plain, dialect, found, dialect.header(start), notes)
+        yield _Source(path, plain, dialect, found, names, notes)
 
 
 def _with_line_feeds(plain: Path, edges: np.ndarray | None, stack: ExitStack) -> Path:

@@ -6,15 +6,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.formats.table_limits import check_growth, check_shape
 from graftwork.errors import DataError
+from graftwork.specs.limits import how_to_raise, limits, packed_limit
 
 ENDINGS = (".db", ".sqlite", ".sqlite3")
 ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 """What a query may do."""
+LARGE = 2**26
+"""Bytes of rows that are held beside the table that they become."""
 TYPES = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
 """The type of a column by that of all its values; a column of numbers and texts is text."""
 
@@ -25,24 +30,68 @@ def read_database(path: Path, part: str = "") -> pa.Table:
     Raises `DataError` for a file that is none, for a table that is not there or was not named, and for a query that
     fails or does more than read.
     """
-    pieces = list(read_database_pieces(path, part, 2**16))
+    pieces: list[pa.Table] = []
+    rows = size = 0
+    most = packed_limit(path.stat().st_size)
+    for piece in read_database_pieces(path, part, 2**12, limits().table_rows + 1):
+        rows, size = rows + len(piece), size + piece.nbytes
+        check_shape(path, rows, piece.num_columns)
+        check_growth(path, size, most)
+        pieces.append(piece)
     return pa.concat_tables(pieces)
 
 
-def read_database_pieces(path: Path, part: str, size: int) -> Iterator[pa.Table]:
-    """The rows, `size` at a time, at least one table. Raises as `read_database` does."""
+def read_database_pieces(path: Path, part: str, size: int, most: int = -1) -> Iterator[pa.Table]:
+    """The rows, `size` at a time or fewer where they are large, at least one table. most: rows that are read, since a
+    view may have no end; -1 for all. Raises as `read_database` does.
+    """
     with _opened(path) as database:
         query = _query(path, part, database)
+        query = f"SELECT * FROM ({query}\n) LIMIT {most}" if most >= 0 else query
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(packed_limit(path.stat().st_size), 10**9))
         database.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY)
-        schema = _schema(path, database, query)
+        with _in_time(path, part, database):
+            schema = _schema(path, database, query)
         rows = database.execute(query)
-        part_of = rows.fetchmany(size)
+        part_of = _some(rows, size)
         while True:
             columns = zip(*part_of, strict=True) if part_of else ((),) * len(schema)
             yield pa.table([_array(cells, field.type) for cells, field in zip(columns, schema, strict=True)], schema)
-            part_of = rows.fetchmany(size)
+            part_of = _some(rows, size)
             if not part_of:
                 return
+
+
+@contextmanager
+def _in_time(path: Path, part: str, database: sqlite3.Connection) -> Iterator[None]:
+    """Raises `DataError` where a view takes more than `view_seconds` to go over: it may have no end. A query that the
+    user wrote may take its time."""
+    most = limits().view_seconds
+    end = monotonic() + most
+    if not part.startswith("query="):
+        database.set_progress_handler(lambda: monotonic() > end, 1000)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if monotonic() <= end or "interrupted" not in str(error):
+            raise
+        raise DataError(
+            f"'{path}' holds a view that is not at its end after {most} s.", how_to_raise("view_seconds", 10 * most)
+        ) from error
+    finally:
+        database.set_progress_handler(None, 0)
+
+
+def _some(rows: sqlite3.Cursor, size: int) -> list[tuple[Any, ...]]:
+    """The next rows: `size` of them, or fewer that hold `LARGE` bytes."""
+    found: list[tuple[Any, ...]] = []
+    held = 0
+    for row in rows:
+        found.append(row)
+        held += sum(len(cell) for cell in row if isinstance(cell, str | bytes))
+        if len(found) == size or held > LARGE:
+            break
+    return found
 
 
 @contextmanager

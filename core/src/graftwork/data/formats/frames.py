@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from graftwork.data.formats.annotation_structs import are_annotations, as_array
+from graftwork.data.formats.table_limits import decoded_size
 from graftwork.errors import DataError
+from graftwork.specs.limits import how_to_raise
 
 KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"),
@@ -69,11 +71,21 @@ def rows_of(source: Any) -> Callable[[], Iterator[pa.Table]] | None:
     return lambda: _pieces(source)
 
 
-def plain_types(table: pa.Table) -> pa.Table:
-    """The same cells: categories as their values, and text of every form that Arrow has as strings."""
+def plain_types(table: pa.Table, most: int | None = None) -> pa.Table:
+    """The same cells: categories as their values, and text of every form that Arrow has as strings.
+
+    most: bytes that a file's categories may become. Raises `DataError` for more.
+    """
     for place, field in enumerate(table.schema):
         if (kind := _plain_type(field.type)) != field.type:
-            chunks = [_plain_array(chunk, kind) for chunk in table.column(place).chunks]
+            given = table.column(place).chunks
+            if most is not None and (size := sum(map(decoded_size, given))) > most:
+                raise DataError(
+                    f"The column '{field.name}' grows to {size:,} bytes where each category is its value; at most "
+                    f"{most:,} are accepted of a file of this size.",
+                    how_to_raise("packed_bytes", size),
+                )
+            chunks = [_plain_array(chunk, kind) for chunk in given]
             table = table.set_column(place, field.with_type(kind), pa.chunked_array(chunks, kind))
     return table
 

@@ -14,11 +14,14 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.json as pj
 
-from graftwork.data.formats.byte_scan import longest_line
+from graftwork.data.formats.byte_scan import scan_lines
 from graftwork.data.formats.frames import kind_of, table_of_rows
 from graftwork.data.formats.metadata import with_notes
 from graftwork.data.formats.plain_text import plain_text
+from graftwork.data.formats.table_limits import check_columns, check_shape
 from graftwork.errors import DataError
+from graftwork.specs.json_text import is_deeper, parse_json, too_deep
+from graftwork.specs.limits import limits
 
 LEAST_BLOCK = 2**20
 """Bytes that pyarrow reads at a time where lines are short."""
@@ -32,9 +35,11 @@ def read_json(path: Path) -> pa.Table:
     with plain_text(path) as plain:
         if _is_one_value(plain):
             return _from_value(path, plain)
-        options = _block(plain)
+        options, lines = _block(path, plain)
+        check_shape(path, lines, 1)
         with _naming_lines(path, plain):
             table = pj.read_json(plain, read_options=options)
+            check_shape(path, len(table), table.num_columns)
             as_written = _without_dates(table.schema)
             if as_written != table.schema:
                 table = pj.read_json(plain, read_options=options, parse_options=_typed(as_written))
@@ -48,13 +53,26 @@ def read_json_pieces(path: Path) -> Iterator[pa.Table]:
             yield _from_value(path, plain)
             return
         with _naming_lines(path, plain):
+            options, _ = _block(path, plain)
             schema = _without_dates(_schema(plain))
-            for batch in pj.open_json(plain, read_options=_block(plain), parse_options=_typed(schema)):
+            check_columns(path, len(schema))
+            for batch in pj.open_json(plain, read_options=options, parse_options=_typed(schema)):
                 yield _checked(pa.Table.from_batches([batch]))
 
 
-def _block(plain: Path) -> pj.ReadOptions:
-    return pj.ReadOptions(block_size=min(max(LEAST_BLOCK, 2 * longest_line(plain)), 2**31 - 1))
+def _block(path: Path, plain: Path) -> tuple[pj.ReadOptions, int]:
+    """How pyarrow reads the file, and how many lines it has.
+
+    Raises `DataError` for a line that is nested too deep: pyarrow calls itself at each level until the process ends.
+    """
+    most = limits().json_levels
+    found = scan_lines(plain, most)
+    if found.brackets > most:
+        with plain.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if is_deeper(line, most):
+                    raise DataError(f"'{path}', line {number}: {too_deep(most)}.", "Mend the line.")
+    return pj.ReadOptions(block_size=min(max(LEAST_BLOCK, 2 * found.longest), 2**31 - 1)), found.lines
 
 
 def _typed(schema: pa.Schema) -> pj.ParseOptions:
@@ -111,7 +129,7 @@ def _first_fault(plain: Path) -> str:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_unique)
+                row = parse_json(line.decode("utf-8-sig"), object_pairs_hook=_unique)
                 json.dumps(row, ensure_ascii=False).encode()
             except UnicodeDecodeError:
                 return ""
@@ -149,7 +167,7 @@ def _is_one_value(plain: Path) -> bool:
     if not first.startswith(b"{"):
         return first.startswith(b"[")
     try:
-        found = json.loads(first)
+        found = parse_json(first)
     except ValueError:  # an object over several lines, or a broken line
         return not first.endswith((b"}", b"},"))
     return isinstance(found, dict) and alone and (_list_of_rows(found) is not None or _is_by_column(found))
@@ -168,7 +186,7 @@ def _is_by_column(found: dict[str, Any]) -> bool:
 
 def _from_value(path: Path, plain: Path) -> pa.Table:
     try:
-        found: Any = json.loads(plain.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
+        found: Any = parse_json(plain.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except UnicodeDecodeError:
         raise
     except ValueError as error:
@@ -180,7 +198,10 @@ def _from_value(path: Path, plain: Path) -> pa.Table:
             "is accepted.",
             'Export it as JSON lines; in pandas: to_json(path, orient="records", lines=True)',
         )
-    return table_of_rows(rows, f"'{path}'")
+    check_shape(path, len(rows), 1)
+    table = table_of_rows(rows, f"'{path}'")
+    check_columns(path, table.num_columns)
+    return table
 
 
 def _list_of_rows(found: Any) -> list[Any] | None:

@@ -10,7 +10,6 @@ import bz2
 import codecs
 import gzip
 import lzma
-import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from graftwork.errors import DataError
+from graftwork.specs.limits import how_to_raise, packed_limit
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 HEAD = 65536
@@ -40,13 +40,16 @@ def plain_text(path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="graftwork-") as folder:
         plain = Path(folder) / "plain"
+        most = packed_limit(path.stat().st_size)
         with _refusing(path), _decompressed(path) as file, plain.open("wb") as out:
-            if encoding is None:
-                shutil.copyfileobj(file, out, 2**20)
-            else:
-                decoder = codecs.getincrementaldecoder(encoding)()
-                while block := file.read(2**20):
-                    out.write(decoder.decode(block).encode())
+            decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
+            while block := file.read(2**20):
+                out.write(decoder.decode(block).encode() if decoder else block)
+                if out.tell() > most:
+                    raise DataError(
+                        f"'{path}' grows to more than {most:,} bytes.", how_to_raise("packed_bytes", 2 * most)
+                    )
+            if decoder:
                 out.write(decoder.decode(b"", final=True).encode())
         yield plain
 

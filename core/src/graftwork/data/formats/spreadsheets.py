@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from graftwork.data.formats.metadata import with_notes
+from graftwork.data.formats.table_limits import check_growth
 from graftwork.errors import DataError
 from graftwork.specs.factories import require
+from graftwork.specs.limits import packed_limit
 
 ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
@@ -24,6 +27,7 @@ def read_spreadsheet(path: Path, part: str = "") -> pa.Table:
     Raises `DataError` for a file that is none, and for a sheet that is not there; `UsageError` if python-calamine is
     missing.
     """
+    _check_zip(path)
     require("python-calamine", f"Reading '{path}'", "excel")
     import python_calamine
 
@@ -46,6 +50,16 @@ def read_spreadsheet(path: Path, part: str = "") -> pa.Table:
         return table
     names = ", ".join(f"'{name}'" for name in others)
     return with_notes(table, f"The sheet '{chosen}' is read, not {names}; name another: {path.name}?sheet={others[0]}")
+
+
+def _check_zip(path: Path) -> None:
+    """Raises `DataError` for a file that grows too much, by what the zip archive says that it mostly is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+    except (zipfile.BadZipFile, OSError):  # an old one, or said below
+        return
+    check_growth(path, size, packed_limit(path.stat().st_size))
 
 
 def _asked(path: Path, part: str, names: list[str]) -> list[str]:

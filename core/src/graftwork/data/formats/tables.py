@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
+from graftwork.data.formats.arrow_files import read_arrow, read_arrow_pieces
 from graftwork.data.formats.csv_tables import read_csv, read_csv_pieces
 from graftwork.data.formats.databases import ENDINGS as DATABASES
 from graftwork.data.formats.databases import read_database, read_database_pieces
-from graftwork.data.formats.frames import plain_types
 from graftwork.data.formats.json_tables import read_json, read_json_pieces
 from graftwork.data.formats.plain_text import COMPRESSED
 from graftwork.data.formats.spreadsheets import ENDINGS as SPREADSHEETS
@@ -62,12 +61,11 @@ def read_table(path: Path, part: str = "") -> pa.Table:
             case ".csv" | ".tsv":
                 return read_csv(path)
             case ".parquet":
-                import pyarrow.parquet as pq
+                from graftwork.data.formats.parquet_tables import read_parquet  # slow to import
 
-                return plain_types(pq.read_table(path, memory_map=True))
+                return read_parquet(path)
             case kind if kind in ARROW:
-                with _arrow_file(path) as file:
-                    return plain_types(file.read_all())
+                return read_arrow(path)
             case kind if kind in SPREADSHEETS:
                 return read_spreadsheet(path, part)
             case kind if kind in DATABASES:
@@ -83,17 +81,11 @@ def read_pieces(path: Path, part: str = "") -> Iterator[pa.Table]:
             case ".csv" | ".tsv":
                 yield from read_csv_pieces(path)
             case ".parquet":
-                import pyarrow.parquet as pq
+                from graftwork.data.formats.parquet_tables import read_parquet_pieces  # slow to import
 
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(PIECE):
-                        table = pa.Table.from_batches([batch]).replace_schema_metadata(file.schema_arrow.metadata)
-                        yield plain_types(table)
+                yield from read_parquet_pieces(path, PIECE)
             case kind if kind in ARROW:
-                with _arrow_file(path) as file:
-                    for batch in _batches(file):
-                        table = pa.Table.from_batches([batch])
-                        yield from (plain_types(table.slice(at, PIECE)) for at in range(0, len(table), PIECE))
+                yield from read_arrow_pieces(path, PIECE)
             case kind if kind in SPREADSHEETS:  # a sheet has at most 1 048 576 rows, and is read whole in any case
                 table = read_spreadsheet(path, part)
                 yield from (table.slice(at, PIECE) for at in range(0, len(table), PIECE))
@@ -111,22 +103,6 @@ def _kind(path: Path, part: str) -> str:
             f"'{path}' has no parts such as '{part}'; spreadsheets and databases have.", f"Write: {path.name}"
         )
     return kind
-
-
-def _arrow_file(path: Path) -> Any:
-    """A reader of an Arrow file, as Feather and `pyarrow.ipc` write it, or of an Arrow stream, as `datasets` does."""
-    source = pa.memory_map(str(path))
-    try:
-        return pa.ipc.open_file(source)
-    except pa.ArrowInvalid:
-        source.seek(0)
-        return pa.ipc.open_stream(source)
-
-
-def _batches(file: Any) -> Iterator[pa.RecordBatch]:
-    if hasattr(file, "num_record_batches"):
-        return (file.get_batch(number) for number in range(file.num_record_batches))
-    return iter(file)
 
 
 def _exists(path: Path) -> bool:

@@ -15,14 +15,10 @@ from graftwork.data.formats.tables import SUFFIXES
 from graftwork.data.remote.kept import key_of, made
 from graftwork.data.walk import shown, walk
 from graftwork.errors import DataError
+from graftwork.specs.limits import VARIABLE, limits, packed_limit
 
 TAR = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.I)
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-MOST_MEMBERS = 2_000_000
-MOST_RATIO = 100
-"""Bytes that may come of each byte of an archive."""
-ALWAYS_ALLOWED = 2**30
-"""Bytes that may come of any archive, however small: a table of one word may well be packed to a thousandth."""
 PIECE = 2**20
 ENCRYPTED, UTF8 = 0x1, 0x800
 """Flags of a member of a zip file (APPNOTE.TXT 4.4.4)."""
@@ -56,12 +52,13 @@ def unpacked(path: Path, said: str) -> Path:
 def _unpack(path: Path, folder: Path, said: str) -> list[str]:
     """Write the files of an archive into a folder. Returns notes on what is left out."""
     folder.mkdir()
-    most = max(ALWAYS_ALLOWED, MOST_RATIO * path.stat().st_size)
+    most = left = packed_limit(path.stat().st_size)
+    most_files = limits().archive_files
     left_out: list[str] = []
     try:
         for number, member in enumerate(_zipped(path, said) if path.suffix.lower() == ".zip" else _tarred(path)):
-            if number == MOST_MEMBERS:
-                raise _refused(said, f"holds more than {MOST_MEMBERS:,} files")
+            if number == most_files:
+                raise _refused(said, f"holds more than {most_files:,} files", "archive_files", 2 * most_files)
             target = folder / _inside(member.name, said)
             if member.content is None:
                 left_out.append(member.name)
@@ -69,11 +66,9 @@ def _unpack(path: Path, folder: Path, said: str) -> list[str]:
             target.parent.mkdir(parents=True, exist_ok=True)
             with member.content as content, target.open("wb") as file:
                 while piece := content.read(PIECE):
-                    most -= len(piece)
-                    if most < 0:
-                        raise _refused(
-                            said, f"grows to more than {MOST_RATIO} times its size and {ALWAYS_ALLOWED / 1e9:.1f} GB"
-                        )
+                    left -= len(piece)
+                    if left < 0:
+                        raise _refused(said, f"grows to more than {most:,} bytes", "packed_bytes", 2 * most)
                     file.write(piece)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError) as error:
         raise _damaged(said, error) from error
@@ -129,10 +124,11 @@ def _inside(name: str, said: str) -> PurePosixPath:
     return path
 
 
-def _refused(said: str, why: str) -> DataError:
-    return DataError(
-        f"'{said}' {why}, so it is not unpacked.", "If you trust it, unpack it yourself and name the folder."
-    )
+def _refused(said: str, why: str, limit: str = "", needed: int = 0) -> DataError:
+    """limit: the name of the limit that is passed, and what might be enough."""
+    trusted = "If you trust it, unpack it yourself and name the folder."
+    hint = f"{trusted[:-1]}, or raise the limit: {VARIABLE}={limit}={needed}" if limit else trusted
+    return DataError(f"'{said}' {why}, so it is not unpacked.", hint)
 
 
 def _damaged(said: str, error: Exception) -> DataError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,8 @@ from graftwork.data.remote.fetching import connected, fetch, listed, pieces
 from graftwork.data.sources import Tables
 from graftwork.data.walk import is_debris
 from graftwork.errors import DataError
+from graftwork.specs.json_text import parse_json
+from graftwork.specs.limits import how_to_raise, limits
 from graftwork.specs.modality import Modality
 from graftwork.specs.source import RemoteFile, Source
 from graftwork.specs.splits import SPLITS
@@ -33,8 +34,6 @@ from graftwork.specs.weights import offline
 
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 MOST_SHARDS = 1_000_000
-MOST_MEMBER = 2**30
-"""The largest member in bytes: each is held in memory."""
 LOOKED_AT = 64
 """Members by which a tar file is known to be a shard."""
 LABELS = ("cls", "json", "txt")
@@ -212,6 +211,7 @@ class _Pieces(io.RawIOBase):
 
 def _members(shard: Shard) -> Iterator[tuple[str, str, bytes]]:
     """Yield the key, the field and the content of each member. Raises `DataError` for a damaged shard."""
+    most = limits().file_bytes
     try:
         with shard.open() as opened, tarfile.open(fileobj=opened, mode="r|*") as archive:
             for info in archive:
@@ -219,11 +219,10 @@ def _members(shard: Shard) -> Iterator[tuple[str, str, bytes]]:
                 stem, _, field = name.partition(".")
                 if not info.isfile() or not field or name.startswith("."):
                     continue
-                if info.size > MOST_MEMBER:
+                if info.size > most:
                     raise DataError(
-                        f"'{shard.shown}' holds '{info.name}' of {info.size:,} bytes; at most {MOST_MEMBER:,} are "
-                        "read.",
-                        "Cut it, or leave it out.",
+                        f"'{shard.shown}' holds '{info.name}' of {info.size:,} bytes; at most {most:,} are read.",
+                        how_to_raise("file_bytes", info.size),
                     )
                 content = archive.extractfile(info)
                 yield f"{folder}/{stem}" if folder else stem, field.lower(), content.read() if content else b""
@@ -269,7 +268,7 @@ def _row(key: str, sample: Sample, known: Mapping[str, Modality]) -> dict[str, A
 def _said(key: str, content: bytes) -> dict[str, Any]:
     """What a .json says in single words and numbers, as written, or in lists of them."""
     try:
-        found = json.loads(content, parse_int=str, parse_float=str)
+        found = parse_json(content, parse_int=str, parse_float=str)
     except ValueError as error:
         raise DataError(f"'{key}.json' in a shard is not JSON: {error}.", "Mend or write it again.") from error
     said = {name: str(value) if isinstance(value, bool) else value for name, value in dict(found).items()}

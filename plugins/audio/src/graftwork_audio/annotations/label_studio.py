@@ -6,13 +6,12 @@ file ("/data/upload/1/0a1b2c3d-NAME") is looked for as it is, and without the pa
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, DataError, Span, Spans
+from graftwork import Annotated, AnnotatedExamples, AnnotationReader, DataError, Span, Spans, parse_json
 from graftwork_audio.plugin import EXTENSIONS
 
 HEAD = 65_536
@@ -74,8 +73,8 @@ def _file(place: Path) -> Path | None:
 
 def _tasks(file: Path) -> list[dict[str, Any]]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(file.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
         raise DataError(f"'{file}' cannot be read as JSON: {error}.", "Export it again.") from error
     if not isinstance(found, list) or not all(isinstance(task, dict) for task in found):
         raise DataError(f"'{file}' is no list of tasks.", "Export it again, as JSON.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import re
 from collections.abc import Hashable, Iterator
@@ -19,6 +18,7 @@ from graftwork import (
     DataError,
     Mask,
     Region,
+    parse_json,
     split_of,
 )
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline
@@ -87,7 +87,7 @@ def _is_coco(file: Path) -> bool:
             if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                 return False
             if len(head) <= SMALL:
-                found = json.loads(head)
+                found = parse_json(head)
                 return all(isinstance(found.get(name), list) for name in LISTS)
             with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as all_of_it:
                 return all(re.search(rb'"%s"\s*:\s*\[' % name.encode(), all_of_it) for name in LISTS)

@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from graftwork import DataError
+from graftwork import DataError, parse_json
 from graftwork_image.annotations.faults import CORRECT, fault, number, text_of
 
 
 def load(file: Path) -> Any:
     """What a file holds. Raises `DataError` with the line for what is no JSON."""
     try:
-        return json.loads(text_of(file))
+        return parse_json(text_of(file))
     except json.JSONDecodeError as error:
         raise DataError(f"Line {error.lineno} of '{file}' is not JSON: {error.msg}.", CORRECT) from error
-    except (RecursionError, ValueError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else "a number in it has too many digits"
+    except ValueError as error:
+        reason = str(error) if "nested" in str(error) else "a number in it has too many digits"
         raise DataError(f"'{file}' is not JSON that can be read: {reason}.", CORRECT) from error
 
 

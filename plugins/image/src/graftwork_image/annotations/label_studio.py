@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
-from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region
+from graftwork import Annotated, AnnotatedExamples, AnnotationReader, Box, Boxes, DataError, Mask, Region, parse_json
 from graftwork_image.annotations.brush import painted
 from graftwork_image.annotations.faults import CORRECT, fault, needs_outline, number
 from graftwork_image.annotations.json_file import load, numbers_in, objects, size_in
@@ -93,7 +93,7 @@ def _first(head: str) -> Any:
 
 
 def _first_of_all(file: Path) -> Any:
-    return next(iter(json.loads(file.read_text(encoding="utf-8-sig"))), None)
+    return next(iter(parse_json(file.read_text(encoding="utf-8-sig"))), None)
 
 
 def _results(task: dict[str, Any]) -> list[Any] | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from graftwork import DataError, Span
+from graftwork import DataError, Span, parse_json
 
 LOOKED_INTO = 1_000
 """How many objects of a file are looked into, at most, to tell its format."""
@@ -36,8 +35,8 @@ def first_rows(file: Path) -> list[dict[str, Any]]:
 def objects(file: Path) -> list[dict[str, Any]]:
     """The objects of a file that is a list of them. Raises `DataError` for anything else."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        found = parse_json(file.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
         raise DataError(f"'{file}' cannot be read as JSON: {error}.", "Export it again.") from error
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise DataError(f"'{file}' is no list of objects.", "Export it again, as JSON.")
@@ -53,8 +52,8 @@ def span_of(start: Any, end: Any, label: Any) -> Span | None:
 
 def _object(file: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(line)
+    except ValueError as error:
         raise DataError(f"Line {number} of '{file}' cannot be read as JSON: {error}.", "Mend the line.") from error
     if not isinstance(found, dict):
         raise DataError(f"Line {number} of '{file}' is no object.", 'Write: {"text": ...}')
