@@ -39,14 +39,13 @@ def changed(folder: Path, place: Path, file: str, **values: Any) -> Path:
 @pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "max_position_embeddings", "vocab_size"])
 @pytest.mark.parametrize("odd", ODD)
 def test_a_size_that_is_none_is_named(odd, key, tiny_bert, tmp_path) -> None:
-    if (key, odd) == ("vocab_size", "null"):
-        return  # encoders of sound say so
+    if (key, odd) == ("vocab_size", "null") or odd == "huge":
+        return  # encoders of sound say so; limits are tested in test_limits.py
     folder = changed(tiny_bert, tmp_path / "model", "config.json", **{key: ODD[odd]})
-    most = "10,000" if key == "num_hidden_layers" else "2,147,483,647"
     with pytest.raises(DataError) as caught:
         registry.backbone(f"local:{folder}")
     assert caught.value.message == (
-        f"'{folder / 'config.json'}' says that {key} is {json.dumps(ODD[odd])}; a whole number from 1 to {most} is accepted."
+        f"'{folder / 'config.json'}' says that {key} is {json.dumps(ODD[odd])}; a whole number from 1 on is accepted."
     )
     assert caught.value.hint == "Mend the file, or save the model again: save_pretrained(FOLDER)"
 
@@ -159,7 +158,7 @@ def test_what_transformers_itself_writes_is_accepted(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"[" * 100_000, "is JSON that is nested too deep"),
+        (b"[" * 100_000, "nested deeper than 100 levels"),
         (b"{", "is not JSON: "),
         (b"\xff\xfe{}", "is not JSON: "),
         (b"[]", "holds no settings"),

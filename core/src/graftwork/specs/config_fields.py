@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 from graftwork.errors import DataError
 
 MOST = 2**31 - 1
-"""The greatest size that a setting may state."""
-MOST_LAYERS = 10_000
-"""The most layers: each becomes a stage, before any weight is read."""
+"""The greatest number that a setting may state, beside sizes of tensors, which `graftwork.specs.model_sizes` limits."""
 
 
 class Kind(NamedTuple):
@@ -28,7 +26,11 @@ class Kind(NamedTuple):
 
 
 def _whole(value: Any, most: int = MOST) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+    return _size(value) and value <= most
+
+
+def _size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _number(value: Any) -> bool:
@@ -45,14 +47,10 @@ def _extent(value: Any) -> bool:
     return _whole(value) or _several(sides, lambda side: side is None or _whole(side))
 
 
-SIZE = Kind(f"a whole number from 1 to {MOST:,}", _whole)
-LAYERS = Kind(f"a whole number from 1 to {MOST_LAYERS:,}", lambda value: _whole(value, MOST_LAYERS))
-SIZES = Kind(f"a list of whole numbers from 1 to {MOST:,}", lambda value: _several(value, _whole))
-SIZE_OR_SIZES = Kind(f"whole numbers from 1 to {MOST:,}", lambda value: _whole(value) or _several(value, _whole))
-DEPTHS = Kind(
-    f"a list of whole numbers from 1 to {MOST_LAYERS:,}",
-    lambda value: _several(value, lambda one: _whole(one, MOST_LAYERS)),
-)
+COUNT = Kind(f"a whole number from 1 to {MOST:,}", _whole)
+SIZE = Kind("a whole number from 1 on", _size)
+SIZES = Kind("a list of whole numbers from 1 on", lambda value: _several(value, _size))
+SIZE_OR_SIZES = Kind("whole numbers from 1 on", lambda value: _size(value) or _several(value, _size))
 NUMBER = Kind("a number from 0 on", _number)
 FACTOR = Kind("a number above 0", lambda value: _number(value) and value > 0, optional=True)
 MEANS = Kind("a list of three numbers from 0 on", lambda value: _several(value, _number) and len(value) == 3, True)
@@ -61,20 +59,20 @@ EXTENT = Kind(f"whole numbers from 1 to {MOST:,}", _extent, optional=True)
 FILTER = Kind("a number of Pillow's, 0 to 5", lambda value: value == 0 or _whole(value, 5), optional=True)
 SWITCH = Kind("true or false", lambda value: isinstance(value, bool), optional=True)
 WORD = Kind("a word", lambda value: isinstance(value, str) and bool(value))
-LIMIT = Kind(SIZE.accepted, _whole, optional=True)
+LIMIT = Kind(SIZE.accepted, _size, optional=True)
 
 SIZED = (
     "hidden_size num_attention_heads n_head n_heads n_embd dim d_model max_position_embeddings n_positions "
     "encoder_attention_heads encoder_ffn_dim num_mel_bins max_source_positions embed_dim embedding_size num_channels "
-    "num_conv_pos_embeddings num_conv_pos_embedding_groups sampling_rate feature_size n_fft hop_length chunk_length"
+    "num_conv_pos_embeddings num_conv_pos_embedding_groups num_hidden_layers n_layer n_layers encoder_layers"
 )
+COUNTED = "sampling_rate feature_size n_fft hop_length chunk_length"
 
 FIELDS: Mapping[str, Kind] = {
     **dict.fromkeys(("model_type", "hidden_act", "activation_function", "position_embedding_type"), WORD),
-    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "encoder_layers"), LAYERS),
     **dict.fromkeys(SIZED.split(), SIZE),
-    **dict.fromkeys(("hidden_sizes", "conv_kernel", "conv_stride", "conv_dim"), SIZES),
-    "depths": DEPTHS,
+    **dict.fromkeys(COUNTED.split(), COUNT),
+    **dict.fromkeys(("hidden_sizes", "conv_kernel", "conv_stride", "conv_dim", "depths"), SIZES),
     **dict.fromkeys(("image_size", "patch_size"), SIZE_OR_SIZES),
     **dict.fromkeys(("layer_norm_eps", "layer_norm_epsilon", "hidden_dropout_prob", "hidden_dropout"), NUMBER),
     **dict.fromkeys(("attention_probs_dropout_prob", "attention_dropout", "activation_dropout"), NUMBER),
