@@ -499,8 +499,9 @@ class _Extraction:
         lost = [place for place, good in zip(batch.places, sound.tolist(), strict=True) if not good]
         choice = self.by.choice or REFERENCE
         for place in lost:
-            name = self.examples.name(self.chosen[place])
-            self.reasons[place] = f"'{name}' has features that are not finite, by {choice}."
+            number = self.chosen[place]
+            why = f"'{self.examples.name(number)}' has features that are not finite, by {choice}."
+            self.reasons[place] = Bad(self.examples.raws[number].name, why)
         if self.space is not None:
             self.space.release([self.digests[place] for place in lost])
         some = replace(
