@@ -127,6 +127,12 @@ class _Source:
         except pa.ArrowInvalid as error:
             if "columns, got" not in str(error):
                 raise
+            hint = "Put a cell that holds the separator or a line end in double quotes, or mend the row."
+            if not self.scan.utf8:  # pyarrow tells of rows in UTF-8 alone
+                expected = len(self.names)
+                raise DataError(
+                    f"'{self.path}' has a row whose number of cells is not the {expected} of the heading.", hint
+                ) from error
             rows: list[Any] = []
             options = self.options(invalid_row_handler=lambda row: rows.append(row) or "skip")
             pc_csv.read_csv(self.plain, **options)
@@ -137,7 +143,7 @@ class _Source:
             raise DataError(
                 f"'{self.path}', row {first.number}: '{text.strip()[:60]}' has {cells}, and the heading has "
                 f"{first.expected_columns}{more}.",
-                "Put a cell that holds the separator or a line end in double quotes, or mend the row.",
+                hint,
             ) from error
 
     def is_even(self) -> bool:
