@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -16,6 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+with contextlib.suppress(ImportError):
+    # torch.compile imports it, and it refuses to be imported after the standard library's distutils.
+    import setuptools  # noqa: F401
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["GRAFTWORK_OFFLINE"] = "1"
 os.environ["GRAFTWORK_CONFIG"] = os.devnull  # whoever runs the tests may have disabled something

@@ -21,8 +21,8 @@ FAST: dict[str, Any] = {"freeze": "last:1", "epochs": 2, "batch_size": 8, "check
 STEPS = list(range(1, 9))
 
 
-class Killed(BaseException):
-    """As sudden as a kill, for this process."""
+class Killed(KeyboardInterrupt):
+    """As sudden as a kill, for this process. An interrupt is nobody's fault, though this module is a plugin."""
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,15 @@ def test_a_fit_that_is_asked_to_stop_says_what_is_kept_and_goes_on(
     assert (tmp_path / "run.unfinished" / f"step-{step:08d}.safetensors").is_file()
 
 
-def test_what_goes_on_after_it_was_stopped_ends_in_the_same_bits(messages, tiny_bert, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def usual_handler() -> Iterator[None]:
+    """Whoever runs the tests may have had the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_what_goes_on_after_it_was_stopped_ends_in_the_same_bits(messages, tiny_bert, tmp_path, usual_handler) -> None:
     said = {"freeze": "all", "epochs": 3, "batch_size": 8, "device": "cpu", "patience": 0, "cache": False}
 
     def stop(at: Progress) -> None:
@@ -73,7 +82,7 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
     assert done.returncode == 143
 
 
-def test_handlers_of_others_stay(monkeypatch) -> None:
+def test_handlers_of_others_stay() -> None:
     mine = lambda *_: None  # noqa: E731
     before = signal.signal(signal.SIGINT, mine)
     try:

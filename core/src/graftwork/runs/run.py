@@ -49,6 +49,7 @@ from graftwork.models.engines.runner import Choice
 from graftwork.models.machine import available_memory
 from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
+from graftwork.plugins.faults import faults_have_owners
 from graftwork.plugins.loading import installed
 from graftwork.reports.card import write_card
 from graftwork.reports.run_page import write_report
@@ -229,6 +230,7 @@ class Run:
                 "Install the version of its plugin that run.json names, restore the encoder's files, or fit again.",
             )
 
+    @faults_have_owners
     def predict(
         self,
         inputs: Any,
@@ -346,6 +348,7 @@ class Run:
         while chunk := list(islice(left, STREAM)):
             yield from self.predict(chunk, **options)
 
+    @faults_have_owners
     def write_answers(self, inputs: Any, folder: str | Path, **options: Any) -> Path:
         """Write the answers for inputs into a new folder, as files that other tools read: masks, drawn pictures, label
         files. It appears whole or not at all.
@@ -372,6 +375,7 @@ class Run:
             written.close()
         return Path(folder)
 
+    @faults_have_owners
     def evaluate(
         self, data: Data | Stream | Any, *, on_bad: str = "skip", device: str = "cpu", cache: bool = True
     ) -> dict[str, Any]:
@@ -585,6 +589,7 @@ def _head(task: Task, record: Mapping[str, Any], known: Targets) -> Head:
     return task.new_head(record["head"], width, known)
 
 
+@faults_have_owners
 def load(path: str | Path) -> Run:
     """Open a run directory.
 
