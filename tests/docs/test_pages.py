@@ -7,6 +7,7 @@ does it; a block of a language that nothing here runs fails.
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import shlex
@@ -127,8 +128,12 @@ def gw_config(text: str, folder: Path) -> list[str]:
 def told(line: str, capfd: pytest.CaptureFixture[str]) -> str:
     """What a command prints, which ends well."""
     words = shlex.split(line)
+    said = [word.partition("=") for word in itertools.takewhile(lambda word: re.match(r"[A-Z_]+=", word), words)]
+    words = words[len(said) :]
     assert words[0] == "graftwork", f"nothing runs this: {line}"
-    with pytest.raises(SystemExit) as ended:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        for variable, _, value in said:
+            patch.setenv(variable, value)
         app.main(words[1:])
     out, err = capfd.readouterr()
     assert ended.value.code == 0, f"{line}\n{err}{out}"
