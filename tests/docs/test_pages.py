@@ -131,10 +131,11 @@ def told(line: str, capfd: pytest.CaptureFixture[str]) -> str:
     said = [word.partition("=") for word in itertools.takewhile(lambda word: re.match(r"[A-Z_]+=", word), words)]
     words = words[len(said) :]
     assert words[0] == "graftwork", f"nothing runs this: {line}"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+    with pytest.MonkeyPatch.context() as patch:
         for variable, _, value in said:
             patch.setenv(variable, value)
-        app.main(words[1:])
+        with pytest.raises(SystemExit) as ended:
+            app.main(words[1:])
     out, err = capfd.readouterr()
     assert ended.value.code == 0, f"{line}\n{err}{out}"
     return out
