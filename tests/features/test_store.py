@@ -457,6 +457,10 @@ def test_a_limit_that_is_no_size_is_refused(messages, tiny, monkeypatch) -> None
     for words, size in (("500MB", 500_000_000), ("2.5GB", 2_500_000_000), ("123", 123), ("", store.LIMIT)):
         monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", words)
         assert store.default_limit() == size
+    for words in ("inf", "nan", "-1GB", "1e999MB"):
+        monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", words)
+        with pytest.raises(UsageError, match="a number of bytes is accepted"):
+            store.default_limit()
     monkeypatch.setenv("GRAFTWORK_CACHE_LIMIT", "much")
     with pytest.raises(UsageError, match="GRAFTWORK_CACHE_LIMIT is 'MUCH'; a number of bytes is accepted"):
         gw.fit(messages, tiny)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from graftwork.data.formats.frames import plain_types
+from graftwork.data.formats.frames import plain_types, sound
 from graftwork.data.formats.table_limits import check_columns, check_growth, check_shape
 from graftwork.specs.limits import packed_limit
 
@@ -24,7 +24,7 @@ def read_arrow(path: Path) -> pa.Table:
     most = packed_limit(path.stat().st_size)
     with pa.memory_map(str(path)) as source, _opened(source) as file:
         _check(path, source, file, most, whole=True)
-        return plain_types(file.read_all(), most)
+        return plain_types(sound(path, file.read_all()), most)
 
 
 def read_arrow_pieces(path: Path, rows: int) -> Iterator[pa.Table]:
@@ -33,7 +33,7 @@ def read_arrow_pieces(path: Path, rows: int) -> Iterator[pa.Table]:
     with pa.memory_map(str(path)) as source, _opened(source) as file:
         _check(path, source, file, most, whole=False)
         for batch in _batches(file):
-            table = pa.Table.from_batches([batch])
+            table = sound(path, pa.Table.from_batches([batch]))
             yield from (plain_types(table.slice(at, rows), most) for at in range(0, len(table), rows))
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -69,6 +70,16 @@ def rows_of(source: Any) -> Callable[[], Iterator[pa.Table]] | None:
     if not (inspect.isfunction(source) or inspect.ismethod(source) or _is_iterable(source)):
         return None
     return lambda: _pieces(source)
+
+
+def sound(path: Path, table: pa.Table) -> pa.Table:
+    """The table. Raises `DataError` for cells that are not what their column says, as texts that are no UTF-8."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"'{path}' is damaged: {reason}.", "Export it again.") from error
+    return table
 
 
 def plain_types(table: pa.Table, most: int | None = None) -> pa.Table:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from graftwork.data.formats.frames import plain_types
+from graftwork.data.formats.frames import plain_types, sound
 from graftwork.data.formats.table_limits import check_columns, check_growth, check_shape
 from graftwork.specs.limits import limits, packed_limit
 
@@ -37,7 +37,7 @@ def read_parquet(path: Path) -> pa.Table:
         check_shape(path, about.num_rows, about.num_columns)
         size, most = _size(path, about), packed_limit(path.stat().st_size)
         check_growth(path, size.least, most)
-        return plain_types(file.read() if size.most <= most else _counted(path, file, size, most), most)
+        return plain_types(sound(path, file.read() if size.most <= most else _counted(path, file, size, most)), most)
 
 
 def read_parquet_pieces(path: Path, rows: int) -> Iterator[pa.Table]:
@@ -48,7 +48,7 @@ def read_parquet_pieces(path: Path, rows: int) -> Iterator[pa.Table]:
         check_growth(path, size.row, most)
         for batch in file.iter_batches(max(1, min(rows, most // max(1, size.row)))):
             table = pa.Table.from_batches([batch]).replace_schema_metadata(file.schema_arrow.metadata)
-            yield plain_types(table, most)
+            yield plain_types(sound(path, table), most)
 
 
 def _size(path: Path, about: Any) -> _Size:
