@@ -108,6 +108,20 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path_factory
     shutil.rmtree(made.folder)
 
 
+@pytest.mark.parametrize("from_the_end", [1, 12, 24, 25, 48, 72])
+def test_one_flipped_bit_of_any_tensor_is_seen(tmp_path, from_the_end: int) -> None:
+    """The tensors lie at the end of the file: 24 bytes of one, 48 of the other."""
+    made = checkpoints(tmp_path)
+    newest = made.folder / "step-00000002.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-from_the_end] ^= 1
+    newest.write_bytes(content)
+    found = made.last()
+    assert found is not None
+    assert found.state["step"] == 1
+    assert "' changed)" in made.notes[0]
+
+
 @pytest.mark.parametrize("lost", ["now/a", "best/b"])
 def test_a_checkpoint_with_fewer_tensors_is_passed_over(tmp_path, lost: str) -> None:
     from safetensors import safe_open
