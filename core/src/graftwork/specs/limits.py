@@ -47,6 +47,9 @@ class Limits:
     table_cells: int = _limit(
         100_000_000, "cells", "rows times columns of a table that is read whole", "a cell takes 4 bytes or more"
     )
+    footer_bytes: int = _limit(
+        10_000_000, "bytes", "the description at the end of a Parquet file", "a thousand columns in seventy row groups"
+    )
     view_seconds: int = _limit(
         8, "seconds", "the time to go over a table or view of a database once", "ten million rows take three"
     )

@@ -117,7 +117,7 @@ def _refusing(path: Path) -> Iterator[None]:
     """Turn the errors of readers into `DataError`."""
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowTypeError, UnicodeDecodeError, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         kind = ending(path)[1:].upper() or path.suffix[1:].upper()
         if "UTF8" in reason or "utf-8" in reason:
