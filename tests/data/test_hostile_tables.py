@@ -158,6 +158,18 @@ def large_view(path: Path) -> Path:
     return path
 
 
+def lying_spreadsheet(path: Path) -> Path:
+    """400 MB of blanks in a sheet, of which the archive says that they are 1 000 bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/a.xml", "w") as file:
+        for _ in range(400):
+            file.write(b" " * 10**6)
+    content = path.read_bytes()
+    size = (400 * 10**6).to_bytes(4, "little")
+    assert content.count(size) >= 1
+    path.write_bytes(content.replace(size, (1_000).to_bytes(4, "little")))
+    return path
+
+
 TABLES = {
     "constant.parquet": (constant_parquet, "has 200,000,000 rows; at most 20,000,000 are read at once.", "table_rows"),
     "text.parquet": (text_parquet, " bytes or more in memory; at most 268,435,456 are accepted", "packed_bytes"),
@@ -177,6 +189,7 @@ TABLES = {
     "wide.csv": (wide_csv, "has 100,000 columns; at most 10,000 are read.", "table_columns=100000"),
     "rows.csv": (many_rows, "has 20,000,002 rows; at most 20,000,000 are read at once.", "table_rows=20000002"),
     "bomb.xlsx": (spreadsheet, "grows to 300,000,000 bytes or more in memory; at most", "packed_bytes=300000000"),
+    "lying.xlsx": (lying_spreadsheet, "in memory; at most 268,435,456 are accepted", "packed_bytes"),
     "view.db": (endless_view, "holds a view that is not at its end after 8 s.", "view_seconds=80"),
     "large.db": (large_view, " bytes or more in memory; at most 268,435,456 are accepted", "packed_bytes"),
 }
