@@ -22,6 +22,7 @@ from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.returns import returned
 from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
 
@@ -244,7 +245,7 @@ def preparer(spec: BackboneSpec) -> Callable[[list[Any]], Any]:
         raise UsageError(
             f"The modality '{spec.modality}' brings no standard preparation.", "Define prepare() in the backbone."
         )
-    return load_factory(factory)(spec)
+    return returned(load_factory(factory)(spec), Callable, factory)
 
 
 def _named(kind: str, noun: str, name: str, command: str) -> Any:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
 from graftwork.specs.annotations import Extent
 from graftwork.specs.contracts import Value
 from graftwork.specs.plain_files import check_plain, check_readable
+from graftwork.specs.returns import Checked
 
 SMALL = 2**24
 """Bytes of a file that is read at once for its digest; a larger one is read in blocks."""
@@ -53,7 +55,17 @@ class Window:
     weight: float
 
 
-class Reader(ABC):
+class Reader(
+    Checked,
+    ABC,
+    returns={
+        "facts": (Mapping, Hashable),
+        "defects": (Mapping, Real),
+        "inspect": (Mapping, Real),
+        "digest": (bytes,),
+        "identity_digest": (bytes,),
+    },
+):
     """Reads the examples of one modality. Every method raises `Unreadable` for an example that it cannot read.
 
     items: the plural noun for examples. reads_parts: whether it reads no more than `Raw.part` of an example.
@@ -70,7 +82,7 @@ class Reader(ABC):
     def decode(self, raw: Raw) -> Any:
         """The example's value as stored, unconverted; converters and `prepare` take it."""
 
-    def prepare_decode(self, preparation: Mapping[str, Any]) -> None:  # noqa: B027  most readers have nothing to skip
+    def prepare_decode(self, preparation: Mapping[str, Any]) -> None:
         """Called with a contract's `preparation` before values are decoded for its encoder: a reader may skip data that
         preparation would throw away, if the features agree with those of the whole value.
         """
