@@ -52,7 +52,8 @@ def modality_of_paths(cells: Sequence[str], base: Path, place: str, wanted: str 
     named = next((modality for modality in modalities() if modality.name == wanted), None)
     plausible = [cell for cell in cells if looks_like_path(cell)]
     single = not any(sign.isspace() for cell in cells for sign in cell)
-    paths = max(len(plausible), len(found)) > len(cells) / 2 or (single and len(found) > len(cells) / 5)
+    most = max(len(plausible), len(folders))
+    paths = most > len(cells) / 2 or len(found) == len(cells) or (single and len(folders) > len(cells) / 5)
     if not paths or (named is not None and named.inline):
         return None
     if named is not None:

@@ -39,11 +39,6 @@ def check_readable(path: Path, name: str) -> None:
 
     Raises `Unreadable` as `check_plain` does, and for one of more than `file_bytes`; `OSError` for none.
     """
-    check_size(check_plain(path, name), name)
-
-
-def check_size(size: int, name: str) -> None:
-    """Raises `Unreadable` for an example of more than `file_bytes`. size: bytes of its file, or of all its files."""
-    most = limits().file_bytes
+    size, most = check_plain(path, name), limits().file_bytes
     if size > most:
         raise Unreadable(f"'{name}' holds {size:,} bytes; at most {most:,} are read.", how_to_raise("file_bytes", size))

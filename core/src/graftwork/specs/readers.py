@@ -17,7 +17,7 @@ from graftwork.errors import Unreadable
 from graftwork.specs.annotations import Extent
 from graftwork.specs.contracts import Value
 from graftwork.specs.example_files import files_of_folder
-from graftwork.specs.plain_files import check_plain, check_readable, check_size
+from graftwork.specs.plain_files import check_plain, check_readable
 
 SMALL = 2**24
 """Bytes of a file that is read at once for its digest; a larger one is read in blocks."""
@@ -59,16 +59,13 @@ class Raw:
         return [replace(self, companions=()), *(Raw(f"{folder}{path.name}", path) for path in self.companions)]
 
     def content(self) -> bytes:
-        """The encoded bytes, from memory or from the file. Of several files: for each its name, its size and its bytes.
+        """The encoded bytes, from memory or from the file: of a folder and of companions, `files` has each.
 
-        Raises `Unreadable` for what is no plain file, and for what is too large.
+        Raises `Unreadable` for what is no plain file, and for one that is too large, `OSError` for a folder.
         """
         if isinstance(self.value, bytes):
             return self.value
         assert self.path is not None, f"'{self.name}' is neither a file nor bytes"
-        if self.companions or self.is_folder:
-            check_size(sum(one.path.stat().st_size for one in self.files() if one.path), self.name)
-            return b"".join(piece for pieces in _pieces(self) for piece in pieces)
         check_readable(self.path, self.name)
         return self.path.read_bytes()
 
