@@ -49,7 +49,7 @@ def test_only_a_sample_is_looked_into(tmp_path: Path, monkeypatch: pytest.Monkey
     files = [tmp_path / str(number) for number in range(1_000)]
     for file in files:
         file.write_text("words")
-    assert listing.modality_of_files(files, "here").name == "text"
+    assert modality_choice.modality_of_files(files, "here").name == "text"
     assert len(seen) <= modality_choice.LOOKED_INTO
 
 
@@ -67,7 +67,7 @@ def no_plugin_reads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> DataError:
 
     monkeypatch.setattr(modality_choice, "modalities", list)
     with pytest.raises(DataError) as refused:
-        listing.modality_of_files(sorted(folder.rglob("*.*")), "here")
+        modality_choice.modality_of_files(sorted(folder.rglob("*.*")), "here")
     return refused.value
 
 
