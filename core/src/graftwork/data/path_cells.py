@@ -60,7 +60,7 @@ def modality_of_paths(cells: Sequence[str], base: Path, place: str, wanted: str 
         return named  # the files, one at a time, say what is wrong with them
     if not folders and len(found) == len(cells):
         return None  # files, whose names are refused as texts
-    first = next(iter(folders), found[0] if found else plausible[0])
+    first = next((cell for cell in found if cell in folders), (found or plausible)[0])
     if folders:
         raise DataError(
             f"The {place} names folders ('{first}'), and no installed plugin reads these as examples; installed "
