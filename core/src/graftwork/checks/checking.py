@@ -115,7 +115,9 @@ def check(
     spec = registry.backbone(backbone) if backbone else None
     if adapter:
         registry.adapter(adapter)
-    listing = list_source(source, SourceOptions.of(task=task, labelled=None, **options))
+    listing = list_source(
+        source, SourceOptions.of(task=task, labelled=None, backbone=backbone, adapter=adapter, **options)
+    )
     prints = _Prints(listing)
     data = observe(listing, prints.take)
     raws = Raws.of(listing)

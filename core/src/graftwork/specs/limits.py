@@ -37,6 +37,9 @@ class Limits:
         "what a larger packed file may grow to",
         "text is packed to a tenth",
     )
+    folder_files: int = _limit(
+        100_000, "files", "the files of a folder that is one example", "an hour of frames, 25 a second"
+    )
     archive_files: int = _limit(2_000_000, "files", "the files of an archive", "the largest public sets of pictures")
     table_rows: int = _limit(
         20_000_000, "rows", "the rows of a table that is read whole", "a larger one is for `graftwork.stream`"
