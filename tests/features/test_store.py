@@ -367,6 +367,14 @@ def test_the_least_recently_used_goes_first(tmp_path, monkeypatch) -> None:
         assert len(list((tmp_path / "shards").iterdir())) == kept.size()["shards"]
 
 
+def test_a_limit_smaller_than_a_shard_holds_while_one_process_writes(tmp_path) -> None:
+    with Store(tmp_path, limit=100_000) as kept:
+        for number in range(500):
+            kept.space(ABOUT).write([Row(number.to_bytes(16, "little"), [b"x" * 900])])
+            assert kept.size()["bytes"] <= 100_000
+        assert kept.size()["bytes"] >= 70_000
+
+
 def test_shards_are_gone_on_with(tmp_path) -> None:
     for number in range(20):
         with Store(tmp_path) as kept:

@@ -31,7 +31,8 @@ LIMIT = 20 * 10**9
 are deleted first.
 """
 SHARD = 64 * 2**20
-"""A writer starts a new shard after this many bytes."""
+"""A writer starts a new shard after this many bytes, or after a quarter of the store's limit."""
+SMALLEST = 2**12
 RESULTS = 64 * 2**20
 """Bytes of results that are kept; the oldest are deleted first."""
 TOUCH = 60.0
@@ -84,6 +85,7 @@ class Store:
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
         self.folder = folder or store_folder()
         self.limit = default_limit() if limit is None else limit
+        self._shard_size = min(SHARD, max(SMALLEST, self.limit // 4))
         self._shards = self.folder / "shards"
         self._owners = self.folder / "owners"
         self._open: dict[int, int | None] = {}
@@ -284,12 +286,12 @@ class Store:
 
     def _writing(self) -> Writer:
         """The shard to append to: this process's own, an abandoned one with room, or a new one."""
-        if self._writer is not None and self._writer.bytes >= SHARD:
+        if self._writer is not None and self._writer.bytes >= self._shard_size:
             self._writer.close()
             self._writer = None
         if self._writer is None:
             left = self._index.execute(
-                "SELECT name FROM shards WHERE bytes < ? ORDER BY used DESC LIMIT 3", (SHARD // 2,)
+                "SELECT name FROM shards WHERE bytes < ? ORDER BY used DESC LIMIT 3", (self._shard_size // 2,)
             )
             names = [name for (name,) in left.fetchall()]
             made = (Writer.take(file) for name in names if (file := self._file(name)))
