@@ -441,6 +441,23 @@ def test_a_store_that_cannot_be_written_costs_a_warning_and_nothing_else(
         assert kept._index.execute("SELECT COUNT(*) FROM claims").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("freeze", ["last:1", "all"])
+def test_a_full_disk_costs_a_fit_by_steps_a_warning_too(messages, tiny, own_store, monkeypatch, freeze) -> None:
+    by_steps = {"freeze": freeze, "epochs": 1, "device": "cpu"}
+    right = gw.fit(messages, tiny, cache=False, **by_steps)
+
+    def full(self, record):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shards.Writer, "append", full)
+    run = gw.fit(messages, tiny, **by_steps)
+    assert run.metrics == pytest.approx(right.metrics, abs=1e-6)
+    assert any(
+        words.startswith(f"The feature store '{own_store}' cannot be used: No space left on device.")
+        for words in run.record["warnings"]
+    )
+
+
 @pytest.mark.parametrize("table", ["rows", "spaces", "claims"])
 def test_an_index_that_fails_meanwhile_costs_a_warning_and_is_mended_by_clearing(
     messages, tiny, own_store, table
