@@ -39,7 +39,10 @@ def test_all_that_is_installed_of_a_kind_is_listed(shell, kind) -> None:
 
 def test_what_is_no_kind_is_answered_with_the_nearest(shell) -> None:
     error = shell.json("plugins", "--kind", "policies", code=2)["error"]
-    assert error["message"] == "Plugins bring nothing that is called 'policies'; the nearest are freeze_policies, modalities, objectives."
+    assert (
+        error["message"]
+        == "Plugins bring nothing that is called 'policies'; the nearest are freeze_policies, modalities, objectives."
+    )
     assert error["hint"] == f"They bring {', '.join(KINDS)}."
 
 
