@@ -37,7 +37,13 @@ default must be given. What a plugin brings is shown by `graftwork plugins NAME`
 
 
 def made() -> str:
-    return "\n".join([HEAD, *(section(name) for name in names()), *(of_class(name) for name in classes())])
+    """The hooks, the classes that plugins subclass, and the dataclasses that stand in either."""
+    parts = [HEAD, *(section(name) for name in names()), *(of_class(name) for name in classes())]
+    shown = {KINDS[name.removeprefix("graftwork_")][0].__name__ for name in names()}
+    while new := sorted(facts_in("\n".join(parts)) - shown):
+        shown |= {*new}
+        parts += [of_fact(name) for name in new]
+    return "\n".join(parts)
 
 
 def names() -> list[str]:
@@ -137,10 +143,34 @@ def of_class(name: str) -> str:
     for method, function in methods(code):
         line = f"- `{method}{signature(function)}`: {' '.join(docstring(function).split())}"
         (wanted if method in code.__abstractmethods__ else free).append(line.rstrip(": "))
-    parts = [f"## graftwork.{name}", docstring(code)]
+    attributes = [
+        f"- `{attribute}: {type}`"
+        for owner in (code, *code.__mro__[1:])
+        if owner.__module__.partition(".")[0] == "graftwork"
+        for attribute, type in vars(owner).get("__annotations__", {}).items()
+        if not attribute.startswith("_")
+    ]
+    parts = [f"## graftwork.{name}", docstring(code), "\n".join(attributes)]
     parts += ["To be defined:", "\n".join(wanted)] if wanted else []
     parts += ["May be defined:", "\n".join(free)] if free else []
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def facts_in(text: str) -> set[str]:
+    """The public dataclasses and tuples that stand in the code of a text."""
+    words = {word for span in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\b[A-Z]\w+", span)}
+    found = {word: getattr(graftwork, word) for word in words if word in graftwork.__all__}
+    return {word for word, code in found.items() if inspect.isclass(code) and not behaviour(code)}
+
+
+def of_fact(name: str) -> str:
+    """A dataclass or a named tuple: what it says of itself, and its fields."""
+    code = getattr(graftwork, name)
+    if is_dataclass(code):
+        lines = [f"- `{shown(field)}`" for field in fields(code)]
+    else:
+        lines = [f"- `{field}: {type}`" for field, type in vars(code).get("__annotations__", {}).items()]
+    return "\n\n".join([f"## graftwork.{name}", docstring(code), "\n".join(lines)]) + "\n"
 
 
 def methods(code: type) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -95,7 +95,11 @@ class Watch:
 
 def main(modules: list[str], packages: list[str]) -> None:
     watch, original = Watch(set(packages)), SourceFileLoader.exec_module
-    SourceFileLoader.exec_module = lambda loader, module: watch.execute(original, loader, module)
+
+    def exec_module(self: SourceFileLoader, module: ModuleType) -> None:
+        watch.execute(original, self, module)
+
+    SourceFileLoader.exec_module = exec_module
     for name in modules:
         importlib.import_module(name)
     print(json.dumps(watch.found))

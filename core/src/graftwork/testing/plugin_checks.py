@@ -44,6 +44,7 @@ for name in dir(module):
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """
 
+
 @check("plugin")
 def it_registers_without_a_fault(report: PluginReport) -> None:
     if report.errors:
@@ -70,7 +71,7 @@ def listing_it_imports_nothing_heavy(report: PluginReport) -> None:
         )
 
 
-@check("plugin")
+@check("plugin", slow=True)
 def importing_it_changes_nothing_else(report: PluginReport) -> None:
     modules = set()
     for kind, names in report.provides.items():
