@@ -152,7 +152,7 @@ def publish(name: str, model: Path, folder: Path) -> Path:
 
 
 def imported(names: Iterable[str]) -> str:
-    """The line, or lines, that import these names of graftwork, in the order of ruff: constants, classes, functions."""
+    """The line, or lines, that import these names of graftwork, in the order that ruff wants."""
     ordered = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
     line = f"from graftwork import {', '.join(ordered)}"
     return line if len(line) <= 120 else "from graftwork import (\n    " + ",\n    ".join(ordered) + ",\n)"
