@@ -49,10 +49,11 @@ ELSEWHERE = {
 BY_WHEELS = "authors"
 """The commands of this page are run by tests/guide.py, in environments of their own (`make wheels`)."""
 
-MADE = "examples"
-"""This page is made from the scripts of examples/ and what they print, which test_examples.py runs."""
+MADE = {"examples", "hooks"}
+"""These pages are made: from the scripts of examples/ and what they print, which test_examples.py runs, and from docstrings, whose
+examples test_hooks_page.py runs."""
 
-REFERENCES = {"authors", "decisions", "performance", MADE}
+REFERENCES = {"authors", "decisions", "performance", *MADE}
 """Pages that nobody reads from the first line to the last."""
 
 
@@ -71,7 +72,7 @@ class Block(NamedTuple):
 def blocks(page: Path) -> Iterator[Block]:
     """The blocks of a page, whatever their language; and the text behind each."""
     text = page.read_text(encoding="utf-8")
-    if page.stem == MADE:
+    if page.stem in MADE:
         return
     assert "\n~~~" not in text, f"{page.name}: only blocks between ``` are run"
     for found in re.finditer(r"^```(.*)\n((?:.*\n)*?)```$", text, re.M):
@@ -209,7 +210,7 @@ def test_commands_and_options_that_stand_in_a_sentence_exist(name) -> None:
             command = two if two in options() else words[1]
             assert command in options(), span
             known = options()[command]
-        elif words[0].startswith("--") and name != MADE:  # scripts have options of their own
+        elif words[0].startswith("--") and name != "examples":  # scripts have options of their own
             known = set().union(*options().values())
         else:
             continue

@@ -29,7 +29,10 @@ FAULTS = {
         "graftwork_backbones raised KeyError: 'gone'",
     ),
     "strays": (HEAD + "@hookimpl\ndef graftwork_backbones():\n    yield 'resnet'", "yielded a str; it must yield BackboneSpec"),
-    "misspells": (HEAD + "@hookimpl\ndef graftwork_backbone():\n    yield", "unknown hook 'graftwork_backbone'"),
+    "misspells": (HEAD + "@hookimpl\ndef graftwork_backbone():\n    yield", "It implements graftwork_backbone, and no hook is called so; did you mean graftwork_backbones? All are graftwork_adapters, graftwork_annotations, "),
+    "forgets-the-mark": (
+        HEAD + "def graftwork_backbones():\n    yield", "It defines graftwork_backbones and does not mark it: write @hookimpl above it",
+    ),
     "is-old": ("api_version = 0", "was written for plugin API 0; this graftwork speaks API 1"),
     "claims": (
         HEAD + BACKBONE.format(name="x").replace("sound/x", "text/minilm-of-ours"),

@@ -408,8 +408,11 @@ def test_a_model_is_published_as_a_plugin_that_passes_the_kit(small, tmp_path, s
     (made.folder / "config.json").write_text(json.dumps(config))
     for words, options in (
         ("has no card, graftwork.json", ("--weights", str(made.folder))),
-        ("is begun with --modality, or with the --weights", ()),
-        ("is begun with --modality, or with the --weights", ("--weights", str(made.folder), "--modality", "audio")),
+        ("is begun with one of --modality, --brings and the --weights", ()),
+        (
+            "is begun with one of --modality, --brings and the --weights",
+            ("--weights", str(made.folder), "--modality", "audio"),
+        ),
     ):
         error = shell.json("new", "plugin", "other", *options, code=2)["error"]
         assert words in error["message"]

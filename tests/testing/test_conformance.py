@@ -278,10 +278,11 @@ def test_a_planted_fault_is_caught_by_the_check_that_names_it(planted, fault) ->
     ("file", "new", "check", "words"),
     [
         ("plugin", "import torch\n", "listing_it_imports_nothing_heavy", "imports numpy, torch"),
-        ("model", "torch.set_default_dtype(torch.float64)\n", "importing_it_changes_nothing_else", "default dtype"),
-        ("model", "torch.set_num_threads(1 + torch.get_num_threads())\n", "importing_it_changes_nothing_else", "threads"),
-        ("reader", "import warnings; warnings.simplefilter('ignore')\n", "importing_it_changes_nothing_else", "warnings"),
-        ("reader", "random.seed(0)\n", "importing_it_changes_nothing_else", "Python's generator"),
+        ("model", "torch.set_default_dtype(torch.float64)\n", "importing_it_changes_nothing_else", ".model changes the default dtype of torch (torch.float32 before, torch.float64 after)"),
+        ("model", "torch.set_num_threads(1 + torch.get_num_threads())\n", "importing_it_changes_nothing_else", ".model changes torch's number of threads ("),
+        ("model", "import os; os.environ['MY_CACHE'] = '/tmp'\n", "importing_it_changes_nothing_else", ".model changes the environment variable MY_CACHE (unset before, '/tmp' after)"),
+        ("reader", "import warnings; warnings.simplefilter('ignore')\n", "importing_it_changes_nothing_else", ".reader changes the filters of all warnings ("),
+        ("reader", "random.seed(0)\n", "importing_it_changes_nothing_else", ".reader changes Python's generator ("),
     ],
 )  # fmt: skip
 def test_what_importing_costs_and_changes_is_said(planted, file, new, check, words) -> None:
@@ -290,6 +291,14 @@ def test_what_importing_costs_and_changes_is_said(planted, file, new, check, wor
     failed = failing(found)
     assert set(failed) == {check}
     assert words in failed[check]
+
+
+@pytest.mark.parametrize("library", ["sklearn.linear_model", "torchvision", "transformers", "noisy_library"])
+def test_what_a_library_changes_when_it_is_imported_is_not_laid_to_the_plugin(planted, tmp_path, library) -> None:
+    (tmp_path / "noisy_library.py").write_text("import os, random\nos.environ['NOISE'] = '1'\nrandom.seed(1)\n")
+    first = "class Stem("
+    found = planted("model", first, f"import {library}\n{first}", plugin_too=True)
+    assert failing([case for case in found if case.kind == "plugin"]) == {}
 
 
 @pytest.mark.parametrize(("modality", "count"), [("image", 12), ("text", 12), ("audio", 12)])

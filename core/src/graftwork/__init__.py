@@ -32,7 +32,7 @@ from graftwork.freeze.policies import FreezePolicy, Plan, StagePlan
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.plugins.registry import preparer
 from graftwork.plugins.requiring import demo_data, require_plugins
-from graftwork.specs.agreement import Agreement, Step, agree
+from graftwork.specs.agreement import Agreement, Step, agree, check_contract
 from graftwork.specs.annotations import (
     Annotated,
     AnnotatedExamples,
@@ -332,6 +332,7 @@ __all__ = [
     "Within",
     "agree",
     "check",
+    "check_contract",
     "check_plain",
     "compare",
     "data",

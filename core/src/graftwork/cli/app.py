@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from graftwork.cli.terminal import document, results_alone, say
 from graftwork.errors import GraftworkError
@@ -57,6 +58,27 @@ class Commands(TyperGroup):
             raise Interrupted from error
 
 
+class Command(TyperCommand):
+    """A command whose help names what is installed: "{tasks}" in the help of an option stands for the tasks."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for option in self.params:
+            if words := getattr(option, "help", None):
+                vars(option)["help"] = re.sub(r"\{([a-z_]+)\}", lambda found: _installed(found[1]), words)
+        super().format_help(ctx, formatter)
+
+
+def _installed(kind: str) -> str:
+    """The names that are installed of a kind; where no plugin can be loaded, how to list them."""
+    from graftwork.plugins.loading import installed
+
+    try:
+        names = installed().registered[kind]
+    except GraftworkError:
+        return f"those of graftwork plugins --kind {kind.replace('_', '-')}"
+    return ", ".join(names) or "none installed"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -88,7 +110,7 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(_alone(getattr(module, name)))
+            app.command(name, cls=Command)(_alone(getattr(module, name)))
     return app
 
 

@@ -35,7 +35,6 @@ from graftwork.cli.progress import watching
 from graftwork.cli.results import labels_table, metrics_table, say_conversions, say_source
 from graftwork.cli.terminal import answer, say, steady, table, tell, upper
 from graftwork.errors import UsageError
-from graftwork.plugins.builtin import POLICIES
 from graftwork.reports.sentences import stages
 from graftwork.runtime import processes
 from graftwork.specs.contracts import plural
@@ -61,7 +60,7 @@ def fit(
         typer.Option(help="The encoder, by name; left out, the modality's starter; auto takes the best at hand."),
     ] = None,
     task: TaskName = DEFAULT_TASK,
-    head: Annotated[str, typer.Option(help="One of the task's heads by name; left out, its first.")] = "",
+    head: Annotated[str, typer.Option(help="One of the task's heads, of {heads}; left out, its first.")] = "",
     task_option: Annotated[
         list[str] | None,
         typer.Option("--task-option", metavar="NAME=VALUE", help="An option of the task's own (size=640); repeatable."),
@@ -70,7 +69,7 @@ def fit(
         str, typer.Option(help="Of values that are regressed: none, or log for those above 0.")
     ] = "none",
     freeze: Annotated[
-        str, typer.Option(help=f"Which stages train: {', '.join(POLICIES)}, several joined by +, or auto to try it.")
+        str, typer.Option(help="Which stages train: {freeze_policies}, several joined by +, or auto to try it.")
     ] = "head",
     best: Annotated[bool, typer.Option("--best", help="The same as --backbone auto --tap auto --freeze auto.")] = False,
     budget: Annotated[str, typer.Option(help="The time for what auto measures before the fit: 90s, 5m, 1h.")] = "5m",

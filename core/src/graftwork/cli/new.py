@@ -15,10 +15,13 @@ app = typer.Typer(no_args_is_help=True, help="Begin something that others can in
 
 
 @app.command("plugin")
-def new_plugin(
+def plugin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the package: small letters, digits and hyphens.")],
     modality: Annotated[
         str | None, typer.Option(help="image, text, audio, or a new one that the plugin brings.")
+    ] = None,
+    brings: Annotated[
+        str | None, typer.Option(metavar="KIND", help="In place of an encoder: task, source (of data) or policy.")
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A folder of graftwork pretrain that the plugin brings.")
@@ -26,15 +29,18 @@ def new_plugin(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where its folder is written.")] = Path(),
     json: Json = False,
 ) -> None:
-    """Write a plugin with an encoder that installs and passes the conformance kit as written."""
-    from graftwork import scaffold
+    """Write a plugin that installs and passes the conformance kit as written."""
+    from graftwork.scaffold.plugin import new_part, new_plugin, publish
 
-    if (modality is None) == (weights is None):
+    if sum(given is not None for given in (modality, brings, weights)) != 1:
         raise UsageError(
-            "A plugin is begun with --modality, or with the --weights of a folder of graftwork pretrain.",
+            "A plugin is begun with one of --modality, --brings and the --weights of a folder of graftwork pretrain.",
             "Write: graftwork new plugin my-encoder --modality image",
         )
-    made = scaffold.publish(name, weights, out) if weights else scaffold.new_plugin(name, modality or "", out)
+    if weights is not None:
+        made = publish(name, weights, out)
+    else:
+        made = new_part(name, brings, out) if brings is not None else new_plugin(name, modality or "", out)
     answer({"plugin": str(made)}, render, json)
 
 

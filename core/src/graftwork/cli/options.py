@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graftwork.specs import settings
-from graftwork.specs.task import DEFAULT_TASK
 
 if TYPE_CHECKING:
     from graftwork.data.options import SourceOptions
@@ -23,7 +22,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Never use the network;
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 EngineName = Annotated[
     str,
-    typer.Option(help="What runs frozen stages: auto (measured once on this machine), torch, openvino or a plugin's."),
+    typer.Option(help="What runs frozen stages: auto (measured once on this machine) or one of {engines}."),
 ]
 OnBad = Annotated[str, typer.Option(help="Unreadable examples: skip (up to 5 % of the data) or error.")]
 Input = Annotated[str | None, typer.Option(help="The table's column of texts or file paths.")]
@@ -41,10 +40,10 @@ Layout = Annotated[
     str,
     typer.Option(
         help="A folder's layout, where two fit: class-folders, split-folders, metadata, tables or text-files; "
-        "or the format of label files."
+        "or the format of label files: {annotations}."
     ),
 ]
-TaskName = Annotated[str, typer.Option(help=f"What the labels are: {DEFAULT_TASK}, multilabel, regress or a plugin's.")]
+TaskName = Annotated[str, typer.Option(help="What the labels are: {tasks}.")]
 
 ModalityName = Annotated[
     str,
@@ -55,7 +54,7 @@ ModalityName = Annotated[
 
 Adapter = Annotated[
     str | None,
-    typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),
+    typer.Option(help="Make examples of the encoder's kind out of the data's, by one of {adapters}."),
 ]
 AllowOutside = Annotated[
     bool, typer.Option("--allow-outside", help="Let file paths that stand in a table lead outside of its folder.")

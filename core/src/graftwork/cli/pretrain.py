@@ -16,8 +16,8 @@ from graftwork.errors import UsageError
 @takes_settings("pretrain", before="resume")
 def pretrain(
     data: Annotated[str, typer.Argument(metavar="DATA", help="What fit takes, or a folder of files without labels.")],
-    architecture: Annotated[str, typer.Option(help="The network, and its size: wav2vec2-tiny, bert-small, ...")],
-    objective: Annotated[str, typer.Option(help="What it learns: supervised, distill, mlm, contrastive or mae.")],
+    architecture: Annotated[str, typer.Option(help="The network, and its size (bert-small): {architectures}.")],
+    objective: Annotated[str, typer.Option(help="What it learns: {objectives}.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for the model.")],
     teacher: Annotated[str | None, typer.Option(help="For distill: the encoder to learn from.")] = None,
     teacher_tap: Annotated[

@@ -5,7 +5,6 @@ Two plugins that register the same name are a conflict that names both; neither 
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from graftwork.errors import PluginConflict
 from graftwork.plugins import builtin, config, hooks
 from graftwork.plugins.config import Config
 from graftwork.plugins.guard import first_line, guarded, said
+from graftwork.plugins.nearest import check_hooks, nearest_words
 from graftwork.plugins.owners import claimed, factories, line_in
 from graftwork.plugins.report import PluginReport, watched
 from graftwork.plugins.spec_fields import wrong_field
@@ -82,15 +82,7 @@ class Plugins:
 
     def near(self, kind: str, name: str) -> str:
         """The end of a sentence that names the registered names nearest to `name`, and the disabled plugins."""
-        known = sorted(self.registered[kind])
-        tails = {k.rsplit("/", 1)[-1]: k for k in known}
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        close += [tails[t] for t in difflib.get_close_matches(name.rsplit("/", 1)[-1], tails, n=3, cutoff=0.5)]
-        nearest = list(dict.fromkeys(close))[:3] or known[:5]
-        nearest_words = "nothing installed brings any"
-        if nearest:
-            nearest_words = f"the nearest {'is' if len(nearest) == 1 else 'are'} {', '.join(nearest)}"
-        return f"; {nearest_words}{self.disabled()}"
+        return f"{nearest_words(name, sorted(self.registered[kind]))}{self.disabled()}"
 
     def disabled(self) -> str:
         """The end of a sentence that names the disabled plugins; empty if there are none."""
@@ -121,7 +113,7 @@ class Plugins:
 
         with guarded(refused):
             manager.register(plugin, report.name)
-            manager.check_pending()
+            check_hooks(plugin, manager)
         for kind, (expected, names_of) in KINDS.items():
             for spec in self._call(manager, kind, expected, report):
                 report.packages |= claimed(*factories(spec))

@@ -33,7 +33,7 @@ def modalities() -> list[Modality]:
 
 def modality(name: str) -> Modality:
     """The modality of this name. Raises `UnknownName` if no installed plugin brings it."""
-    return _named("modalities", "modality", name, "graftwork plugins --json")
+    return _named("modalities", "modality", name, "graftwork plugins --kind modalities")
 
 
 def backbones(modality_name: str | None = None) -> list[BackboneSpec]:
@@ -76,15 +76,15 @@ def starter(modality_name: str, adapter_name: str = "") -> BackboneSpec:
 
 
 def task(name: str) -> TaskSpec:
-    return _named("tasks", "task", name, "graftwork fit --help")
+    return _named("tasks", "task", name, "graftwork plugins --kind tasks")
 
 
 def head(name: str) -> HeadSpec:
-    return _named("heads", "head", name, "graftwork fit --help")
+    return _named("heads", "head", name, "graftwork plugins --kind heads")
 
 
 def freeze_policy(name: str) -> FreezePolicySpec:
-    return _named("freeze_policies", "freeze policy", name, "graftwork fit --help")
+    return _named("freeze_policies", "freeze policy", name, "graftwork plugins --kind freeze-policies")
 
 
 def converters() -> list[Converter]:
@@ -92,12 +92,12 @@ def converters() -> list[Converter]:
 
 
 def converter(modality_name: str, name: str) -> Converter:
-    return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins --json")
+    return _named("converters", "converter", f"{modality_name}:{name}", "graftwork plugins --kind converters")
 
 
 def decoder(name: str) -> DecoderSpec:
     """The spec of a decoder. Raises `UnknownName` if no installed plugin brings it."""
-    return _named("decoders", "decoder", name, "graftwork plugins --json")
+    return _named("decoders", "decoder", name, "graftwork plugins --kind decoders")
 
 
 def decoder_for(modality_name: str, name: str, device: str) -> DecoderSpec | None:
@@ -123,20 +123,20 @@ def decoder_for(modality_name: str, name: str, device: str) -> DecoderSpec | Non
 
 
 def demo(name: str) -> Demo:
-    return _named("demos", "demo", name, "graftwork plugins --json")
+    return _named("demos", "demo", name, "graftwork plugins --kind demos")
 
 
 def architecture(name: str) -> ArchitectureSpec:
-    return _named("architectures", "architecture", name, "graftwork plugins --json")
+    return _named("architectures", "architecture", name, "graftwork plugins --kind architectures")
 
 
 def objective(name: str) -> ObjectiveSpec:
-    return _named("objectives", "objective", name, "graftwork plugins --json")
+    return _named("objectives", "objective", name, "graftwork plugins --kind objectives")
 
 
 def logger(name: str) -> LoggerSpec:
     """The spec of a logger. Raises `UnknownName` if no installed plugin brings it."""
-    return _named("loggers", "logger", name, "graftwork plugins --json")
+    return _named("loggers", "logger", name, "graftwork plugins --kind loggers")
 
 
 def engines() -> list[EngineSpec]:
@@ -167,7 +167,7 @@ def annotation_formats() -> list[AnnotationSpec]:
 
 
 def adapter(name: str) -> Adapter:
-    return _named("adapters", "adapter", name, "graftwork plugins --json")
+    return _named("adapters", "adapter", name, "graftwork plugins --kind adapters")
 
 
 def agree_on(

@@ -32,7 +32,7 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
         known = sorted([*FOLDERS, *(r.scheme for r in plugins.registered["resolvers"].values() if r.scheme)])
         raise UnknownName(
             f"No resolver reads '{scheme}:'; installed ones read {', '.join(f'{s}:' for s in known)}.",
-            "List all: graftwork plugins --json",
+            "List all: graftwork plugins --kind resolvers",
         )
     model = FOLDERS[scheme](name, identifier)
     resolver = plugins.get("resolvers", f"model_type:{_model_type(model)}")

@@ -41,7 +41,7 @@ def check_objective(objective: ObjectiveSpec, architecture: ArchitectureSpec, te
         raise UsageError(
             f"The objective '{objective.name}' is for {', '.join(objective.architectures)}, not for "
             f"'{architecture.name}'.",
-            "See what there is: graftwork plugins --json",
+            "See what there is: graftwork plugins --kind objectives",
         )
     if objective.teacher and not teacher:
         raise UsageError(

@@ -97,8 +97,8 @@ def pretrain(
     data: what `graftwork.data` returns or takes; only the objective "supervised" needs labels.
     architecture: a name, with or without a size: "wav2vec2-small". fields: of its config.json; they override the
     size's.
-    objective: a name; `graftwork plugins --json` lists them. teacher, taps: for "distill", the encoder to learn from,
-    and its stages whose outputs are learned.
+    objective: a name; `graftwork plugins --kind objectives` lists them. teacher, taps: for "distill", the encoder to
+    learn from, and its stages whose outputs are learned.
     license: of the weights, for the card. allow_little: accept less data than the objective needs. half: write the
     weights in float16. cache: keep the teacher's outputs in the feature store. resume: continue a stopped training; the
     arguments must be the same. The other arguments are those of `graftwork.fit`; of its settings, those that apply to

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from graftwork.errors import InputMismatch
+from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import MANY, InputContract, ObservedInput, Requirement, Sighting, Value, show, span
 from graftwork.specs.convert import Converter
 from graftwork.specs.defects import Defect, counted_by_facts
@@ -154,6 +155,23 @@ def agree(
         left_out=tuple(refused),
         conversions={(step.fact, step.seen): step for step, _ in done},
     )
+
+
+def check_contract(spec: BackboneSpec, facts: Mapping[str, Value]) -> None:
+    """Check that an example with these facts meets the contract of an encoder; for a `prepare` of one's own.
+
+    facts: those that a decoded value still tells (its rate, its number of channels); others are not looked at.
+
+    Raises `InputMismatch` with the first that the contract excludes.
+    """
+    for fact, value in facts.items():
+        wanted = spec.contract.facts.get(fact)
+        if wanted is not None and not wanted.allows(value):
+            raise InputMismatch(
+                f"'{spec.name}' wants {words(fact)} {wanted}; it was given an example to prepare that has "
+                f"{show(value, wanted.unit)}.",
+                "Apply the steps of the agreement first: graftwork.agree gives them.",
+            )
 
 
 def words(fact: str) -> str:

@@ -37,9 +37,12 @@ class BackboneSpec:
     name: `modality/name`, or `scheme:id` if a resolver made it.
     contract: what it was pretrained to read, and how `prepare` must turn that into numbers.
     factory: names `build(spec, weights) -> Backbone`; `weights` is a local path, or None for random weights.
+    weights: where they are: `PackagedWeights`, `HubWeights`, `UrlWeights` or `FolderWeights`.
     stages: names of its stages, input to output.
     feature_dim: D of the pooled features `(B, D)` after the last stage.
-    parameters: the number of parameters of all stages.
+    parameters: the number of parameters of all stages; 0 if it is not known before the weights are on this machine, as
+    is then `weights.size_bytes`.
+    license: of the weights. source: where the weights come from. pretrained_on: the data, in words.
     config: anything else that `build` needs.
     starter: whether it may be its modality's default.
     recipe: its default fine-tuning settings.
@@ -48,7 +51,6 @@ class BackboneSpec:
     note: shown to the user with the warnings; empty for none.
     views: what heads can read: "pooled", one vector, which every encoder gives; "sequence", "map" and "pyramid", which
     are methods of `Backbone`.
-    parameters and `weights.size_bytes` are 0 if they are not known before the weights are on this machine.
     """
 
     name: str
@@ -122,6 +124,7 @@ class BackboneSpec:
 class Resolver:
     """Makes specs from small config files: for a scheme of its own, or for models in hub layout of certain types.
 
+    scheme: what stands before the colon of the names that it makes specs of ("tiny" for `tiny:64`).
     factory: with a scheme, names `resolve(name, id) -> BackboneSpec` for `scheme:id`; with model types, `resolve(model:
     ModelFolder) -> BackboneSpec`, for `local:` and `hub:` alike.
     model_types: the `model_type` values of config.json that it supports.

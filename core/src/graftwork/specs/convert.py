@@ -12,6 +12,7 @@ from graftwork.specs.contracts import Anything, InputContract, Requirement, Valu
 class Converter:
     """A declared step that changes one fact of an input within a modality.
 
+    name: as warnings and runs give it ("resample"). modality, fact: what it changes, by the modality's names.
     factory: names `convert(value, seen, to) -> value`, which takes a value as the modality's reader decodes it.
     splits: the factory returns a list of `Window` instead: windows of a value that is too long to be read at once.
     accepts: the values of the fact that it can start from. gives: those that it can reach. reaches: whether it leads
@@ -47,6 +48,7 @@ class Converter:
 class Adapter:
     """A converter between modalities, used only when the user names it as `source:name`.
 
+    name: the part after the colon ("image-logmel"). target: the modality that it makes.
     contract: what it reads of the source modality. factory: names `adapt(value) -> value`, from a value decoded by the
     source's reader to one in memory for the target's reader. gives: the facts of its output. loss: what is lost, in
     words.

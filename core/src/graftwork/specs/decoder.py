@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class DecoderSpec:
     """A way to decode and prepare many files of a modality at once.
 
-    name: "image:nvjpeg". factory: names `build(spec, device) -> graftwork.BatchDecoder` for a `BackboneSpec`; it raises
-    `ImportError` where a library is missing. devices: the types of devices that it decodes on ("cpu", "cuda"); on those
-    in `default` it is used unless another is named.
+    name: "image:nvjpeg". modality: of the files. factory: names `build(spec, device) -> graftwork.BatchDecoder` for a
+    `BackboneSpec`; it raises `ImportError` where a library is missing. devices: the types of devices that it decodes on
+    ("cpu", "cuda"). default: those of them where it is used unless another is named.
     """
 
     name: str

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class EngineSpec:
     """An engine by name.
 
-    factory: names a `graftwork.Engine` subclass, made without arguments. precisions: those that it computes in: "fp32",
-    "bf16", "int8". devices: the types of torch devices that hold its input. needs: the package that it imports, if the
-    plugin does not bring it; its version is part of the cache key. extra: the extra of graftwork that installs it.
+    name: as --engine takes it. summary: what runs the stages, in words. factory: names a `graftwork.Engine` subclass,
+    made without arguments. precisions: those that it computes in: "fp32", "bf16", "int8". devices: the types of torch
+    devices that hold its input. needs: the package that it imports, if the plugin does not bring it; its version is
+    part of the cache key. extra: the extra of graftwork that installs it.
     """
 
     name: str

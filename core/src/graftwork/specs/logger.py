@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class LoggerSpec:
     """A logger by name.
 
-    factory: names a `graftwork.Logger` subclass, made without arguments. needs: the package that it imports, if the
-    plugin does not bring it. extra: the extra of graftwork that installs it.
+    name: as --logger takes it. summary: where the numbers go, in words. factory: names a `graftwork.Logger` subclass,
+    made without arguments. needs: the package that it imports, if the plugin does not bring it. extra: the extra of
+    graftwork that installs it.
     """
 
     name: str

@@ -13,12 +13,11 @@ from graftwork.specs.backbone import Recipe
 class ArchitectureSpec:
     """A network that `graftwork.pretrain` can train from scratch, described.
 
-    name: its `model_type` in config.json. sizes: config.json fields by the name of a size; the first size is the
-    default.
-    factory: names `make(folder, fields, values)`, which fills an empty folder in hub layout with a model of these
-    fields: config.json, the files that prepare its input, and random weights from torch's generator. `values` yields
-    the decoded examples, from which a tokenizer can learn. Raises `UsageError` for a field that the network does not
-    have.
+    name: its `model_type` in config.json. modality: of what it reads. sizes: config.json fields by the name of a size;
+    the first size is the default. factory: names `make(folder, fields, values)`, which fills an empty folder in hub
+    layout with a model of these fields: config.json, the files that prepare its input, and random weights from torch's
+    generator. `values` yields the decoded examples, from which a tokenizer can learn. Raises `UsageError` for a field
+    that the network does not have.
     """
 
     name: str
@@ -31,11 +30,12 @@ class ArchitectureSpec:
 class ObjectiveSpec:
     """A pretraining objective, described.
 
+    name: as --objective takes it. summary: what is learned, in words.
     factory: names a `graftwork.Objective` subclass. architectures: names of the architectures that it supports; empty
     for all.
     least: by modality, the smallest amount of data from which anything transfers, in the unit of the modality's
     `amount` (the number of examples where it has none); 0 for a modality that is not listed. teacher, labels: whether
-    it needs them.
+    it needs an encoder to learn from, and labelled data.
     recipe: the default training settings.
     """
 

@@ -15,7 +15,8 @@ class SourceSpec:
 
     scheme: what stands before `://`. factory: names a `graftwork.Source` subclass, made with the address. needs: the
     package that it imports, if the plugin does not bring it. extra: the extra of graftwork that installs it. plain:
-    whether people also write such addresses in texts, as those of https.
+    whether people also write such addresses in texts, as those of https. credentials: how they are given, for the
+    sentence that says that access was denied.
     """
 
     scheme: str

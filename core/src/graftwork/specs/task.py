@@ -19,7 +19,8 @@ DEFAULT_TASK = "classify"
 class TaskSpec:
     """A kind of task, described.
 
-    factory: names a `graftwork.Task` subclass. labels: what its labels are, in words ("one label per example").
+    name: as --task takes it ("ordinal"). factory: names a `graftwork.Task` subclass, or one of `graftwork.DenseTask`
+    for answers that lie in the input. labels: what its labels are, in words ("one label per example").
     heads: the names of heads that fit; the first is the default, and --head names another.
     blank_is_label: whether a blank cell is a label (nothing is there) instead of a missing one.
     names: whether labels are names, which are one label however they are written (`1` and `1.0`), and can be mapped.
@@ -43,10 +44,10 @@ class TaskSpec:
 class HeadSpec:
     """A head by name.
 
-    factory: names `build(features, outputs) -> Head`; features is the width of the view, or of each map of a pyramid by
-    its stride. convex: the exact engine can solve it on stored features; its outputs are an affine map of them (of each
-    position) that `load_solution` sets. reads: the view that it takes ("pooled", "sequence", "map", "pyramid").
-    strides: the maps that it takes of a pyramid; 1 stands for the prepared pixels.
+    name: as --head takes it. factory: names `build(features, outputs) -> Head`; features is the width of the view, or
+    of each map of a pyramid by its stride. convex: the exact engine can solve it on stored features; its outputs are an
+    affine map of them (of each position) that `load_solution` sets. reads: the view that it takes ("pooled",
+    "sequence", "map", "pyramid"). strides: the maps that it takes of a pyramid; 1 stands for the prepared pixels.
     """
 
     name: str

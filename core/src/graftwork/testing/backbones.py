@@ -49,9 +49,15 @@ class Encoder(Registered):
     def __init__(self, name: str, spec: BackboneSpec, given: Given) -> None:
         super().__init__(name, spec, given)
         self.reference = given.references.get(name)
+        self.reason = given.reasons.get(name, "") if name in given.references else ""
         if name in given.weights:
             self.spec = replace(spec, weights=FolderWeights(given.weights[name], spec.weights.size_bytes))
         self.at_hand = self.spec.weights.find() is not None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether a resolver made the spec: what is not known before the weights are here is 0 in it."""
+        return ":" in self.name.partition("/")[0]
 
     def build(self, *, pretrained: bool = True, seed: int = SEED) -> Backbone:
         torch.manual_seed(seed)
@@ -124,16 +130,18 @@ def the_spec_says_all(encoder: Encoder) -> None:
     for item in ("license", "source", "pretrained_on"):
         if not getattr(spec, item).strip():
             raise Nonconformance(f"'{spec.name}' says no {item}.", f"Write BackboneSpec({item}=...).")
-    for item in ("parameters", "feature_dim"):
+    for item in ("feature_dim",) if encoder.resolved else ("parameters", "feature_dim"):
         if getattr(spec, item) <= 0:
             raise Nonconformance(f"'{spec.name}' says {item}={getattr(spec, item)}.", "Count them.")
-    if spec.weights.size_bytes <= 0:
+    if spec.weights.size_bytes <= 0 and not encoder.resolved:
         raise Nonconformance(
             f"'{spec.name}' does not say how large its weights are.", "Give its weights their size_bytes."
         )
     if len(set(spec.stages)) != len(spec.stages) or not spec.stages:
         raise Nonconformance(f"The stages of '{spec.name}' are {spec.stages}.", "Give each a name of its own.")
     modality, slash, name = spec.name.partition("/")
+    if encoder.resolved:
+        return
     if not slash or modality != spec.modality or not name:
         raise Nonconformance(
             f"'{spec.name}' reads {spec.modality} and is not called so.", f"Call it '{spec.modality}/NAME'."
@@ -145,6 +153,8 @@ def the_size_of_its_weights_is_true(encoder: Encoder) -> None:
     found = encoder.spec.weights.find()
     if found is None:
         raise NotChecked(f"The weights of '{encoder.name}' are not on this machine.")
+    if encoder.resolved and not encoder.spec.weights.size_bytes:
+        raise NotChecked(f"'{encoder.name}' does not say how large its weights are, as the specs of resolvers may.")
     files = [found] if found.is_file() else [file for file in found.rglob("*") if file.suffix in WEIGHTS]
     taken = sum(file.stat().st_size for file in files)
     if not 0.9 * taken <= encoder.spec.weights.size_bytes <= 1.1 * taken:
@@ -178,7 +188,7 @@ def its_stages_own_every_parameter_once(encoder: Encoder) -> None:
                 "Put its module into the stage that uses it.",
             )
     count = sum(parameter.numel() for parameter in backbone.parameters())
-    if count != encoder.spec.parameters:
+    if count != encoder.spec.parameters and not (encoder.resolved and encoder.spec.parameters == 0):
         raise Nonconformance(
             f"The stages of '{encoder.name}' own {show(count)} numbers, and its spec says "
             f"{show(encoder.spec.parameters)}.",
@@ -219,7 +229,12 @@ def folding_is_the_librarys_own_forward(encoder: Encoder) -> None:
             f"'{encoder.name}' called is not '{encoder.name}' folded over its stages.", "Leave Backbone.forward alone."
         )
     if encoder.reference is None:
-        raise NotChecked(f"No reference is given for '{encoder.name}': conformance(..., references=...).")
+        if encoder.reason:
+            return
+        raise NotChecked(
+            f"No reference is given for '{encoder.name}': write conformance(..., references=...); "
+            "where there is no such library, None, and reasons={...: 'why'}."
+        )
     torch.manual_seed(SEED)
     with torch.inference_mode():
         theirs = encoder.reference(backbone, encoder.values)
@@ -465,12 +480,14 @@ def frozen_stages_stand_still(encoder: Encoder) -> None:
     moving = {name: freezing.may_move(found) for name, found in freezing.trained(plan, stages).items()}
     training = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
     if training:
-        optimizer = torch.optim.SGD(training, lr=0.1)
         features = backbone.features(encoder.prepare(encoder.values, backbone), len(stages) - 1)
         generator = torch.Generator().manual_seed(SEED)
         (features * torch.randn(features.shape, generator=generator)).sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        with torch.no_grad():  # a step of SGD; torch's own would load its compiler first
+            for parameter in training:
+                if parameter.grad is not None:
+                    parameter -= 0.1 * parameter.grad
+                    parameter.grad = None
     encoder.features(encoder.values, backbone.eval())
     leaked = freezing.certificate(moving, before, freezing.stage_digests(stages))["leaked"]
     if leaked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,20 +26,28 @@ class NotChecked(Exception):
 
 @dataclass(frozen=True)
 class Given:
-    """What an author gives beside the plugin, by names of backbones. weights: a folder in the place of a spec's own."""
+    """What an author gives beside the plugin, by names of backbones. weights: a folder in the place of a spec's own.
+    reasons: why there is no reference. ids: names of backbones that the plugin's resolvers make specs of.
+    """
 
-    references: Mapping[str, Reference] = field(default_factory=dict)
+    references: Mapping[str, Reference | None] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Case:
-    """One check of one registered thing; calling it raises `Nonconformance` or `NotChecked`."""
+    """One check of one registered thing; calling it raises `Nonconformance` or `NotChecked`.
+
+    slow: whether `pytest --graftwork-fast` leaves it out.
+    """
 
     kind: str
     subject: str
     check: str
     run: Callable[[], None]
+    slow: bool = False
 
     @property
     def name(self) -> str:
@@ -74,11 +82,20 @@ SUBJECTS: dict[str, type[Registered]] = {}
 """The class that checks of a kind are called with; `Registered` for the others."""
 
 
-def check(kind: str) -> Callable[[Check], Check]:
-    """Register a function as a check of a kind ("backbones"); its name says what must hold."""
+SLOW: set[Check] = set()
+"""The checks that `pytest --graftwork-fast` leaves out."""
+
+
+def check(kind: str, *, slow: bool = False) -> Callable[[Check], Check]:
+    """Register a function as a check of a kind ("backbones"); its name says what must hold.
+
+    slow: whether `pytest --graftwork-fast` leaves it out.
+    """
 
     def register(function: Check) -> Check:
         CHECKS.setdefault(kind, []).append(function)
+        if slow:
+            SLOW.add(function)
         return function
 
     return register

@@ -12,6 +12,24 @@ if TYPE_CHECKING:
     from graftwork.plugins.loading import Plugins
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("graftwork").addoption(
+        "--graftwork-fast", action="store_true", help="leave out the checks of Graftwork's kit that take long"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "graftwork_slow: takes long; --graftwork-fast leaves it out")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--graftwork-fast"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("graftwork_slow")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture
 def graftwork_isolated() -> Iterator[Callable[..., Plugins]]:
     """Nothing installed is seen but the core and the plugin modules named: `graftwork_isolated(module, ...)`.

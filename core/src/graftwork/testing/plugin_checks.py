@@ -44,36 +44,6 @@ for name in dir(module):
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """
 
-STATE = """
-import sys, json, importlib, locale, logging, os, random, signal, warnings
-import numpy, torch
-def state():
-    return {
-        "the default dtype of torch": str(torch.get_default_dtype()),
-        "the default device of torch": str(torch.get_default_device()),
-        "torch's number of threads": torch.get_num_threads(),
-        "whether torch records gradients": torch.is_grad_enabled(),
-        "whether torch is deterministic": torch.are_deterministic_algorithms_enabled(),
-        "torch's generator": torch.random.get_rng_state().tolist(),
-        "numpy's generator": numpy.random.get_state()[1].tolist(),
-        "Python's generator": repr(random.getstate()),
-        "what numpy does with faults": numpy.geterr(),
-        "the level of the root logger": logging.getLogger().level,
-        "the handlers of the root logger": len(logging.getLogger().handlers),
-        "the locale": locale.setlocale(locale.LC_ALL),
-        "the folder of the process": os.getcwd(),
-        "the environment": {k: v for k, v in os.environ.items() if not k.startswith("TORCHINDUCTOR_")},  # torch's own
-        "who is told of an interrupt": repr(signal.getsignal(signal.SIGINT)),
-        "the limit of recursion": sys.getrecursionlimit(),
-        "the filters of all warnings": [f[0] for f in warnings.filters if f[2] is Warning and not (f[1] or f[3])],
-    }
-before = state()
-for name in json.loads(sys.argv[1]):
-    importlib.import_module(name)
-after = state()
-print(json.dumps([name for name in before if before[name] != after[name]]))
-"""
-
 
 @check("plugin")
 def it_registers_without_a_fault(report: PluginReport) -> None:
@@ -101,7 +71,7 @@ def listing_it_imports_nothing_heavy(report: PluginReport) -> None:
         )
 
 
-@check("plugin")
+@check("plugin", slow=True)
 def importing_it_changes_nothing_else(report: PluginReport) -> None:
     modules = set()
     for kind, names in report.provides.items():
@@ -110,14 +80,16 @@ def importing_it_changes_nothing_else(report: PluginReport) -> None:
             for item in ("factory", "reader", "preparer", "likeness", "augment", "sample", "data", "baseline"):
                 if isinstance(code := getattr(spec, item, ""), str) and ":" in code:
                     modules.add(code.partition(":")[0])
-    found = subprocess.run([sys.executable, "-c", STATE, json.dumps(sorted(modules))], capture_output=True, text=True)
+    script = Path(__file__).with_name("import_watch.py")
+    words = [json.dumps(sorted(modules)), json.dumps(sorted(report.packages))]
+    found = subprocess.run([sys.executable, "-P", str(script), *words], capture_output=True, text=True)
     if found.returncode:
         lines = found.stderr.strip().splitlines() or ["it ended without a word"]
         raise Nonconformance(f"The code of '{report.name}' cannot be imported: {lines[-1]}.", "Install what it needs.")
     changed = json.loads(found.stdout.splitlines()[-1])
     if changed:
         raise Nonconformance(
-            f"Importing the code of '{report.name}' changes {', '.join(changed)}, for everybody.",
+            f"Importing the code of '{report.name}' changes what belongs to everybody: {'; '.join(changed)}.",
             "Leave global state alone, or change it where it is used and put it back.",
         )
 

@@ -1,0 +1,1 @@
+"""Encoders of given sizes by a scheme: `tiny:64` is an encoder of images with 64 features."""
