@@ -85,7 +85,7 @@ from graftwork.specs.signatures import FileFormat, recognise, refusal
 from graftwork.specs.source import RemoteFile, Source, SourceSpec
 from graftwork.specs.splits import SPLITS, split_of
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
-from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
+from graftwork.specs.weights import FolderWeights, HubWeights, NoWeights, PackagedWeights, UrlWeights, Weights
 
 if TYPE_CHECKING:
     from graftwork.checks.checking import Checked, check
@@ -270,6 +270,7 @@ __all__ = [
     "Mistake",
     "Modality",
     "ModelFolder",
+    "NoWeights",
     "Objective",
     "ObjectiveSpec",
     "ObservedInput",

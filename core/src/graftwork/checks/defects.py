@@ -54,10 +54,9 @@ def told_by_facts(data: Data, contract: InputContract | None) -> Iterable[Proble
 
 def at_encoder(spec: BackboneSpec, data: Data, agreement: Agreement) -> Shares | None:
     """What the encoder loses of the converted examples; None if its files are not on this machine, or cannot tell."""
-    weights = spec.weights.find() if spec.survey else None
-    if weights is None:
+    if not spec.survey or not spec.weights.at_hand:
         return None
-    survey = load_factory(spec.survey)(spec, weights)
+    survey = load_factory(spec.survey)(spec, spec.weights.find())
     pipeline = Pipeline(spec.contract, agreement, data.modality)
     shares = Shares((TRUNCATED, *pipeline.defects), f"'{spec.survey}'")
     whole = data.modality.long == "windows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
@@ -56,7 +57,8 @@ def backbone(name: str) -> BackboneSpec:
 
 
 def starter(modality_name: str, adapter_name: str = "") -> BackboneSpec:
-    """The default backbone: with weights on this machine, declared starters first, then the smallest.
+    """The default backbone: with weights on this machine, declared starters first, then the smallest; those that
+    learned nothing, or whose size is not known, last.
 
     With an adapter it is one of the adapter's target modality.
 
@@ -64,9 +66,9 @@ def starter(modality_name: str, adapter_name: str = "") -> BackboneSpec:
     """
     modality_name = adapter(adapter_name).target if adapter_name else modality_name
     candidates = backbones(modality_name)
-    at_hand = [spec for spec in candidates if spec.weights.find() is not None]
+    at_hand = [spec for spec in candidates if spec.weights.at_hand]
     if at_hand:
-        return min(at_hand, key=lambda spec: (not spec.starter, spec.parameters, spec.name))
+        return min(at_hand, key=lambda spec: (not spec.starter, spec.parameters or math.inf, spec.name))
     listed = ", ".join(f"'{spec.name}'" for spec in candidates) or "none"
     raise WeightsUnavailable(
         f"No {modality_name} backbone has its weights on this machine; installed without weights: {listed}.",

@@ -143,7 +143,11 @@ def _choose_policy(
     request = made.request
     name = request.backbone
     spec = registry.backbone(name) if name else registry.starter(data.modality.name, request.adapter)
-    other = "lpft+lora" if spec.parameters > LARGE else "lpft"
+    if spec.parameters == 0:
+        made.add(Tried("freeze head", None, None, None, 0, 0.0, True, f"'{spec.name}' has no parameters to train"))
+        made.request = with_policy(request, "head")
+        return
+    other = "lpft+lora" if (spec.parameters or 0) > LARGE else "lpft"
     labels = labelled(data.labels)
     places = [i for i in range(len(data)) if data.splits is None or data.splits[i] != "test"]
     strata = task.encode([labels[i] for i in places]).strata

@@ -235,6 +235,9 @@ class _Ways:
     def trained(self) -> None:
         """Tuned and from nothing: with all training examples, each in half of what is left; then with fewer, as far as
         the budget goes."""
+        if self.spec.parameters == 0:
+            self.notes.append(f"'{self.spec.name}' has no parameters, so nothing but a head on it can train.")
+            return
         splits = self.data.splits or ()
         train = [number for number, word in enumerate(splits) if word == "train"]
         test = [number for number, word in enumerate(splits) if word == "test"]
@@ -262,7 +265,7 @@ class _Ways:
 
     def _fit(self, name: str, data: Data, until: float) -> Trial:
         if name == TUNED:
-            policy = "lpft+lora" if self.spec.parameters > LARGE else "lpft"
+            policy = "lpft+lora" if (self.spec.parameters or 0) > LARGE else "lpft"
             return trial(self.request, data, policy, until, self.watch)
         said = self.request.settings
         request = replace(self.request, settings=replace(said, lr=said.lr or 10 * self.spec.recipe.learning_rate))

@@ -142,7 +142,9 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     splits = None if targets is None else split(targets.strata, head.splits, request.val, request.seed)
     training = len(head) if splits is None else splits.count("train")
     epochs = decide(request.settings, task.recipe(spec.recipe), training).epochs
-    exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task, head_spec)
+    plans = [policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)]
+    policies.check_trainable(spec, request.freeze, plans)
+    exactly = exact(plans, task, head_spec)
     _check_asked(request, exactly, policy.head_first, streamed)
     dense = isinstance(task, DenseTask)
     if dense:

@@ -221,7 +221,7 @@ def candidates(
     modality = registry.adapter(adapter).target if adapter else data.modality.name
     found, left_out = [], []
     for spec in registry.backbones(modality):
-        if spec.weights.find() is None:
+        if not spec.weights.at_hand:
             left_out.append((spec.name, f"its weights ({megabytes(spec.weights.size_bytes)}) are not on this machine"))
             continue
         try:

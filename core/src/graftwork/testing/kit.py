@@ -27,6 +27,7 @@ def cases(
         plugin_checks,
         tasks,
         views,
+        weightless,
     )
 
     report = _report(plugin)
