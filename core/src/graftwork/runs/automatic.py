@@ -108,7 +108,7 @@ def decide(
 
 def _choose_backbone(made: Decided, data: Data, task: Task, until: float) -> None:
     request, begun = made.request, time.perf_counter()
-    specs, left_out = candidates(data, (), request.adapter)
+    specs, left_out = candidates(data, (), request.adapter, request.convert)
     if len(specs) == 1:
         name = specs[0].name
         made.add(Tried(f"backbone {name}", None, None, None, 0, 0.0, True, "the only one at hand"))
@@ -122,9 +122,9 @@ def _choose_backbone(made: Decided, data: Data, task: Task, until: float) -> Non
             made.told(Tried.of(f"backbone {one.spec.name}", one.depth.scores, one.seconds, False, ""))
 
     found = rank(
-        data, task=request.task, adapter=request.adapter, sampled=SAMPLE, seed=request.seed, long=request.long,
-        precision=request.precision, engine=request.engine, device=request.device, cache=request.cache,
-        seconds=until - begun, target_transform=request.target_transform, told=seen,
+        data, task=request.task, adapter=request.adapter, convert=request.convert, sampled=SAMPLE, seed=request.seed,
+        long=request.long, precision=request.precision, engine=request.engine, device=request.device,
+        cache=request.cache, seconds=until - begun, target_transform=request.target_transform, told=seen,
     )  # fmt: skip
     for one in found.candidates:
         first, tie = one is found.first, one.ties_with(found.best)

@@ -25,10 +25,10 @@ from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.stages import State, fold
 from graftwork.plugins import registry
+from graftwork.plugins.observing import reader_of
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput, show
-from graftwork.specs.factories import load_factory
-from graftwork.specs.readers import Raw, Reader
+from graftwork.specs.readers import Raw
 from graftwork.specs.weights import FolderWeights, NoWeights
 from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, violations
@@ -82,7 +82,7 @@ class Encoder(Registered):
     def read(self, raw: Raw) -> Any:
         """The first window of an example, as `fit` would prepare it."""
         modality = registry.modality(self.spec.modality)
-        reader: Reader = load_factory(modality.reader)()
+        reader = reader_of(modality, self.spec.contract.facts)
         observed = modality.observed("the sample", [(raw.name, reader.facts(raw))])
         agreement = registry.agree_on(self.spec, observed)
         return Pipeline(self.spec.contract, agreement, modality)(raw)[0].value
@@ -343,7 +343,7 @@ def _load(backbone: Backbone, file: Path) -> None:
 def its_contract_is_what_it_prepares(encoder: Encoder) -> None:
     spec, backbone = encoder.spec, encoder.backbone
     modality = registry.modality(spec.modality)
-    reader: Reader = load_factory(modality.reader)()
+    reader = reader_of(modality, spec.contract.facts)
     with contextlib.suppress(InputMismatch):  # which is looked at below
         encoder.prepare(encoder.values)
     for raw in encoder.raws:

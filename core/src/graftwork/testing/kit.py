@@ -21,6 +21,7 @@ def cases(
     """
     from graftwork.testing import (  # noqa: F401  register checks
         backbones,
+        facts_and_steps,
         freeze_policies,
         modalities,
         networks,
