@@ -196,12 +196,16 @@ def test_what_is_no_value_costs_the_example_and_names_the_plugin(sharp, speckled
     assert f"The plugin 'sharp-photos' (sharp-photos 1.0) observes {words} as its sharpness" in bad.reason
 
 
-def test_a_fault_of_its_code_is_its_own(sharp, speckled, monkeypatch) -> None:
+@pytest.mark.parametrize(("library", "function"), [("np", "sharpness"), ("ImageFilter", "denoise")])
+def test_a_fault_of_its_code_is_its_own(sharp, speckled, monkeypatch, library, function) -> None:
     from sharp_photos import pixels
 
-    monkeypatch.setattr(pixels, "sharpness", eval("lambda raw, reader: 1 / 0", vars(pixels)))
-    with pytest.raises(gw.PluginFault, match=r"The plugin 'sharp-photos' .* failed in .*ZeroDivisionError"):
-        gw.data(speckled)
+    monkeypatch.setattr(pixels, library, None)
+    words = (
+        rf"The plugin 'sharp-photos' \(sharp-photos 1.0\) failed in {function}, sharp_photos/pixels.py:\d+: Attribute"
+    )
+    with pytest.raises(gw.PluginFault, match=words):
+        gw.fit(speckled, ENCODER, convert="image:denoise")
 
 
 # The optional step.

@@ -174,3 +174,17 @@ def test_the_kit_finds_one_that_is_not_the_same_each_time(hashing, published, tm
     what, change = FAULTS[fault]
     with pytest.raises(Nonconformance, match=f"{what}.*{change}"):
         case()
+
+
+def test_the_kit_passes_a_spectrum_and_a_fixed_random_projection(published) -> None:
+    published("plain_features")
+    passed = set()
+    for case in cases("plain-features"):
+        try:
+            case()
+            passed.add((case.subject, case.check))
+        except NotChecked:
+            continue
+    for name in ("audio/spectrum", "image/projection"):
+        assert (name, "without_weights_it_is_the_same_each_time") in passed
+        assert (name, "its_contract_is_what_it_prepares") in passed
