@@ -42,7 +42,7 @@ class _Transfer(BaseEstimator):
         val: float = 0.2,
         random_state: int | None = None,
         training: dict[str, Any] | None = None,
-        convert: Sequence[str] = (),
+        convert: Sequence[str] | None = None,
         on_bad: str = "skip",
         long: str | None = None,
         precision: str = "fp32",
@@ -70,8 +70,8 @@ class _Transfer(BaseEstimator):
             )
         modality = registry.modality(registry.backbone(self.backbone).modality)
         listing = Listing("examples", "X", modality, files_among(X, modality), list(labels), None, Path())
-        options |= {**(self.training or {}), "c": self.C, "seed": self.random_state or 0}
-        for name in ("freeze", "tap", "val", "convert", "on_bad", "long", "precision", "device", "cache"):
+        options |= {**(self.training or {}), "convert": self.convert or (), "c": self.C, "seed": self.random_state or 0}
+        for name in ("freeze", "tap", "val", "on_bad", "long", "precision", "device", "cache"):
             options[name] = getattr(self, name)
         self.run_ = fit(observe(listing), self.backbone, task=task, backbone_cache=BACKBONE_CACHE, **options)
 
@@ -271,7 +271,7 @@ class TransferRegressor(RegressorMixin, _Transfer):
         val: float = 0.2,
         random_state: int | None = None,
         training: dict[str, Any] | None = None,
-        convert: Sequence[str] = (),
+        convert: Sequence[str] | None = None,
         on_bad: str = "skip",
         long: str | None = None,
         precision: str = "fp32",
