@@ -75,9 +75,9 @@ done
 all/bin/graftwork fit messages.csv --out run
 all/bin/graftwork predict run "my card is gone" --json
 all/bin/graftwork fit messages.csv --backbone text/glove-50d-idf --out words
-all/bin/graftwork demo
 
-# Each example, outside of the checkout, prints what is kept; and without plugins one sentence with what to install.
+# The longest examples, outside of the checkout, print what is kept (tests run the others); and without plugins each
+# prints one sentence with what to install.
 cp -r "$OLDPWD/examples" examples
 rm -rf examples/plugins
 "$OLDPWD/.venv/bin/python" "$OLDPWD/tests/docs/kept_output.py" compare "$work/all/bin/python" "$work/examples"

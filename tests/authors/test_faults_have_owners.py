@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import graftwork as gw
 from graftwork.cli import app
@@ -54,6 +55,41 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "demo": ("demo", ("demo", "planted")),
     "resolver": ("resolve", ("check", "DATA", "--backbone", "planted:x")),
     "rank": ("Stage.forward", ("rank", "DATA", "--task", "planted")),
+}
+
+
+FAST = ("fit", "FAST", "--task", "planted", "--no-cache", "--out", "OUT")
+# What is given back in place of the right thing, by the code that gives it, and the command that meets it.
+WRONG: dict[str, tuple[str, Any, tuple[str, ...]]] = {
+    "facts": ("Reader.facts", None, FIT),
+    "facts of lists": ("Reader.facts", {"rate": [1]}, FIT),
+    "a value": ("Reader.decode", None, FIT),
+    "defects": ("Reader.defects", None, FIT),
+    "shares of words": ("Reader.defects", {"flat": "half"}, FIT),
+    "a digest": ("Reader.digest", "abc", ("check", "DATA")),
+    "a survey": ("survey", None, ("check", "DATA", "--backbone", "planted/one")),
+    "what a survey says": ("survey", lambda values: 3, ("check", "DATA", "--backbone", "planted/one")),
+    "a preparer": ("prepare", None, FIT),
+    "a batch": ("prepare", lambda values: [1], FIT),
+    "a backbone": ("build", None, FIT),
+    "a state": ("Stage.forward", None, FIT),
+    "features": ("Backbone.pool", None, FIT),
+    "features of another shape": ("Backbone.pool", torch.zeros(8, 3), FIT),
+    "a converted value": ("convert", None, FAST),
+    "an augmented value": ("augment", lambda value, rng: None, (*STEPS, "--augment")),
+    "targets": ("Task.encode", None, FIT),
+    "a loss": ("Task.loss", None, STEPS),
+    "one loss for all": ("Task.loss", torch.zeros((), requires_grad=True), STEPS),
+    "figures": ("Task.metrics", None, FIT),
+    "figures of words": ("Task.metrics", {"accuracy": "high"}, FIT),
+    "outputs": ("Head.forward", None, STEPS),
+    "a plan": ("Policy.plan", None, STEPS),
+    "a policy": ("policy", None, STEPS),
+    "files": ("Source.files", None, ("check", "planted://x")),
+    "files of words": ("Source.files", ["a"], ("check", "planted://x")),
+    "bytes": ("Source.read", None, ("check", "planted://x")),
+    "label files": ("Annotations.read", None, ("check", "DATA", "--task", "planted-spans", "--layout", "planted")),
+    "a spec": ("resolve", None, ("check", "DATA", "--backbone", "planted:x")),
 }
 
 
@@ -109,6 +145,30 @@ def test_the_sentence_names_the_plugin_the_function_and_the_line(fault, planted,
     assert f"{hook}, planted_plugin.py:{line_of(planted.FAULT)}" in message, message
     assert "graftwork's" not in message
     assert (code, said["error"]["type"]) == (1, "PluginFault"), message
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_a_plugin_gives_back_is_its_own(what, planted, places, capsys, monkeypatch) -> None:
+    code, value, command = WRONG[what]
+    owner, _, method = code.rpartition(".")
+
+    def wrong(*_: Any, **__: Any) -> Any:
+        return value
+
+    wrong.__module__, wrong.__qualname__ = planted.__name__, code
+    if owner:
+        there = getattr(planted, owner)
+        own = type(owner, (there,), {method: wrong, "__module__": planted.__name__})
+        if owner == "Annotations":
+            own.fits = lambda self, place: True
+        monkeypatch.setattr(planted, owner, own)
+    else:
+        monkeypatch.setattr(planted, code, wrong)
+    status, said = run(command, places, capsys)
+    message = said["error"]["message"]
+    assert "plugin 'planted_plugin' (dist-planted_plugin 1.0)" in message, message
+    assert "graftwork's" not in message
+    assert (status, said["error"]["type"]) == (1, "PluginFault"), message
 
 
 def test_without_a_fault_the_same_commands_work(planted, places, capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import lzma
 import os
@@ -43,6 +44,48 @@ def text_parquet(path: Path) -> Path:
     """6 GB: one long text in 6 000 rows, as 6 000 indices."""
     texts = pa.chunked_array([pa.array([LONG] * 200)] * 30)
     pq.write_table(pa.table({"text": texts}), path, compression="zstd")
+    return path
+
+
+def nested_parquet(path: Path) -> Path:
+    """6 GB: one row, whose list holds one long text 6 000 times."""
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(6_000, np.int32)), pa.array([LONG]))
+    pq.write_table(pa.table({"texts": pa.ListArray.from_arrays(pa.array([0, 6_000]), texts)}), path, compression="zstd")
+    return path
+
+
+def lying_parquet(path: Path) -> Path:
+    """The same as `constant_parquet` in one page, of whose values the footer says nothing."""
+    whole = io.BytesIO()
+    pq.write_table(
+        pa.table({"x": [[0] * 10**7] * 12}), whole, compression="zstd", data_page_size=2**30, write_statistics=False
+    )
+    content = bytearray(whole.getvalue())
+    size = int.from_bytes(content[-8:-4], "little")
+    footer, count = content[-8 - size : -8], b"\x16" + varint(2 * 12 * 10**7)
+    assert footer.count(count) == 1
+    footer = footer.replace(count, b"\x16" + varint(2 * 1)[:1])
+    path.write_bytes(bytes(content[: -8 - size]) + bytes(footer) + len(footer).to_bytes(4, "little") + b"PAR1")
+    return path
+
+
+def varint(number: int) -> bytes:
+    found = bytearray()
+    while number >= 0x80:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def footer_parquet(path: Path) -> Path:
+    """A footer with twelve fields that nobody knows: lists of empty structs."""
+    whole = io.BytesIO()
+    pq.write_table(pa.table({"x": [1]}), whole)
+    content = whole.getvalue()
+    footer = content[-8 - int.from_bytes(content[-8:-4], "little") : -9]
+    unknown = [bytes([0x09, 100 + 2 * number, 0xFC]) + varint(900_000) + bytes(900_000) for number in range(12)]
+    more = footer + b"".join(unknown) + b"\x00"
+    path.write_bytes(content[: -9 - len(footer)] + more + len(more).to_bytes(4, "little") + b"PAR1")
     return path
 
 
@@ -115,9 +158,24 @@ def large_view(path: Path) -> Path:
     return path
 
 
+def lying_spreadsheet(path: Path) -> Path:
+    """400 MB of blanks in a sheet, of which the archive says that they are 1 000 bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/a.xml", "w") as file:
+        for _ in range(400):
+            file.write(b" " * 10**6)
+    content = path.read_bytes()
+    size = (400 * 10**6).to_bytes(4, "little")
+    assert content.count(size) >= 1
+    path.write_bytes(content.replace(size, (1_000).to_bytes(4, "little")))
+    return path
+
+
 TABLES = {
     "constant.parquet": (constant_parquet, "has 200,000,000 rows; at most 20,000,000 are read at once.", "table_rows"),
     "text.parquet": (text_parquet, " bytes or more in memory; at most 268,435,456 are accepted", "packed_bytes"),
+    "nested.parquet": (nested_parquet, "where each category is its value; at most 268,435,456", "packed_bytes"),
+    "lying.parquet": (lying_parquet, " bytes or more in memory; at most 268,435,456 are accepted", "packed_bytes"),
+    "footer.parquet": (footer_parquet, "bytes that describe it; at most 10,000,000 are read.", "footer_bytes"),
     "wide.parquet": (wide_parquet, "has 10,001 columns; at most 10,000 are read.", "table_columns=10001"),
     "packed.feather": (packed_feather, " bytes or more in memory; at most 268,435,456 are accepted", "packed_bytes"),
     "categories.feather": (categories_feather, "where each category is its value; at most 268,435,456", "packed_bytes"),
@@ -131,6 +189,7 @@ TABLES = {
     "wide.csv": (wide_csv, "has 100,000 columns; at most 10,000 are read.", "table_columns=100000"),
     "rows.csv": (many_rows, "has 20,000,002 rows; at most 20,000,000 are read at once.", "table_rows=20000002"),
     "bomb.xlsx": (spreadsheet, "grows to 300,000,000 bytes or more in memory; at most", "packed_bytes=300000000"),
+    "lying.xlsx": (lying_spreadsheet, "in memory; at most 268,435,456 are accepted", "packed_bytes"),
     "view.db": (endless_view, "holds a view that is not at its end after 8 s.", "view_seconds=80"),
     "large.db": (large_view, " bytes or more in memory; at most 268,435,456 are accepted", "packed_bytes"),
 }

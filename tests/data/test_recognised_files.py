@@ -41,16 +41,16 @@ def test_few_files_without_an_ending_do_not_outweigh_the_others(photos: Path) ->
 
 
 def test_only_a_sample_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from graftwork.data import listing
+    from graftwork.data import modality_choice
 
     seen = []
-    read = listing.head_of
-    monkeypatch.setattr(listing, "head_of", lambda raw: seen.append(raw) or read(raw))
+    read = modality_choice.head_of
+    monkeypatch.setattr(modality_choice, "head_of", lambda raw: seen.append(raw) or read(raw))
     files = [tmp_path / str(number) for number in range(1_000)]
     for file in files:
         file.write_text("words")
-    assert listing.modality_of_files(files, "here").name == "text"
-    assert len(seen) <= listing.LOOKED_INTO
+    assert modality_choice.modality_of_files(files, "here").name == "text"
+    assert len(seen) <= modality_choice.LOOKED_INTO
 
 
 def test_a_wrong_ending_is_said_with_the_right_one(photos: Path, tmp_path: Path) -> None:
@@ -63,16 +63,16 @@ def test_a_wrong_ending_is_said_with_the_right_one(photos: Path, tmp_path: Path)
 
 
 def no_plugin_reads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> DataError:
-    from graftwork.data import listing
+    from graftwork.data import modality_choice
 
-    monkeypatch.setattr(listing, "modalities", list)
+    monkeypatch.setattr(modality_choice, "modalities", list)
     with pytest.raises(DataError) as refused:
-        listing.modality_of_files(sorted(folder.rglob("*.*")), "here")
+        modality_choice.modality_of_files(sorted(folder.rglob("*.*")), "here")
     return refused.value
 
 
 def test_a_plugin_is_to_be_installed_only_where_it_is_not(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from graftwork.data import listing
+    from graftwork.data import modality_choice
 
     error = no_plugin_reads(photos, monkeypatch)
     assert error.hint == "See which plugins are disabled or broken: graftwork plugins"
@@ -80,7 +80,7 @@ def test_a_plugin_is_to_be_installed_only_where_it_is_not(photos: Path, monkeypa
     def missing(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(listing, "version", missing)
+    monkeypatch.setattr(modality_choice, "version", missing)
     error = no_plugin_reads(photos, monkeypatch)
     assert error.hint == "Install the plugin that reads them: pip install graftwork-image"
 

@@ -16,7 +16,7 @@ import graftwork as gw
 
 from . import examples_page, kept_output
 
-LONGEST = 60
+MOST_LINES = 60
 WITHOUT_PLUGINS = {"a_new_modality"}
 """Those that need none: it brings its own."""
 
@@ -28,7 +28,6 @@ WRITTEN = {
 }
 """Guides of dense tasks, on fewer examples here; `make wheels` runs them whole."""
 
-QUICK = {*WRITTEN, "fifty_pictures"}
 HIDDEN = """
 import importlib.metadata, sys
 
@@ -70,7 +69,7 @@ def test_an_example_is_short_and_imports_public_names_alone(name) -> None:
     files = [script] if script.parent == kept_output.EXAMPLES else sorted(script.parent.rglob("*.py"))
     for file in files:
         text = file.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= LONGEST, file
+        assert len(text.splitlines()) <= MOST_LINES, file
         imported = [
             one
             for node in ast.walk(ast.parse(text))
@@ -85,7 +84,7 @@ def test_an_example_is_short_and_imports_public_names_alone(name) -> None:
         assert [one for one in imported if one.startswith(("graftwork.", "graftwork_"))] == []
 
 
-@pytest.mark.parametrize("name", sorted(kept_output.SCRIPTS.keys() - QUICK))
+@pytest.mark.parametrize("name", sorted(kept_output.SCRIPTS.keys() - {*kept_output.LONGEST}))
 def test_an_example_prints_what_is_kept(name) -> None:
     done = kept_output.run(name)
     assert done.returncode == 0, done.stderr

@@ -24,13 +24,55 @@ from tests.fuzz.conftest import damaged, tries
 ROWS = [{"text": f"message {n}", "label": "ab"[n % 2]} for n in range(20)]
 
 
-def parquet() -> bytes:
+def table() -> Any:
     import pyarrow as pa
+
+    found = pa.Table.from_pylist([{**row, "tags": ["x", "y"][: number % 3]} for number, row in enumerate(ROWS)])
+    return found.append_column("kind", found.column("label").dictionary_encode())
+
+
+def parquet() -> bytes:
     import pyarrow.parquet as pq
 
     made = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(ROWS), made)
+    pq.write_table(table(), made)
     return made.getvalue()
+
+
+def feather() -> bytes:
+    import pyarrow.feather
+
+    made = io.BytesIO()
+    pyarrow.feather.write_feather(table(), made, compression="zstd")
+    return made.getvalue()
+
+
+def stream() -> bytes:
+    import pyarrow as pa
+
+    made = io.BytesIO()
+    with pa.ipc.new_stream(made, table().schema) as file:
+        file.write_table(table())
+    return made.getvalue()
+
+
+def spreadsheet() -> bytes:
+    import openpyxl
+
+    book, made = openpyxl.Workbook(), io.BytesIO()
+    for row in (("text", "label"), *((row["text"], row["label"]) for row in ROWS)):
+        book.active.append(row)  # pyright: ignore[reportOptionalMemberAccess]
+    book.save(made)
+    return made.getvalue()
+
+
+def database() -> bytes:
+    import sqlite3
+
+    with sqlite3.connect(":memory:") as base:
+        base.execute("create table t (text, label)")
+        base.executemany("insert into t values (:text, :label)", ROWS)
+        return base.serialize()
 
 
 TABLES = {
@@ -38,6 +80,10 @@ TABLES = {
     "json": json.dumps(ROWS).encode(),
     "jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
     "parquet": parquet(),
+    "feather": feather(),
+    "arrow": stream(),
+    "xlsx": spreadsheet(),
+    "db": database(),
 }
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from graftwork import Raw, Unreadable
-from graftwork.data.listing import by_extension, has_ending
+from graftwork.data.modality_choice import by_extension, has_ending
 from graftwork.data.pipeline import Pipeline
 from graftwork.plugins import registry
 from graftwork_image.convert import to_8_bit, to_rgb

@@ -181,6 +181,16 @@ def test_json_is_one_document_whatever_names_hold(capsys) -> None:
     assert json.loads(terminal.json_text(names, "ascii")) == names
 
 
+def test_json_has_no_word_for_what_is_not_finite(capsys) -> None:
+    terminal.document({"r2": float("nan"), "all": [1.5, float("inf"), {"low": float("-inf")}]})
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    said = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert said == {"r2": None, "all": [1.5, None, {"low": None}]}
+
+
 def test_names_do_not_steer_the_terminal(capsys) -> None:
     terminal.tell("a\x1b]0;title\x07.png\tis\nhere\x9b2J")
     terminal.say("\x1b[2Jlabel")

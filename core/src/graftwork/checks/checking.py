@@ -118,7 +118,9 @@ def check(
     if adapter:
         registry.adapter(adapter)
     registry.optional_steps(convert)
-    listing = list_source(source, SourceOptions.of(task=task, labelled=None, **options))
+    listing = list_source(
+        source, SourceOptions.of(task=task, labelled=None, backbone=backbone, adapter=adapter, **options)
+    )
     prints = _Prints(listing)
     data = observe(listing, prints.take)
     raws = Raws.of(listing)

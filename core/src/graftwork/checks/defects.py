@@ -15,6 +15,7 @@ from graftwork.specs.contracts import InputContract
 from graftwork.specs.defects import TRUNCATED, Defect, DefectCount, counted_by_facts, place_of
 from graftwork.specs.factories import load_factory
 from graftwork.specs.problem import Problem
+from graftwork.specs.returns import returned
 
 NAMED = 20
 """The most examples of a problem that are named."""
@@ -56,7 +57,7 @@ def at_encoder(spec: BackboneSpec, data: Data, agreement: Agreement) -> Shares |
     """What the encoder loses of the converted examples; None if its files are not on this machine, or cannot tell."""
     if not spec.survey or not spec.weights.at_hand:
         return None
-    survey = load_factory(spec.survey)(spec, spec.weights.find())
+    survey = returned(load_factory(spec.survey)(spec, spec.weights.find()), Callable, spec.survey)
     pipeline = Pipeline(spec.contract, agreement, data.modality)
     shares = Shares((TRUNCATED, *pipeline.defects), f"'{spec.survey}'")
     whole = data.modality.long == "windows"
@@ -70,7 +71,7 @@ def at_encoder(spec: BackboneSpec, data: Data, agreement: Agreement) -> Shares |
             # Of an example in windows the first stands for all.
             places.append(data.raws.numbers[place])
             values.append(windows[0].value)
-        for name, found in survey(values).items() if values else ():
+        for name, found in returned(survey(values), Mapping, spec.survey).items() if values else ():
             if not (whole and name == TRUNCATED.name):
                 for number, share in zip(places, found, strict=True):
                     shares.add(number, {name: share})

@@ -17,6 +17,7 @@ from graftwork.cli.options import (
     Label,
     LabelMap,
     Layout,
+    ModalityName,
     Offline,
     TaskName,
     go_offline,
@@ -40,6 +41,7 @@ def check(
     label_map: LabelMap = None,
     drop_label: DropLabel = None,
     allow_outside: AllowOutside = False,
+    modality: ModalityName = "",
     offline: Offline = False,
     json: Json = False,
 ) -> None:
@@ -60,6 +62,7 @@ def check(
             label_map=label_map,
             drop_label=drop_label,
             allow_outside=allow_outside,
+            modality=modality,
         )
         if html is not None:
             from graftwork.reports.check_page import write_check

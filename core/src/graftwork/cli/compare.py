@@ -19,6 +19,7 @@ from graftwork.cli.options import (
     Label,
     LabelMap,
     Layout,
+    ModalityName,
     NoCache,
     Offline,
     TaskName,
@@ -49,6 +50,7 @@ def compare(
     label_map: LabelMap = None,
     drop_label: DropLabel = None,
     allow_outside: AllowOutside = False,
+    modality: ModalityName = "",
     no_cache: NoCache = False,
     device: Device = "auto",
     offline: Offline = False,
@@ -65,7 +67,7 @@ def compare(
 
     options = SourceOptions.of(
         input=input, label=label, task=task, layout=layout, label_map=label_map, drop_label=drop_label,
-        allow_outside=allow_outside,
+        allow_outside=allow_outside, modality=modality, backbone=backbone, adapter=adapter,
     )  # fmt: skip
     found = read(data, options)
     say_source(found, load_task(task))

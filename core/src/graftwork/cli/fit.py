@@ -22,6 +22,7 @@ from graftwork.cli.options import (
     Label,
     LabelMap,
     Layout,
+    ModalityName,
     NoCache,
     Offline,
     OnBad,
@@ -114,6 +115,7 @@ def fit(
     label_map: LabelMap = None,
     drop_label: DropLabel = None,
     allow_outside: AllowOutside = False,
+    modality: ModalityName = "",
     streaming: Streaming = False,
     on_bad: OnBad = "skip",
     no_cache: NoCache = False,
@@ -138,7 +140,7 @@ def fit(
         say(f"{upper(next(kinds))} is shown to the encoder as {next(kinds)} by the adapter {adapter}.")
     options = SourceOptions.of(
         input=input, label=label, task=task, layout=layout, label_map=label_map, drop_label=drop_label,
-        allow_outside=allow_outside,
+        allow_outside=allow_outside, modality=modality, backbone=backbone, adapter=adapter,
     )  # fmt: skip
     found = read_data(data, options, streaming)
     say_source(found, load_task(task))

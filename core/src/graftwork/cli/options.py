@@ -46,6 +46,13 @@ Layout = Annotated[
 ]
 TaskName = Annotated[str, typer.Option(help=f"What the labels are: {DEFAULT_TASK}, multilabel, regress or a plugin's.")]
 
+ModalityName = Annotated[
+    str,
+    typer.Option(
+        "--modality", metavar="NAME", help="What the inputs are, where two kinds may be read from the same files."
+    ),
+]
+
 Adapter = Annotated[
     str | None,
     typer.Option(help="Make examples of the encoder's kind out of the data's, for example audio:image-logmel."),

@@ -19,6 +19,7 @@ def plugins(
     """Installed plugins with their versions, status and errors."""
     from graftwork.plugins.config import file_in_use
     from graftwork.plugins.loading import installed, unloaded
+    from graftwork.plugins.overlaps import overlaps
 
     try:
         found = installed()
@@ -27,7 +28,9 @@ def plugins(
         found = unloaded(file_in_use())
     for note in found.notes:
         say(f"Warning: {note}")
-    answer([report.as_json() for report in found.reports], partial(render, timing=timing), json)
+    notes = overlaps(found.registered["modalities"].values(), found.reports)
+    rows = [{**report.as_json(), "notes": notes.get(report.name, [])} for report in found.reports]
+    answer(rows, partial(render, timing=timing), json)
 
 
 def render(reports: list[dict[str, Any]], timing: bool) -> None:
@@ -52,4 +55,6 @@ def render(reports: list[dict[str, Any]], timing: bool) -> None:
             tell(f"{who}: disabled by '{report['disabled_by']}'")
         if report["error"]:
             tell(f"{who}: {report['error']}")
+    for note in dict.fromkeys(note for report in reports for note in report["notes"]):
+        tell(f"Note: {note}")
     tell("Next: graftwork backbones")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,10 @@ from graftwork.data.column_names import (
 )
 from graftwork.data.formats.metadata import notes_of, text_is_bytes
 from graftwork.data.label_files import KINDS
-from graftwork.data.listing import Listing, by_extension, modality_of_files, reader_hint
+from graftwork.data.listing import Listing
+from graftwork.data.modality_choice import modality_of_files, reader_hint, the_one
+from graftwork.data.path_cells import looks_like_path, modality_of_paths
 from graftwork.data.path_guard import PathGuard
-from graftwork.data.remote.addresses import Address
 from graftwork.errors import DataError, UsageError
 from graftwork.plugins.loading import installed
 from graftwork.plugins.registry import modalities
@@ -43,8 +45,11 @@ def list_tables(
     label_columns: Sequence[str],
     labelled: bool | None,
     task: TaskSpec | None = None,
+    wanted: str = "",
 ) -> Listing:
     """Choose the columns of one or more tables with the same columns (keyed by split, "" for none) and list their rows.
+
+    wanted: the modality that reads what several may read.
 
     Raises `DataError` for tables without rows, and for columns that were not named and are not plain.
     """
@@ -56,7 +61,8 @@ def list_tables(
     tables = {split: tables[split] for split in known}
     if not any(len(table) for table in tables.values()):
         raise no_rows(name)
-    columns = Columns.of(next(iter(tables.values())), name, asked, label_columns, labelled, task)
+    first = next(iter(tables.values()))
+    columns = Columns.of(first, name, asked, label_columns, labelled, task, base=base, wanted=wanted)
     return columns.list(tables, name, base, path_guard, tuple(notes))
 
 
@@ -101,11 +107,15 @@ class Columns:
         labels: Sequence[str],
         labelled: bool | None,
         task: TaskSpec | None = None,
+        *,
+        base: Path = Path(),
+        wanted: str = "",
     ) -> Columns:
         """Choose the columns of a table.
 
         asked, labels: the input and label columns that the user named. labelled: whether a label is required; None
         takes one that is plain. task: of the labels, which may lie in the input; None where only inputs are read.
+        base: the folder that paths in it start from. wanted: the modality that reads what several may read.
 
         Raises `DataError` if a column is not plain, `UsageError` if a named one does not exist.
         """
@@ -135,7 +145,10 @@ class Columns:
                 f"The column {listed(found)} of '{name}' holds tags, and '{chosen}' no lists of words.",
                 "Name the column of words: --input COLUMN",
             )
-        modality = _of_texts(f"the words in {place}") if words else _modality(table, chosen, place)
+        if words:
+            modality = _of_texts(f"the words in {place}", wanted)
+        else:
+            modality = _modality(table, chosen, place, base, wanted)
         return cls(chosen, found, split, modality, place, kind, words)
 
     def list(
@@ -154,7 +167,7 @@ class Columns:
         if self.words:
             inputs = [text for table in tables.values() for text in joined_words(table, self.input)]
         if self.modality.inline:
-            _check_no_files(inputs, base, self.place)
+            notes = (*notes, *_of_paths(inputs, base, self.place))
         if text_is_bytes(next(iter(tables.values()))) and not self.modality.inline:
             inputs = [cell_text(cell) for cell in inputs]
         labels: list[RawLabel | None] = []
@@ -199,42 +212,38 @@ class Columns:
         return LabelColumn(self.labels[0], self.kind, base, path_guard, words, not self.modality.inline)
 
 
-def _of_texts(what: str) -> Modality:
-    """The modality that reads texts. Raises `DataError` if none does."""
-    inline = next((m for m in modalities() if m.inline), None)
+def _of_texts(what: str, wanted: str) -> Modality:
+    """The modality that reads texts. Raises `DataError` if none does, `UsageError` if two do."""
+    inline = the_one([modality for modality in modalities() if modality.inline], what, wanted)
     if inline is None:
         raise DataError(f"No installed plugin reads {what}{installed().disabled()}.", reader_hint("text"))
     return inline
 
 
-def _modality(table: pa.Table, column: str, place: str) -> Modality:
+def _modality(table: pa.Table, column: str, place: str, base: Path, wanted: str) -> Modality:
     stated = feature(table, column).get("_type", "")
-    for modality in modalities():
-        if stated in modality.features:
-            return modality
+    of_feature = [modality for modality in modalities() if stated in modality.features]
+    if found := the_one(of_feature, f"the feature {stated} of {place}", wanted):
+        return found
     kind = table.schema.field(column).type
     if pa.types.is_struct(kind):
         paths = [
             value["path"] or "" for value in table.column(column).slice(0, 100).to_pylist() if value and "path" in value
         ]
-        return modality_of_files(paths, place)
+        return modality_of_files(paths, place, wanted)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or text_is_bytes(table)):
         raise DataError(f"The {place} holds {kind}; text or file paths are accepted.", "Name another: --input COLUMN")
-    known = by_extension()
     cells = map(cell_text, table.column(column).slice(0, 200).to_pylist())
     sample = [value.strip() for value in cells if value and value.strip()]
-    paths = [
-        path
-        for path in (_path(value) for value in sample if "\n" not in value)
-        if _suffix(path) in known and not known[_suffix(path)].inline
-    ]
-    if len(paths) > len(sample) / 2:
-        return modality_of_files(paths, place)
-    return _of_texts(f"the text in {place}")
+    found = modality_of_paths(sample, base, place, wanted)
+    return found if found is not None else _of_texts(f"the text in {place}", wanted)
 
 
-def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:
-    """Raises `DataError` if the cells of a column of texts name files, of which nobody would want the names learned."""
+def _of_paths(cells: Sequence[Any], base: Path, place: str) -> list[str]:
+    """A note where the cells of a column of texts look like paths.
+
+    Raises `DataError` if they name files or folders, of which nobody would want the names learned.
+    """
     words = [cell_text(cells[number]) for number in range(min(len(cells), 50))]
     names = [word.strip() for word in words if word and word.strip()]
     if names and all(_names_file(name, base) for name in names):
@@ -243,18 +252,11 @@ def _check_no_files(cells: Sequence[Any], base: Path, place: str) -> None:
             "plugin reads by their ending, are accepted.",
             "Put the files into one folder per label, where those without an ending are looked into.",
         )
+    if sum(map(looks_like_path, names)) > len(names) / 2:
+        return [f"The {place} holds what look like paths ('{names[0]}'); they are read as texts."]
+    return []
 
 
 def _names_file(word: str, base: Path) -> bool:
     plausible = len(word) < 256 and not any(sign.isspace() for sign in word)
-    return plausible and (base / word).is_file()
-
-
-def _path(value: str) -> str:
-    """The cell, or the path of one that is an address, which may go on after it."""
-    address = Address.of(value)
-    return address.path if address else value
-
-
-def _suffix(value: str) -> str:
-    return Path(value).suffix.lower()
+    return plausible and os.path.exists(base / word)  # noqa: PTH110  pathlib's raises for a null byte

@@ -22,6 +22,8 @@ def contents(data: Data, numbers: Sequence[int] | None = None) -> Iterator[bytes
     raws = data.raws if numbers is None else (data.raws[number] for number in numbers)
 
     def content(raw: Raw) -> bytes:
+        if raw.companions or raw.is_folder:
+            return reader.identity_digest(raw)  # of files that may be too large together to be in memory
         return raw.content() if raw.path and raw.part is None else reader.digest(raw)
 
     return prefetch_map(lambda raw: pretraining_card.digest(content(raw)), raws)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from graftwork.data.example_folders import grouped, readers_of_folders
 from graftwork.data.labels import readable
-from graftwork.data.listing import Listing, by_extension, has_ending, modality_of_files
+from graftwork.data.listing import Listing
+from graftwork.data.modality_choice import by_extension, has_ending, modality_of_files
 from graftwork.data.walk import Walk, shown, walk
 from graftwork.errors import DataError
 from graftwork.specs.modality import Modality
@@ -42,17 +44,24 @@ class Files:
         return len({file.label for file in self.files})
 
 
-def examples_among(files: list[Path], place: str) -> list[Path]:
-    """The files of the modality that reads most of them, by their endings or without any; all files where no installed
-    plugin reads them."""
-    try:
-        modality = modality_of_files(files, place) if files else None
-    except DataError:
-        modality = None
+def modality_of_folder(root: Path, files: list[Path], wanted: str = "") -> Modality:
+    """The modality that reads most of the files of a folder, alone or as parts of folders that are examples.
+
+    wanted: as `modality_of_files` has it, and raises what that raises.
+    """
+    return modality_of_files(files, f"folder '{root}'", wanted, readers_of_folders(root, files, wanted))
+
+
+def examples_among(walked: Walk, modality: Modality | None) -> list[Path]:
+    """The examples of a modality among what is there, by their endings or without any; all files for None."""
     if modality is None:
-        return files
-    known = by_extension()
-    return [path for path in files if path.suffix.lower() in modality.extensions or not has_ending(path, known)]
+        return walked.files
+    known, endings = by_extension(), modality.file_endings
+    return [
+        path
+        for path in walked.files
+        if path in walked.folders or path.suffix.lower() in endings or (endings and not has_ending(path, known))
+    ]
 
 
 def by_label(root: Path, files: list[Path]) -> Files | None:
@@ -94,13 +103,22 @@ def by_text_file(root: Path, walked: Walk) -> Files | None:
     return Files(tuple(found), tuple(path for path in files if path not in used))
 
 
-def listed(root: Path, walked: Walk, found: Files, layout: str) -> Listing:
-    """The listing of files, which are those of one modality.
+def listed(root: Path, walked: Walk, found: Files, layout: str, modality: Modality | None) -> Listing:
+    """The listing of examples, which are those of one modality: `modality` where folders are among them.
 
-    Raises `DataError` where no installed plugin reads them, or another one reads about as many files of the folder.
+    Raises `DataError` where no installed plugin reads them, where another one reads about as many files of the folder,
+    and for an example that lies where the folders of labels do, `UsageError` where two may read them.
     """
     files, place = found.files, f"folder '{root}'"
-    modality = modality_of_files((file.path for file in files), place)
+    if modality is None or not any(file.path in walked.folders for file in files):
+        wanted = "" if modality is None else modality.name
+        modality = modality_of_files((file.path for file in files), place, wanted)
+    if astray := [path for path in found.beside if path in walked.folders]:
+        raise DataError(
+            f"'{astray[0]}' is {no_label_folder(modality)}; one folder per label is accepted, with a folder for each "
+            "example in it.",
+            f"Move what it holds: {astray[0]}/EXAMPLE/FILE",
+        )
     notes = list(walked.notes)
     if found.beside:
         where = "that go with no example" if layout == "text-files" else "that lie in no label folder"
@@ -134,9 +152,16 @@ def tops(root: Path, files: list[Path]) -> list[str]:
     return sorted({parts[0] for path in files if len(parts := _below(path, inner)) > 1})
 
 
-def files_below(path: Path, *, trusted: bool = True) -> list[Path]:
-    """The files at any depth below a folder, sorted, without hidden ones; `[path]` if it is not a folder."""
-    walked = walk(path, trusted=trusted)
+def no_label_folder(modality: Modality) -> str:
+    """What a folder is that looks like an example itself where a label's is expected, in words."""
+    held = f" (it holds {', '.join(filter(None, modality.members))} files)" if any(modality.members) else ""
+    return f"an example itself{held} to the modality '{modality.name}', and lies where folders of labels do"
+
+
+def examples_below(path: Path, modality: Modality, *, trusted: bool = True) -> list[Path]:
+    """The examples of a modality and other files at any depth below a folder, sorted, without hidden ones; `[path]` if
+    it is an example itself, or no folder."""
+    walked = grouped(path, walk(path, trusted=trusted), modality)
     return [walked.at(file) for file in walked.files]
 
 
@@ -171,6 +196,8 @@ def _unwrapped(root: Path, files: list[Path]) -> Path:
     """The folder that holds the label folders or splits: `root`, or below it where each holds one folder alone."""
     while files:
         parts = [_below(path, root) for path in files]
+        if not all(parts):  # the folder itself is the example
+            break
         top = parts[0][0]
         if top.lower() in SPLITS or any(p[0] != top or len(p) < 3 for p in parts):
             break

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from graftwork.data import label_files
 from graftwork.data.columns import Columns
-from graftwork.data.folders import files_below
+from graftwork.data.folders import examples_below
 from graftwork.data.formats.metadata import as_text
 from graftwork.data.formats.tables import ending, locate
-from graftwork.data.raws import Raws, as_raw
+from graftwork.data.raws import Raws, as_raw, companions
 from graftwork.data.remote import copies
 from graftwork.data.remote.addresses import Address
 from graftwork.data.sources import Tables, open_source
@@ -59,7 +59,9 @@ def named_inputs(
             for one, _ in together:
                 yield from table_inputs(open_source(one.word, streaming=True), modality, column, usual, one.word)
         else:
-            yield Inputs([item for one, known in together for item in (_files(one) if known is None else known)])
+            yield Inputs(
+                [item for one, known in together for item in (_examples(one, modality) if known is None else known)]
+            )
 
 
 def table_inputs(
@@ -76,7 +78,7 @@ def table_inputs(
         for table in cut_tables(tables, split):
             if chosen is None:
                 asked = column or (usual if usual in table.column_names else None)
-                chosen = Columns.of(table, tables.name, asked, (), None)
+                chosen = Columns.of(table, tables.name, asked, (), None, base=tables.base, wanted=modality.name)
                 if chosen.modality.name != modality.name:
                     name = tables.name if source is None else Path(str(source)).name
                     raise DataError(
@@ -137,15 +139,17 @@ def _located(word: str, modality: Modality) -> _Named:
     return _Named(word, unpacked, part, unpacked != path)
 
 
-def _files(one: _Named) -> Iterator[Any]:
-    """The files that a word names; the word itself where it names one, or is a text."""
+def _examples(one: _Named, modality: Modality) -> Iterator[Any]:
+    """The examples that a word names; the word itself where it names one, or is a text."""
     if not os.path.isdir(one.path):  # noqa: PTH112  as above
-        yield Raw(copies.shown(one.path), one.path) if one.copied else one.word
+        found = companions(one.path, modality) if one.copied else ()
+        yield Raw(copies.shown(one.path), one.path, companions=found) if one.copied else one.word
         return
-    files = files_below(one.path, trusted=not one.copied)
-    if not files:
+    found = examples_below(one.path, modality, trusted=not one.copied)
+    if not found:
         raise DataError(f"The folder '{one.word}' is empty.", "Name a folder that holds files.")
-    yield from (Raw(copies.shown(file), file) for file in files) if one.copied else map(str, files)
+    for path in found:
+        yield Raw(copies.shown(path), path, companions=companions(path, modality)) if one.copied else str(path)
 
 
 def _is_fetched(word: str, modality: Modality) -> bool:

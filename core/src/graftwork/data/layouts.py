@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from graftwork.data import folders, label_files
+from graftwork.data.example_folders import grouped
 from graftwork.data.folders import Files, Found
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
@@ -15,6 +16,7 @@ from graftwork.data.table_folders import TableFolder, tables_in
 from graftwork.data.walk import Walk, walk
 from graftwork.errors import DataError, UsageError
 from graftwork.specs.annotations import AnnotationSpec
+from graftwork.specs.modality import Modality
 from graftwork.specs.splits import SPLITS
 
 LAYOUTS = {
@@ -65,17 +67,31 @@ def _open_folder(
 ) -> Tables | Listing:
     """The tables of a folder, or its files with their labels. spec: the format of label files that gives names."""
     walked = walk(root, trusted=not copies.is_copy(root))
-    examples = folders.examples_among(walked.files, f"folder '{root}'")
+    modality, refusal = _modality(root, walked, options)
+    walked = grouped(root, walked, modality)
+    examples = folders.examples_among(walked, modality)
     if options.layout:
         name, found = options.layout, _asked(root, walked, examples, options)
     else:
-        name, found = _only_fit(root, walked, examples, options, formats, spec)
+        name, found = _only_fit(root, walked, examples, options, formats, spec, modality)
     if isinstance(found, AnnotationSpec):
         return formats.listed(found)
     if isinstance(found, Tables):
         return found
     options.check_no_columns(root)
-    return copies.as_named(folders.listed(root, walked, found, name), root)
+    if refusal is not None:
+        raise refusal
+    return copies.as_named(folders.listed(root, walked, found, name, modality), root)
+
+
+def _modality(root: Path, walked: Walk, options: SourceOptions) -> tuple[Modality | None, UsageError | None]:
+    """The modality of the files of a folder; where two may read them, the refusal, which tables make void."""
+    try:
+        return folders.modality_of_folder(root, walked.files, options.wanted) if walked.files else None, None
+    except UsageError as error:
+        return None, error
+    except DataError:  # said when it is known that the files are examples
+        return None, None
 
 
 def _only_fit(
@@ -85,6 +101,7 @@ def _only_fit(
     options: SourceOptions,
     formats: label_files.Formats,
     spec: AnnotationSpec | None,
+    modality: Modality | None,
 ) -> tuple[str, Tables | Files | AnnotationSpec]:
     """The layout that a folder has, and the folder read by it; or the format of its label files."""
     read = {name: _read_as(name, root, walked, examples, options) for name in LAYOUTS}
@@ -119,6 +136,12 @@ def _only_fit(
         raise why
     if options.labelled and options.spec.annotation:
         raise formats.none()
+    if options.labelled and walked.folders and modality is not None:
+        raise DataError(
+            f"'{min(walked.folders)}' is {folders.no_label_folder(modality)}; one folder per label is accepted, with a "
+            "folder for each example in it.",
+            f"Move what it holds: {root}/LABEL/EXAMPLE/FILE; if each file is an example, name its --backbone.",
+        )
     if options.labelled:
         tables = tables_in(root)
         raise DataError(

@@ -19,8 +19,9 @@ class SourceOptions:
     input, label: the columns of a table, found by themselves when plain. labelled: whether labels are required; None
     takes them if they are plain. task: the task of the labels. layout: the name of the folder's layout; empty finds it.
     rules: which labels are mapped or dropped; strict: a label that they name and no example has is refused.
-    allow_outside: paths in a table may lead outside of its folder. usual_input, usual_label: the columns that are taken
-    where none are named, if the table has them.
+    allow_outside: paths in a table may lead outside of its folder. modality: that of the inputs, where the user named
+    it; no other is accepted. prefers: that of the encoder, which decides where two may read the same.
+    usual_input, usual_label: the columns that are taken where none are named, if the table has them.
     """
 
     input: str | None = None
@@ -31,6 +32,8 @@ class SourceOptions:
     rules: LabelRules = NO_RULES
     strict: bool = True
     allow_outside: bool = False
+    modality: str = ""
+    prefers: str = ""
     usual_input: str = ""
     usual_label: tuple[str, ...] = ()
 
@@ -46,12 +49,30 @@ class SourceOptions:
         label_map: Mapping[str, str] | str | Path | None = None,
         drop_label: str | Sequence[str] | None = None,
         allow_outside: bool = False,
+        modality: str = "",
+        backbone: str | None = None,
+        adapter: str | None = "",
     ) -> SourceOptions:
-        """From the arguments of `graftwork.data`. Raises what `read_label_map` raises."""
+        """From the arguments of `graftwork.data`. backbone, adapter: those that will read the data, if named.
+
+        Raises what `read_label_map` raises, and `UnknownName` for what no installed plugin brings.
+        """
+        if modality:
+            registry.modality(modality)
+        prefers = ""
+        if adapter:
+            prefers = registry.adapter(adapter).contract.modality
+        elif backbone and backbone != "auto":
+            prefers = registry.backbone(backbone).modality
         return cls(
             input, several(label), labelled, task, layout,
-            LabelRules(_mapped(label_map), frozenset(several(drop_label))), True, allow_outside,
+            LabelRules(_mapped(label_map), frozenset(several(drop_label))), True, allow_outside, modality, prefers,
         )  # fmt: skip
+
+    @property
+    def wanted(self) -> str:
+        """The modality that reads what several may read: the encoder's, the one that is named, or the task's."""
+        return self.prefers or self.modality or self.spec.modality
 
     @property
     def spec(self) -> TaskSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,6 +14,8 @@ from graftwork.data.listing import Listing, Part
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.remote.addresses import Address
 from graftwork.errors import DataError
+from graftwork.specs.example_files import files_in
+from graftwork.specs.limits import limits
 from graftwork.specs.modality import Modality
 from graftwork.specs.readers import Raw
 
@@ -89,23 +92,44 @@ def as_raw(number: int, item: Any, modality: Modality, base: Path, path_guard: P
             path_guard.check(path, f"{noun} {number + 1}", given)
         return path
 
+    def example(given: str, noun: str = "Row") -> Raw:
+        path = file(given, noun)
+        beside = companions(path, modality)
+        if path_guard is not None:
+            _check_files(path, beside, modality, path_guard, f"{noun} {number + 1}")
+        return Raw(readable(given), path, companions=beside)
+
     if isinstance(item, Part):
         whole = as_raw(number, item.path, modality, base, path_guard)
         start, end = item.seconds
         return replace(whole, name=f"{whole.name} from {start:.2f} to {end:.2f} s", part=item.seconds)
-    if isinstance(item, Path):
-        return Raw(readable(str(item)), file(str(item), "Example"))
-    if isinstance(item, str):
-        return Raw(readable(str(item)), file(str(item)))
+    if isinstance(item, Path | str):
+        return example(str(item), "Example" if isinstance(item, Path) else "Row")
     if isinstance(item, bytes) and modality.inline:
         return Raw(f"row {number + 1}", value=item)
     if isinstance(item, Mapping) and "bytes" in item:
         path = item.get("path")
-        name = path or f"row {number + 1}"
-        return Raw(name, file(path) if path and item["bytes"] is None else None, item["bytes"])
+        return (
+            example(path) if path and item["bytes"] is None else Raw(path or f"row {number + 1}", None, item["bytes"])
+        )
     if item is None:
         return Raw(f"row {number + 1}")
     return Raw(f"input {number + 1}", value=item)
+
+
+def companions(path: Path, modality: Modality) -> tuple[Path, ...]:
+    """The files beside an example that belong to it, in the order in which the modality declares them."""
+    if not modality.companions or not path.name:
+        return ()
+    found = (path.with_name(path.stem + ending) for ending in modality.companions)
+    return tuple(place for place in found if os.path.isfile(place))  # noqa: PTH113  pathlib's raises for a very long one
+
+
+def _check_files(path: Path, beside: Sequence[Path], modality: Modality, guard: PathGuard, where: str) -> None:
+    """Check the files of an example that is more than one, right before they are used. Raises as `PathGuard.check`."""
+    inside = files_in(path) if modality.folders and os.path.isdir(path) else ()  # noqa: PTH112  as above
+    for place in (*beside, *islice(inside, limits().folder_files)):
+        guard.check(place, where, str(place))
 
 
 def _from_windows(given: str, base: Path) -> Path | None:

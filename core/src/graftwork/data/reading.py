@@ -117,6 +117,7 @@ def data(
     label_map: Mapping[str, str] | str | Path | None = None,
     drop_label: str | Sequence[str] | None = None,
     allow_outside: bool = False,
+    modality: str = "",
 ) -> Data:
     """Read labelled data.
 
@@ -128,17 +129,18 @@ def data(
     example (0 or 1 each, or a value each). labelled: False does not require labels. task: the task of the labels, which
     decides whether a blank cell is a missing label or an empty one. layout: the name of a folder's layout, where more
     than one fits. label_map: new labels by old ones, or a table with the columns old and new. drop_label: labels whose
-    examples are left out. allow_outside: paths in a table may lead outside of its folder.
+    examples are left out. allow_outside: paths in a table may lead outside of its folder. modality: what the inputs
+    are, by name, where two kinds may be read from the same files.
     Only headers are read; an unreadable example is listed in `bad`, never dropped silently.
 
     Raises `DataError` if there is nothing to use or a path leads outside, `UsageError` for a column that does not
-    exist.
+    exist, and for files that two modalities read where none is named.
     """
     return read(
         source,
         SourceOptions.of(
             input=input, label=label, labelled=labelled, task=task, layout=layout, label_map=label_map,
-            drop_label=drop_label, allow_outside=allow_outside,
+            drop_label=drop_label, allow_outside=allow_outside, modality=modality,
         ),
     )  # fmt: skip
 
@@ -161,19 +163,26 @@ def list_source(source: Any, options: SourceOptions) -> Listing:
             tables = found.whole()
             input, label = options.columns(next((table.column_names for table in tables.values()), []))
             listing = list_tables(
-                tables, found.name, found.base, found.path_guard, input, label, options.labelled, options.spec
-            )
+                tables, found.name, found.base, found.path_guard, input, label, options.labelled, options.spec,
+                options.wanted,
+            )  # fmt: skip
             listing = copies.with_files(copies.as_named(listing, found.base), source)
             found = replace(listing, notes=(*found.notes, *listing.notes), layout=found.layout)
-    _check_modality(options, found)
+    check_modality(options, found)
     listing = found.named(names)
     if options.strict:
         names.check_used()
     return replace(listing, notes=(*listing.notes, *names.notes()))
 
 
-def _check_modality(options: SourceOptions, listing: Listing) -> None:
-    """Raises `UsageError` for data of another modality than the task is for."""
+def check_modality(options: SourceOptions, listing: Listing) -> None:
+    """Raises `UsageError` for data of another modality than was named, or than the task is for."""
+    if options.modality not in ("", listing.modality.name):
+        raise UsageError(
+            f"--modality {options.modality} was named; {listing.place} holds {listing.modality.noun} "
+            f"({listing.modality.name}).",
+            "Leave out --modality, or name other data.",
+        )
     wanted = options.spec.modality
     if wanted in ("", listing.modality.name):
         return

@@ -14,7 +14,7 @@ from graftwork.data.columns import Columns, known_splits, no_rows
 from graftwork.data.labels import NO_RULES, LabelRules
 from graftwork.data.listing import Listing
 from graftwork.data.options import SourceOptions
-from graftwork.data.reading import Data, observe
+from graftwork.data.reading import Data, check_modality, observe
 from graftwork.data.remote import copies
 from graftwork.data.sources import Tables
 from graftwork.runtime.parallel import prefetch
@@ -71,6 +71,7 @@ def stream(
     label_map: Mapping[str, str] | str | Path | None = None,
     drop_label: str | Sequence[str] | None = None,
     allow_outside: bool = False,
+    modality: str = "",
 ) -> Stream:
     """Data that need not fit in memory or on the disk, in chunks. Sets on the hub are fetched as they are read.
 
@@ -83,7 +84,7 @@ def stream(
         source,
         SourceOptions.of(
             input=input, label=label, labelled=labelled, task=task, layout=layout, label_map=label_map,
-            drop_label=drop_label, allow_outside=allow_outside,
+            drop_label=drop_label, allow_outside=allow_outside, modality=modality,
         ),
     )  # fmt: skip
 
@@ -110,7 +111,13 @@ def open_stream(source: Any, options: SourceOptions) -> Stream:
                 if not columns:
                     columns.append(
                         Columns.of(
-                            table, found.name, *options.columns(table.column_names), options.labelled, options.spec
+                            table,
+                            found.name,
+                            *options.columns(table.column_names),
+                            options.labelled,
+                            options.spec,
+                            base=found.base,
+                            wanted=options.wanted,
                         )
                     )
                 listing = columns[0].list({split: table}, found.name, found.base, found.path_guard, notes)
@@ -124,6 +131,7 @@ def _named(listings: Iterator[Listing], options: SourceOptions) -> Iterator[List
     """The listings with each label under its name, and with notes on those that are new."""
     names = options.names()
     for listing in listings:
+        check_modality(options, listing)
         found = listing.named(names)
         yield replace(found, notes=(*found.notes, *names.notes()))
     if options.strict:

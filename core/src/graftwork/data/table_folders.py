@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pyarrow as pa
 
 from graftwork.data.formats.tables import DATABASES, SUFFIXES, ending, read_pieces, read_table, stem
 from graftwork.data.labels import readable
-from graftwork.data.listing import by_extension
+from graftwork.data.modality_choice import by_extension
 from graftwork.data.options import SourceOptions
 from graftwork.data.path_guard import PathGuard
 from graftwork.data.sources import Tables
 from graftwork.data.walk import Walk, is_debris, shown
 from graftwork.errors import DataError
+from graftwork.plugins.registry import modalities
 from graftwork.specs.splits import SPLITS
 
 FILE_COLUMN = "file_name"
@@ -74,7 +76,8 @@ class TableFolder(Tables):
         if self._named:
             names = (name for table in tables.values() for name in table[FILE_COLUMN].to_pylist())
             used = {str(self._root / readable(name)) for name in names if name}
-            left = [str(path.relative_to(self._root)) for path in self._others if str(path) not in used]
+            lone = (path for path in self._others if str(path) not in used)
+            left = [str(path.relative_to(self._root)) for path in lone if not any(str(p) in used for p in path.parents)]
             if left:
                 self.notes = (*self.notes, f"Left out: files that no table names ({shown(left)}), {len(left)} in all.")
         return tables
@@ -123,17 +126,24 @@ def _metadata(folder: Path) -> Iterator[Path]:
 
 
 def _names_files(path: Path) -> bool:
-    """Whether most of the first cells of a column end as files of an installed plugin do; what is no table has none."""
+    """Whether most of the first cells of a column end as files of an installed plugin do, or name folders where one
+    reads these; what is no table has none."""
     known = {kind for kind, modality in by_extension().items() if not modality.inline}
+    folders = any(modality.folders for modality in modalities())
     try:
         head = _head(path).slice(0, SAMPLE_ROWS)
     except DataError:
         return False
     for column in head.columns:
         cells = [str(cell) for cell in column.to_pylist() if cell is not None]
-        if sum(Path(cell).suffix.lower() in known for cell in cells) > len(cells) / 2:
+        named = (Path(cell).suffix.lower() in known or (folders and _is_folder(path.parent / cell)) for cell in cells)
+        if sum(named) > len(cells) / 2:
             return True
     return False
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112  pathlib's raises for a very long one
 
 
 def _head(path: Path) -> pa.Table:

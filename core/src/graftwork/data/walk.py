@@ -18,11 +18,14 @@ class Walk:
     """files: at any depth, sorted by the parts of their paths. notes: sentences about what is not among them.
 
     real: where files lie that are reached through a link that was checked out as a file, which is no folder to open.
+    empty: folders that hold neither files nor folders. folders: those among `files` that are an example each.
     """
 
     files: list[Path]
     notes: tuple[str, ...] = ()
     real: Mapping[Path, Path] = field(default_factory=dict)
+    empty: tuple[Path, ...] = ()
+    folders: frozenset[Path] = frozenset()
 
     def at(self, path: Path) -> Path:
         """The path by which a file can be opened."""
@@ -45,7 +48,7 @@ def walk(root: Path, *, trusted: bool = True) -> Walk:
         link, folder = found.links.pop(0)
         if found.is_new(folder, link):
             found.enter(folder, link)
-    return Walk(sorted(found.files), tuple(found.notes()), found.real)
+    return Walk(sorted(found.files), tuple(found.notes()), found.real, tuple(found.empty))
 
 
 class _Found:
@@ -59,7 +62,7 @@ class _Found:
         self.debris: list[Path] = []
         self.dangling: list[Path] = []
         self.special: list[Path] = []
-        self.hollow: list[Path] = []
+        self.empty: list[Path] = []
         self.repeated: list[Path] = []
 
     def is_new(self, folder: Path, named: Path) -> bool:
@@ -82,8 +85,8 @@ class _Found:
                         self.links.append((path, folder / entry.name))
                     elif self.is_new(folder / entry.name, path):
                         self.enter(folder / entry.name, path)
-                        if path.suffix and not any(os.scandir(folder / entry.name)):
-                            self.hollow.append(path)
+                        if not any(os.scandir(folder / entry.name)):
+                            self.empty.append(path)
                 elif entry.is_file():
                     if self.trusted and (target := _link_in_file(entry)) is not None:
                         self.as_files.append(path)
@@ -114,8 +117,8 @@ class _Found:
         if self.special:
             names = [str(path.relative_to(self.root)) for path in self.special]
             notes.append(f"Left out: pipes, devices and sockets, which are never opened as data ({shown(names)}).")
-        if self.hollow:
-            names = [str(path.relative_to(self.root)) for path in self.hollow]
+        if hollow := [path for path in self.empty if path.suffix]:
+            names = [str(path.relative_to(self.root)) for path in hollow]
             notes.append(f"Left out: folders that are named like files and are empty ({shown(names)}).")
         return notes
 

@@ -227,7 +227,7 @@ class Examples:
     def file(self, number: int, takes: Callable[[bytes], bool]) -> bytes | None:
         """The file of an example that meets the contract as it is, if `takes` says so; None for any other."""
         raw = self.raws[number]
-        if raw.part is not None or not (raw.path or isinstance(raw.value, bytes)):
+        if raw.part is not None or raw.companions or raw.is_folder or not (raw.path or isinstance(raw.value, bytes)):
             return None
         try:
             content = raw.content()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from graftwork.data.reading import Bad
-from graftwork.errors import StoreError, Unreadable
+from graftwork.errors import PluginFault, StoreError, Unreadable
 from graftwork.features import batch_size
 from graftwork.features.dataset import matrix, release
 from graftwork.features.examples import Examples, batches
@@ -472,6 +472,8 @@ class _Extraction:
 
     def _keep(self, batch: Read, fetched: Fetched, every: bool) -> None:
         pooled, widths = fetched(), [self.by.backbone.feature_dim(tap) for tap in range(self.tap + 1)]
+        if pooled.shape[1:] != (sum(widths) if every else self.by.backbone.feature_dim(*self.by.taps),):
+            raise self._misshapen(pooled)
         by_stage = pooled.split(widths, 1) if every else [pooled]
         batch, pooled, by_stage = self._finite(batch, pooled, by_stage)
         if not batch.places:
@@ -489,6 +491,15 @@ class _Extraction:
             self.space.write(rows)
         if self.misses // RELEASE > (self.misses - len(batch.places)) // RELEASE:
             release(self.values)
+
+    def _misshapen(self, pooled: Tensor) -> PluginFault:
+        spec = self.by.backbone.spec
+        return PluginFault(
+            f"Backbone '{spec.name}' pools to features of the shape {tuple(pooled.shape)}, where its build function "
+            f"promises {self.by.backbone.dims} after its stages.",
+            "Mend 'pool', or the sizes that 'build' gives.",
+            factory=spec.factory,
+        )
 
     def _finite(self, batch: Read, pooled: Tensor, by_stage: Sequence[Tensor]) -> tuple[Read, Tensor, Sequence[Tensor]]:
         """A batch without the examples whose features are not finite, which no head could answer."""

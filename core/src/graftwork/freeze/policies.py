@@ -16,6 +16,7 @@ from graftwork.errors import PluginFault, UsageError
 from graftwork.plugins.registry import freeze_policy
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
+from graftwork.specs.returns import Checked, returned
 
 NORMS = "@norm"
 """Stands for the parameters of normalisation layers in place of a glob."""
@@ -59,7 +60,7 @@ class Plan:
         return next((i for i, stage in enumerate(self.stages) if stage.trains), len(self.stages))
 
 
-class FreezePolicy(ABC):
+class FreezePolicy(Checked, ABC, returns={"plan": (Plan,)}):
     """Plans which stages train in an epoch.
 
     narrows: in a combination it limits what the other policies chose, by whole stages, instead of adding to it.
@@ -193,7 +194,8 @@ def parse(words: str) -> FreezePolicy:
     parts = []
     for word in words.split("+"):
         name, _, argument = word.strip().partition(":")
-        parts.append(load_factory(freeze_policy(name).factory)(argument))
+        factory = freeze_policy(name).factory
+        parts.append(returned(load_factory(factory)(argument), FreezePolicy, factory))
     return parts[0] if len(parts) == 1 else Combined(tuple(parts))
 
 

@@ -14,15 +14,16 @@ from graftwork.models.pretrained import hub_state
 from graftwork.models.stages import Stage, State, fold
 from graftwork.models.views import MapView, SequenceView, pyramid_of
 from graftwork.models.weight_files import failure_reason
-from graftwork.plugins.registry import preparer
+from graftwork.plugins.registry import modality, preparer
 from graftwork.specs import pretraining_card
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Window
+from graftwork.specs.returns import Checked, returned
 from graftwork.specs.weights import NoWeights
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(Checked, nn.Module, ABC, returns={"prepare": (State,), "pool": (Tensor,)}):
     """A pretrained encoder as an ordered list of stages that together own every parameter exactly once.
 
     spec: its description; `spec.stages` must be the names of `stages`, in order.
@@ -67,7 +68,7 @@ class Backbone(nn.Module, ABC):
         """
         if self._prepare is None:
             self._prepare = preparer(self.spec)
-        return self._prepare(values)
+        return returned(self._prepare(values), State, modality(self.spec.modality).preparer)
 
     def windows(self, value: Any) -> list[Window]:
         """The windows of a value that is longer than the encoder reads at once; the value alone if it fits.

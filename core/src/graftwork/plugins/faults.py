@@ -69,7 +69,7 @@ def one_example(name: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, GraftworkError) or (fault := plugin_fault(error)) is None:
+        if (isinstance(error, GraftworkError) and not _unowned(error)) or (fault := plugin_fault(error)) is None:
             raise
         raise Unhandled(f"'{name()}' cannot be read: {fault.message}") from error
 

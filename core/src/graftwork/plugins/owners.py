@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import PurePath
@@ -57,6 +58,16 @@ def blamed(error: BaseException, reports: Iterable[PluginReport]) -> Fault | Non
         hook = found.hook if entered and found is not None else _hook(frame)
         found, entered = Fault(owner, hook, f"{_file(module, frame)}:{line}"), True
     return found
+
+
+def is_of_library(error: BaseException) -> bool:
+    """Whether a library raised it, in Python or in Rust, and no line of ours. What ends the process on purpose is no
+    fault.
+    """
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        return False
+    last = deque(_frames(error), maxlen=1)
+    return type(error).__module__ == "pyo3_runtime" or (bool(last) and last[0][0].partition(".")[0] != CORE)
 
 
 def line_in(error: BaseException, report: PluginReport) -> str:

@@ -23,6 +23,7 @@ from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
 from graftwork.specs.modality import FactSpec, Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
+from graftwork.specs.returns import returned
 from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
 
@@ -305,7 +306,7 @@ def preparer(spec: BackboneSpec) -> Callable[[list[Any]], Any]:
         raise UsageError(
             f"The modality '{spec.modality}' brings no standard preparation.", "Define prepare() in the backbone."
         )
-    return load_factory(factory)(spec)
+    return returned(load_factory(factory)(spec), Callable, factory)
 
 
 def _named(kind: str, noun: str, name: str, command: str) -> Any:

@@ -14,6 +14,7 @@ from graftwork.specs import pretraining_card
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.hub_folder import ModelFolder
+from graftwork.specs.returns import returned
 from graftwork.specs.weights import HubWeights
 
 
@@ -26,7 +27,7 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
     plugins = installed()
     own = plugins.get("resolvers", f"{scheme}:")
     if own is not None:
-        return load_factory(own.factory)(name, identifier)
+        return returned(load_factory(own.factory)(name, identifier), BackboneSpec, own.factory)
     if scheme not in FOLDERS:
         known = sorted([*FOLDERS, *(r.scheme for r in plugins.registered["resolvers"].values() if r.scheme)])
         raise UnknownName(
@@ -43,7 +44,7 @@ def resolve(name: str, scheme: str, identifier: str) -> BackboneSpec:
         )
     describe = load_factory(resolver.factory)
     try:
-        return describe(model)
+        return returned(describe(model), BackboneSpec, resolver.factory)
     except GraftworkError:
         raise
     except Exception as error:

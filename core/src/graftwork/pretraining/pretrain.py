@@ -173,7 +173,8 @@ class _Pretraining:
         join_process_group(self.device)
         self.precision = training_precision(request.precision, self.device)
         wants = True if self.objective.labels else None
-        self.data = data if isinstance(data, Data) else observe(list_source(data, SourceOptions(labelled=wants)))
+        options = SourceOptions(labelled=wants, prefers=self.architecture.modality)
+        self.data = data if isinstance(data, Data) else observe(list_source(data, options))
         checks.check_modality(self.architecture, self.data)
         self.labels: Labels | None = None
         if self.objective.labels:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graftwork.data.options import SourceOptions
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Data
-from graftwork.data.reading import data as read_data
+from graftwork.data.reading import read as read_source
 from graftwork.data.splits import folds, labelled, stratified
 from graftwork.errors import DataError, UsageError
 from graftwork.features.dataset import FeatureDataset
@@ -130,7 +131,11 @@ def compare(
             f"What is compared are heads that are solved on one vector per example; those of '{task}' are not.",
             "Compare two fits: graftwork fit DATA --freeze head, and --freeze all",
         )
-    data = data if isinstance(data, Data) else read_data(data, task=task)
+    data = (
+        data
+        if isinstance(data, Data)
+        else read_source(data, SourceOptions.of(task=task, backbone=backbone, adapter=adapter))
+    )
     spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name, adapter)
     registry.agree_on(spec, data.observed, adapter, convert=convert, may_leave_out=MOST_BAD)
     request = FitRequest(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftwork.data.fingerprint import fingerprint
+from graftwork.data.options import SourceOptions
 from graftwork.data.reading import Data
-from graftwork.data.reading import data as read_data
+from graftwork.data.reading import read as read_source
 from graftwork.data.streaming import Stream
 from graftwork.features.extraction import Cache
 from graftwork.features.store import Store, opened, temporary
@@ -114,7 +115,11 @@ def fit(
         adapter, step_names(convert), out, resume, c, cache, compile, Settings.of(settings), head, options or {},
         budget,
     )  # fmt: skip
-    data = data if isinstance(data, Data | Stream) else read_data(data, task=task)
+    data = (
+        data
+        if isinstance(data, Data | Stream)
+        else read_source(data, SourceOptions.of(task=task, backbone=backbone, adapter=adapter))
+    )
     clock = Clock()
     with clock("choose") if "auto" in (backbone, freeze) else nullcontext():
         decided = decide(request, data, watch, told)

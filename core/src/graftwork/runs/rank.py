@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graftwork.data.options import SourceOptions
 from graftwork.data.pipeline import Pipeline
 from graftwork.data.reading import MOST_BAD, Data
-from graftwork.data.reading import data as read_data
+from graftwork.data.reading import read as read_source
 from graftwork.data.splits import folds, labelled, sample
 from graftwork.errors import GraftworkError, InputMismatch, UsageError, WeightsUnavailable
 from graftwork.features.dataset import FeatureDataset
@@ -167,7 +168,11 @@ def rank(
             "--precision int8 is calibrated for one fit; encoders are compared in auto, fp32 or bf16.", "Leave it out."
         )
     check_engine(Choice(engine, precision), resolve_device(device))
-    data = data if isinstance(data, Data) else read_data(data, task=task)
+    data = (
+        data
+        if isinstance(data, Data)
+        else read_source(data, SourceOptions.of(task=task, backbone=next(iter(backbones), None), adapter=adapter))
+    )
     convert = step_names(convert)
     specs, left_out = candidates(data, backbones, adapter, convert)
     labels = labelled(data.labels)

@@ -464,8 +464,8 @@ class Run:
         }
 
     def source_options(self, **options: Any) -> SourceOptions:
-        """How labelled data are read for this run: its task, the columns of its fit where a table has them, and labels
-        mapped and dropped as in its fit.
+        """How labelled data are read for this run: its task and modality, the columns of its fit where a table has
+        them, and labels mapped and dropped as in its fit.
 
         options: as `graftwork.data` takes them; a label map or labels to drop take the place of the run's.
         """
@@ -474,6 +474,7 @@ class Run:
             SourceOptions.of(task=self.task.spec.name, **options),
             usual_input=self.input_column,
             usual_label=tuple(self.record["data"].get("label", ())),
+            prefers=self.record["modality"],
         )
         if found.rules:
             return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from typing import Any
 
@@ -20,14 +21,28 @@ def visible(words: str) -> str:
 
 
 def json_text(value: Any, encoding: str = "utf-8") -> str:
-    """A value as a JSON document in an encoding; the same characters are written as JSON's own escapes."""
-    words = json.dumps(value, ensure_ascii=False, indent=2)
+    """A value as a JSON document in an encoding; the same characters are written as JSON's own escapes, and a number
+    that is not finite, for which JSON has no word, as null.
+    """
+    try:
+        words = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    except ValueError:
+        value = _finite(value)
+        words = json.dumps(value, ensure_ascii=False, indent=2)
     words = STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", words)
     try:
         words.encode(encoding)
     except UnicodeEncodeError:
         return json.dumps(value, indent=2)
     return words
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 SYNTAX = re.compile(

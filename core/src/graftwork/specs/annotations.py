@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graftwork.specs.returns import Checked
+
 
 @dataclass(frozen=True)
 class Span:
@@ -139,7 +141,7 @@ class AnnotatedExamples:
     notes: tuple[str, ...] = ()
 
 
-class AnnotationReader(ABC):
+class AnnotationReader(Checked, ABC, returns={"read": (AnnotatedExamples,)}):
     """Reads one format of label files."""
 
     @abstractmethod

@@ -37,6 +37,9 @@ class Limits:
         "what a larger packed file may grow to",
         "text is packed to a tenth",
     )
+    folder_files: int = _limit(
+        100_000, "files", "the files of a folder that is one example", "an hour of frames, 25 a second"
+    )
     archive_files: int = _limit(2_000_000, "files", "the files of an archive", "the largest public sets of pictures")
     table_rows: int = _limit(
         20_000_000, "rows", "the rows of a table that is read whole", "a larger one is for `graftwork.stream`"
@@ -46,6 +49,9 @@ class Limits:
     )
     table_cells: int = _limit(
         100_000_000, "cells", "rows times columns of a table that is read whole", "a cell takes 4 bytes or more"
+    )
+    footer_bytes: int = _limit(
+        10_000_000, "bytes", "the description at the end of a Parquet file", "a thousand columns in seventy row groups"
     )
     view_seconds: int = _limit(
         8, "seconds", "the time to go over a table or view of a database once", "ten million rows take three"

@@ -35,7 +35,12 @@ class Modality:
     noun: the word for its data in a sentence ("audio", "images").
     reader: names a `graftwork.Reader` subclass; it may import Pillow or soundfile, never torch.
     facts: the facts that the reader observes for every example; conversions are applied in this order.
-    extensions: its file endings in lower case (".wav").
+    extensions: the endings of its examples in lower case (".wav"), which end files, or folders too (".zarr").
+    examples: what an example may be: a "file", a "folder", or either.
+    members: endings of files that make the folder in which they lie an example (numbered frames, the slices of a scan),
+    "" for files without one; none of them may be in `extensions` too, unless only folders are examples.
+    companions: how the names of files end that lie beside an example and belong to it, after its stem ("_mask.png" for
+    `a_mask.png` beside `a.png`, ".dat" for `a.dat`). They are no examples; `Raw.files` has them, digests cover them.
     inline: whether a table may hold the input itself (texts) instead of file paths.
     features: names of `datasets` feature types that hold it ("Audio").
     preparer: names `build(spec) -> prepare(values) -> State`, the modality's standard preparation.
@@ -57,6 +62,9 @@ class Modality:
     reader: str
     facts: tuple[Fact, ...] = ()
     extensions: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ("file",)
+    members: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
     inline: bool = False
     features: tuple[str, ...] = ()
     preparer: str = ""
@@ -67,6 +75,27 @@ class Modality:
     amount: str = ""
     frames_aligned: bool = False
     defects: tuple[Defect, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for kinds of examples that are not known, or cannot be told apart."""
+        if not self.examples or not set(self.examples) <= {"file", "folder"}:
+            raise ValueError(f"examples of '{self.name}' are {self.examples!r}; 'file', 'folder' or both are accepted")
+        if self.members and not self.folders:
+            raise ValueError(f"'{self.name}' has members, and its examples are no folders; add 'folder' to examples")
+        if twice := set(self.members) & set(self.file_endings):
+            raise ValueError(
+                f"'{min(twice)}' ends examples of '{self.name}' and members of its folders; name it in one of them"
+            )
+
+    @property
+    def folders(self) -> bool:
+        """Whether a folder may be an example."""
+        return "folder" in self.examples
+
+    @property
+    def file_endings(self) -> tuple[str, ...]:
+        """The endings of files that are examples by themselves."""
+        return self.extensions if "file" in self.examples else ()
 
     @property
     def units(self) -> dict[str, str]:

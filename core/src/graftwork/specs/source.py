@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from graftwork.specs.returns import Checked
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class RemoteFile:
     version: str
 
 
-class Source(ABC):
+class Source(Checked, ABC, returns={"files": (Sequence, RemoteFile), "read": (Iterable,)}):
     """The files at an address. The core keeps them, tries again, goes on where a connection broke, and shows progress.
 
     Every method raises `FileNotFoundError` or `PermissionError` for what another try will not mend, and any other

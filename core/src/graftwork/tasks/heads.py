@@ -12,6 +12,7 @@ from graftwork.errors import PluginFault
 from graftwork.models.views import MapView, SequenceView
 from graftwork.plugins import registry
 from graftwork.specs.factories import load_factory
+from graftwork.specs.returns import returned
 
 
 class Head(nn.Module, ABC):
@@ -126,7 +127,7 @@ def build_head(name: str, features: int, outputs: int) -> Head:
                 factory=registry.head(name).factory,
             )
     with torch.no_grad():
-        found = tuple(head(torch.zeros(2, features)).shape)
+        found = tuple(returned(head(torch.zeros(2, features)), Tensor, registry.head(name).factory).shape)
     if found != (2, outputs):
         raise PluginFault(
             f"The head '{name}' gives outputs of the shape {found} for 2 examples; the task asks for {(2, outputs)}.",

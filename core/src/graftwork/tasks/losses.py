@@ -7,11 +7,17 @@ checked whenever a head is solved.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from graftwork.errors import PluginFault
+from graftwork.specs.returns import returned
+
+if TYPE_CHECKING:
+    from graftwork.tasks.task import Task
 
 
 class Loss(ABC):
@@ -92,3 +98,16 @@ STATELESS = (Softmax, Sigmoid, Squares)
 
 def _dense(targets: Tensor, like: Tensor) -> Tensor:
     return (targets.to_dense() if targets.layout != torch.strided else targets).to(like.dtype)
+
+
+def loss_of_each(task: Task, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """The loss of each example, `(B,)`. Raises `PluginFault` for a task that gives something else."""
+    losses = returned(task.loss(outputs, targets, smoothing), Tensor, task.spec.factory)
+    if losses.shape != (len(targets),):
+        raise PluginFault(
+            f"The task '{task.spec.name}' gives a loss of the shape {tuple(losses.shape)} for {len(targets)} examples; "
+            "one number for each is accepted.",
+            "Mend 'loss' of the task.",
+            factory=task.spec.factory,
+        )
+    return losses

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graftwork.errors import DataError, PluginFault, UsageError
@@ -18,6 +19,7 @@ from graftwork.plugins import registry
 from graftwork.specs.backbone import Recipe
 from graftwork.specs.factories import load_factory
 from graftwork.specs.problem import Problem
+from graftwork.specs.returns import Checked
 from graftwork.specs.task import RawLabel, TaskSpec
 from graftwork.tasks.options import options_of
 from graftwork.tasks.parts import Mistake, ReportPart
@@ -78,7 +80,11 @@ class Targets:
         return cls(tuple(said["names"]), torch.zeros(0), learned)
 
 
-class Task(ABC):
+class Task(
+    Checked,
+    ABC,
+    returns={"encode": (Targets,), "metrics": (Mapping, Real), "validate": (Mapping, Real), "decode": (list,)},
+):
     """One kind of question. Everything that is asked of labels is asked here.
 
     figures: what answers are judged by, all of them among what `metrics` gives; the first is the primary metric, which

@@ -87,6 +87,12 @@ def what_cannot_be_read_is_said_to_be(kind: Kind) -> None:
         wrong = [Raw("missing", Path(folder) / "missing"), Raw("empty", empty), Raw("junk", value=object())]
         if not kind.spec.inline:
             wrong.append(Raw("noise", value=random.Random(0).randbytes(200)))
+        if kind.spec.folders:
+            hollow, noise = (Path(folder) / name for name in ("empty-folder", "folder-of-noise"))
+            hollow.mkdir()
+            noise.mkdir()
+            (noise / f"1{(kind.spec.members or ('',))[0]}").write_bytes(random.Random(1).randbytes(200))
+            wrong += [Raw(place.name, place) for place in (hollow, noise)]
         for raw in wrong:
             for name, ask in (("facts", kind.reader.facts), ("decode", kind.reader.decode)):
                 try:

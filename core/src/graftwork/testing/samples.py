@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -93,8 +94,11 @@ def write_data(modality: str, folder: Path, labels: tuple[str, ...] = ("a", "b")
             writer.writerows([raw.value, label] for label, raw in raws)
         return path
     for number, (label, raw) in enumerate(raws):
-        suffix = Path(raw.name).suffix or found.extensions[0]
+        suffix = Path(raw.name).suffix or ("" if raw.is_folder else found.extensions[0])
         place = folder / "data" / label / f"{number}{suffix}"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(raw.content())
+        if raw.is_folder:
+            shutil.copytree(raw.path or place, place)
+        else:
+            place.write_bytes(raw.content())
     return folder / "data"

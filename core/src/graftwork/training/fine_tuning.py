@@ -27,6 +27,7 @@ from graftwork.runtime.parallel import prefetch_map
 from graftwork.specs.settings import Decided, Settings, decide
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.heads import Head
+from graftwork.tasks.losses import loss_of_each
 from graftwork.training import solver
 from graftwork.training.accelerator import accelerated, training_precision
 from graftwork.training.checkpoints import Unfinished
@@ -325,7 +326,7 @@ class FineTuning(Trainable):
     def _loss(self, wrapped: nn.Module, batch: Batch, targets: Tensor, shares: Tensor) -> Tensor:
         with self.accelerator.autocast():
             outputs = wrapped(batch)
-        losses = self.job.task.loss(outputs.float(), targets, self.engine.settings.label_smoothing)
+        losses = loss_of_each(self.job.task, outputs.float(), targets, self.engine.settings.label_smoothing)
         return (losses * shares).sum()
 
     def evaluate(self, step: int) -> dict[str, float]:

@@ -107,11 +107,27 @@ def kind_of(value: Any) -> str:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind):
+    types: Any = pa.types
+    if types.is_dictionary(kind):
         return _plain_type(kind.value_type)
-    if pa.types.is_string_view(kind):
+    if types.is_string_view(kind):
         return pa.large_string()
-    return pa.large_binary() if pa.types.is_binary_view(kind) else kind
+    if types.is_binary_view(kind):
+        return pa.large_binary()
+    if types.is_fixed_size_list(kind):
+        return pa.list_(_plain_field(kind.value_field), kind.list_size)
+    if types.is_list(kind) or types.is_large_list(kind):
+        make: Any = pa.list_ if types.is_list(kind) else pa.large_list
+        return make(_plain_field(kind.value_field))
+    if types.is_struct(kind):
+        return pa.struct([_plain_field(kind.field(place)) for place in range(kind.num_fields)])
+    if types.is_map(kind):
+        return pa.map_(_plain_field(kind.key_field), _plain_field(kind.item_field), kind.keys_sorted)
+    return kind
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    return field.with_type(_plain_type(field.type))
 
 
 def _plain_array(chunk: Any, kind: pa.DataType) -> pa.Array:

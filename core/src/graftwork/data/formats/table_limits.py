@@ -50,9 +50,11 @@ def check_growth(path: Path, size: int, most: int) -> None:
 
 
 def decoded_size(chunk: Any) -> int:
-    """Bytes of a dictionary array once each index is its value; of another array 0, since views are not counted."""
+    """Bytes of a dictionary array once each index is its value, and of those within lists and structs; of another array
+    0, since views are not counted.
+    """
     if not pa.types.is_dictionary(chunk.type):
-        return 0
+        return sum(map(decoded_size, _within(chunk)))
     values, indices = chunk.dictionary, chunk.indices
     kind = values.type
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
@@ -61,6 +63,16 @@ def decoded_size(chunk: Any) -> int:
         lengths = _COMPUTE["take"](_COMPUTE["binary_length"](values), indices)
         return 4 * len(indices) + (_COMPUTE["sum"](lengths).as_py() or 0)
     return len(indices) * max(1, values.nbytes // max(1, len(values)))
+
+
+def _within(chunk: Any) -> list[Any]:
+    """The arrays that an array of lists, structs or maps is made of."""
+    if pa.types.is_struct(chunk.type):
+        return chunk.flatten()
+    if pa.types.is_map(chunk.type):
+        return [chunk.keys, chunk.items]
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return [chunk.flatten()] if any(test(chunk.type) for test in lists) else []
 
 
 def _has_lengths(kind: pa.DataType) -> bool:

@@ -19,10 +19,13 @@ from graftwork.data.formats.json_tables import read_json, read_json_pieces
 from graftwork.data.formats.plain_text import COMPRESSED
 from graftwork.data.formats.spreadsheets import ENDINGS as SPREADSHEETS
 from graftwork.data.formats.spreadsheets import read_spreadsheet
-from graftwork.errors import DataError
+from graftwork.errors import DataError, GraftworkError
+from graftwork.plugins.owners import is_of_library
 
 CSV, JSON, ARROW = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json"), (".arrow", ".feather")
 SUFFIXES = (*CSV, *JSON, ".parquet", *ARROW, *SPREADSHEETS, *DATABASES)
+KNOWN = (pa.ArrowException, UnicodeDecodeError, OSError)
+"""What readers raise over a file that is not what its ending says."""
 PIECE = 256
 """Rows read at a time from a table that is not read whole."""
 
@@ -114,11 +117,15 @@ def _exists(path: Path) -> bool:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn the errors of readers into `DataError`."""
+    """Turn the errors of readers into `DataError`, those that no library should raise among them."""
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowTypeError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
+    except GraftworkError:
+        raise
+    except BaseException as error:
+        if not (isinstance(error, KNOWN) or is_of_library(error)):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
         kind = ending(path)[1:].upper() or path.suffix[1:].upper()
         if "UTF8" in reason or "utf-8" in reason:
             raise DataError(

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from graftwork.data.formats.tables import PIECE
 from graftwork.data.labels import readable
-from graftwork.data.listing import by_extension
+from graftwork.data.modality_choice import by_extension
 from graftwork.data.remote.addresses import Address
 from graftwork.data.remote.archives import TAR
 from graftwork.data.remote.fetching import connected, fetch, listed, pieces

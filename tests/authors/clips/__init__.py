@@ -1,0 +1,1 @@
+"""Clips of frames as a Graftwork plugin: animated GIFs, and folders of numbered frames."""
