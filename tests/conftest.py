@@ -15,8 +15,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from graftwork.plugins.loading import Plugins
 
 with contextlib.suppress(ImportError):
     # torch.compile imports it, and it refuses to be imported after the standard library's distutils.
@@ -68,6 +72,34 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def plugins(graftwork_isolated: Callable[..., object]) -> Callable[..., object]:
     """Give this process only the plugin objects named: `plugins(module, ...)`; the real ones come back afterwards."""
     return graftwork_isolated
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Plugins]]:
+    """Packages of tests/authors, installed as distributions beside what is there: `published("hashing_texts", ...)`.
+
+    Each stands under its package's name with dashes, version 1.0; its hooks are in its module `plugin`.
+    """
+    from graftwork.plugins import loading
+
+    def install(*packages: str) -> Plugins:
+        site = tmp_path / "site"
+        shutil.rmtree(site, ignore_errors=True)
+        for package in packages:
+            name = package.replace("_", "-")
+            about = site / f"{package}-1.0.dist-info"
+            about.mkdir(parents=True)
+            (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            (about / "entry_points.txt").write_text(f"[graftwork]\n{name} = {package}.plugin\n")
+        loading.use(loading.discover())
+        return loading.installed()
+
+    places = [str(tmp_path / "site"), str(Path(__file__).with_name("authors"))]
+    for place in places:
+        monkeypatch.syspath_prepend(place)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*places, os.environ.get("PYTHONPATH", "")]))
+    yield install
+    loading.use(None)
 
 
 @pytest.fixture(scope="session")

@@ -112,7 +112,7 @@ except gw.GraftworkError as error:
 
 def test_a_model_is_described_by_small_files_and_its_weights_come_when_they_are_wanted(hub, tmp_path) -> None:
     environment, asked = hub
-    assert run(DESCRIBE, environment) == f"hub:owner/name apache-2.0 0 {COMMIT} block2"
+    assert run(DESCRIBE, environment) == f"hub:owner/name apache-2.0 None {COMMIT} block2"
     assert set(asked) >= {"config.json", "tokenizer.json", "README.md"}
     assert not {"model.safetensors", "pytorch_model.bin"} & set(asked)
     assert run(LOAD, environment) == "torch.Size([1, 3, 16])"

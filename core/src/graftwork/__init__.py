@@ -65,7 +65,7 @@ from graftwork.specs.contracts import (
     plural,
     show,
 )
-from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.convert import Adapter, Converter, OptionalStep
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.defects import Defect
 from graftwork.specs.demo import Demo
@@ -75,7 +75,7 @@ from graftwork.specs.hub_folder import ANY_HUB_WEIGHTS, HUB_WEIGHTS, ModelFolder
 from graftwork.specs.json_text import parse_json
 from graftwork.specs.limits import Limits, how_to_lower, how_to_raise, limits
 from graftwork.specs.logger import LoggerSpec
-from graftwork.specs.modality import Modality
+from graftwork.specs.modality import FactSpec, Modality
 from graftwork.specs.plain_files import check_plain
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.problem import Problem
@@ -85,7 +85,7 @@ from graftwork.specs.signatures import FileFormat, recognise, refusal
 from graftwork.specs.source import RemoteFile, Source, SourceSpec
 from graftwork.specs.splits import SPLITS, split_of
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
-from graftwork.specs.weights import FolderWeights, HubWeights, PackagedWeights, UrlWeights, Weights
+from graftwork.specs.weights import FolderWeights, HubWeights, NoWeights, PackagedWeights, UrlWeights, Weights
 
 if TYPE_CHECKING:
     from graftwork.checks.checking import Checked, check
@@ -245,6 +245,7 @@ __all__ = [
     "Exactly",
     "Extent",
     "Fact",
+    "FactSpec",
     "FileFormat",
     "FolderWeights",
     "FreezePolicy",
@@ -270,10 +271,12 @@ __all__ = [
     "Mistake",
     "Modality",
     "ModelFolder",
+    "NoWeights",
     "Objective",
     "ObjectiveSpec",
     "ObservedInput",
     "OneOf",
+    "OptionalStep",
     "OutOfMemory",
     "PackagedWeights",
     "Piece",

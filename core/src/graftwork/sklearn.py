@@ -42,6 +42,7 @@ class _Transfer(BaseEstimator):
         val: float = 0.2,
         random_state: int | None = None,
         training: dict[str, Any] | None = None,
+        convert: Sequence[str] | None = None,
         on_bad: str = "skip",
         long: str | None = None,
         precision: str = "fp32",
@@ -55,6 +56,7 @@ class _Transfer(BaseEstimator):
         self.val = val
         self.random_state = random_state
         self.training = training
+        self.convert = convert
         self.on_bad = on_bad
         self.long = long
         self.precision = precision
@@ -68,7 +70,7 @@ class _Transfer(BaseEstimator):
             )
         modality = registry.modality(registry.backbone(self.backbone).modality)
         listing = Listing("examples", "X", modality, files_among(X, modality), list(labels), None, Path())
-        options |= {**(self.training or {}), "c": self.C, "seed": self.random_state or 0}
+        options |= {**(self.training or {}), "convert": self.convert or (), "c": self.C, "seed": self.random_state or 0}
         for name in ("freeze", "tap", "val", "on_bad", "long", "precision", "device", "cache"):
             options[name] = getattr(self, name)
         self.run_ = fit(observe(listing), self.backbone, task=task, backbone_cache=BACKBONE_CACHE, **options)
@@ -178,7 +180,7 @@ class TransferClassifier(ClassifierMixin, _Transfer):
     penalty of a head that is solved exactly, of features scaled to a mean squared norm of 1; None chooses it by a
     held-out part. random_state: chooses that part, and what chance decides in training; None is 0.
     training: fields of `graftwork.Settings` for policies that train by steps.
-    on_bad, long, precision, device, cache: as in `graftwork.fit`.
+    convert, on_bad, long, precision, device, cache: as in `graftwork.fit`.
 
     Features of one example under one encoder are computed once, so that grids over `C` and folds cost little where
     nothing below the head trains.
@@ -269,6 +271,7 @@ class TransferRegressor(RegressorMixin, _Transfer):
         val: float = 0.2,
         random_state: int | None = None,
         training: dict[str, Any] | None = None,
+        convert: Sequence[str] | None = None,
         on_bad: str = "skip",
         long: str | None = None,
         precision: str = "fp32",
@@ -276,8 +279,8 @@ class TransferRegressor(RegressorMixin, _Transfer):
         cache: bool = True,
     ) -> None:
         super().__init__(
-            backbone, freeze=freeze, C=C, tap=tap, val=val, random_state=random_state, training=training, on_bad=on_bad,
-            long=long, precision=precision, device=device, cache=cache,
+            backbone, freeze=freeze, C=C, tap=tap, val=val, random_state=random_state, training=training,
+            convert=convert, on_bad=on_bad, long=long, precision=precision, device=device, cache=cache,
         )  # fmt: skip
         self.target_transform = target_transform
 

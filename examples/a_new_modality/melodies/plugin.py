@@ -7,7 +7,7 @@ from graftwork import (
     Fact,
     InputContract,
     Modality,
-    PackagedWeights,
+    NoWeights,
     Reader,
     hookimpl,
 )
@@ -39,7 +39,7 @@ def graftwork_backbones():
         name="melody/steps",
         contract=InputContract("melody", {"notes": AtLeast(4, "notes")}),
         factory="melodies.model:build",
-        weights=PackagedWeights("melodies", "model.py", "pip install melodies"),
+        weights=NoWeights(),
         stages=("steps",),
         feature_dim=12,
         parameters=0,

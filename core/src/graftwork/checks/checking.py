@@ -101,20 +101,23 @@ def check(
     backbone: str | None = None,
     task: str = DEFAULT_TASK,
     adapter: str = "",
+    convert: str | Sequence[str] = (),
     **options: Any,
 ) -> Checked:
     """Read data, labelled or not, once: describe them, find their problems, and test whether they fit `backbone`.
 
-    source, options: as `graftwork.data` takes them. Nothing is trained, and no weights are needed.
+    source, options: as `graftwork.data` takes them. adapter, convert: as `graftwork.fit` does. Nothing is trained, and
+    no weights are needed.
 
     A mismatch is one of the problems, and is kept in `mismatch`. Raises `DataError` if there is nothing to read,
-    `UnknownName` for a backbone, task or adapter that no plugin brings.
+    `UnknownName` for a backbone, task, adapter or step that no plugin brings.
     """
     begun = time.perf_counter()
     asked = load_task(task)
     spec = registry.backbone(backbone) if backbone else None
     if adapter:
         registry.adapter(adapter)
+    registry.optional_steps(convert)
     listing = list_source(
         source, SourceOptions.of(task=task, labelled=None, backbone=backbone, adapter=adapter, **options)
     )
@@ -130,7 +133,7 @@ def check(
     agreement = mismatch = None
     if spec is not None:
         try:
-            agreement = registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD)
+            agreement = registry.agree_on(spec, data.observed, adapter, convert=convert, may_leave_out=MOST_BAD)
         except InputMismatch as error:
             mismatch = error
             problems.insert(0, Problem("mismatch", error.message, error.hint, len(data)))

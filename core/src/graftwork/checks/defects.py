@@ -55,10 +55,9 @@ def told_by_facts(data: Data, contract: InputContract | None) -> Iterable[Proble
 
 def at_encoder(spec: BackboneSpec, data: Data, agreement: Agreement) -> Shares | None:
     """What the encoder loses of the converted examples; None if its files are not on this machine, or cannot tell."""
-    weights = spec.weights.find() if spec.survey else None
-    if weights is None:
+    if not spec.survey or not spec.weights.at_hand:
         return None
-    survey = returned(load_factory(spec.survey)(spec, weights), Callable, spec.survey)
+    survey = returned(load_factory(spec.survey)(spec, spec.weights.find()), Callable, spec.survey)
     pipeline = Pipeline(spec.contract, agreement, data.modality)
     shares = Shares((TRUNCATED, *pipeline.defects), f"'{spec.survey}'")
     whole = data.modality.long == "windows"

@@ -28,6 +28,7 @@ def render(specs: list[dict[str, Any]]) -> None:
         facts = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in demanded.items())
         megabytes = s["size_bytes"] / 1e6
         size = f"{megabytes:,.0f} MB" if megabytes >= 1 else f"{megabytes:.1f} MB" if megabytes else "?"
+        size = "none" if s["parameters"] == 0 and not megabytes else size
         weights = "at hand" if s["at_hand"] else "to fetch"
         rows.append([s["name"], facts, str(s["feature_dim"]), str(len(s["stages"])), size, s["license"], weights])
     table(["backbone", "reads", "dims", "stages", "size", "licence", "weights"], rows, ("dims", "stages", "size"))

@@ -10,6 +10,7 @@ import typer
 from graftwork.cli.options import (
     Adapter,
     AllowOutside,
+    Convert,
     DropLabel,
     Input,
     Json,
@@ -21,8 +22,9 @@ from graftwork.cli.options import (
     TaskName,
     go_offline,
 )
-from graftwork.cli.results import conversion, labels_table
+from graftwork.cli.results import labels_table
 from graftwork.cli.terminal import document, steady, table, tell, upper
+from graftwork.reports.sentences import conversion
 from graftwork.specs.task import DEFAULT_TASK
 
 
@@ -31,6 +33,7 @@ def check(
     backbone: Annotated[str | None, typer.Option(help="The encoder that the data are meant for.")] = None,
     task: TaskName = DEFAULT_TASK,
     adapter: Adapter = None,
+    convert: Convert = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that shows what is wrong.")] = None,
     input: Input = None,
     label: Label = None,
@@ -52,6 +55,7 @@ def check(
             backbone=backbone,
             task=task,
             adapter=adapter or "",
+            convert=convert or (),
             input=input,
             label=label,
             layout=layout,
@@ -101,7 +105,7 @@ def render(found: Any, page: Any) -> None:
         plainly = ", but not all that they hold reaches it (see the problems)" if found.lossy else " as they are"
         tell(f"The data fit {found.backbone}" + (":" if found.agreement.steps else f"{plainly}."))
         for step in found.agreement.steps:
-            tell(f"  {conversion(vars(step))}")
+            tell(f"  {conversion(vars(step))} ({step.count} examples)")
         for item in found.agreement.left_out:
             tell(f"  Left out ({show(item.count)}, first: {item.example}): {item.reason}")
         for warning in found.agreement.warnings:
@@ -112,4 +116,5 @@ def render(found: Any, page: Any) -> None:
         tell("See them: graftwork check DATA --html FILE")
     backbone = f" --backbone {found.backbone}" if found.agreement is not None else ""
     task = f" --task {found.task.spec.name}" if found.task.spec.name != DEFAULT_TASK else ""
-    tell(f"Next: graftwork fit DATA{backbone}{task}")
+    steps = "".join(f" --convert {name}" for name in found.agreement.optional) if found.agreement else ""
+    tell(f"Next: graftwork fit DATA{backbone}{task}{steps}")

@@ -11,6 +11,7 @@ from graftwork.cli.fit import seconds_of
 from graftwork.cli.options import (
     Adapter,
     AllowOutside,
+    Convert,
     Device,
     DropLabel,
     Input,
@@ -42,6 +43,7 @@ def compare(
     budget: Annotated[str, typer.Option(help="The time for what trains by steps: 90s, 5m, 1h.")] = "10m",
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with charts.")] = None,
     adapter: Adapter = None,
+    convert: Convert = None,
     input: Input = None,
     label: Label = None,
     layout: Layout = "",
@@ -75,8 +77,8 @@ def compare(
 
     with steady(), watching() as watch:
         compared = run(
-            found, backbone, task=task, adapter=adapter or "", seed=seed, device=device, cache=not no_cache,
-            budget=seconds_of(budget), watch=watch, told=told, **settings,
+            found, backbone, task=task, adapter=adapter or "", convert=convert or (), seed=seed, device=device,
+            cache=not no_cache, budget=seconds_of(budget), watch=watch, told=told, **settings,
         )  # fmt: skip
     if html is not None:
         write_asked(html, "compare.html.j2", result=compared.as_json())

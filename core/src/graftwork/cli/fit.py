@@ -13,6 +13,7 @@ import typer
 from graftwork.cli.options import (
     Adapter,
     AllowOutside,
+    Convert,
     Device,
     DropLabel,
     EngineName,
@@ -106,6 +107,7 @@ def fit(
         ),
     ] = None,
     adapter: Adapter = None,
+    convert: Convert = None,
     input: Input = None,
     label: Label = None,
     layout: Layout = "",
@@ -149,7 +151,9 @@ def fit(
         say(f"{upper(observed.place)} holds {found.modality.noun}; taking {backbone}. Choose another: --backbone NAME")
     max_left_out = found.max_left_out if on_bad == "skip" else 0.0
     if backbone != "auto":
-        registry.agree_on(registry.backbone(backbone), observed, adapter or "", may_leave_out=max_left_out)
+        registry.agree_on(
+            registry.backbone(backbone), observed, adapter or "", convert=convert or (), may_leave_out=max_left_out
+        )
     out = out or _new_run(found.name, backbone, resume)
 
     from graftwork.runs import fitting
@@ -158,8 +162,8 @@ def fit(
         run = fitting.fit(
             found, backbone, task=task, target_transform=target_transform,
             freeze=freeze, tap=tap, val=val, seed=seed, refit=refit, c=c, on_bad=on_bad,
-            precision=precision, engine=engine, device=device, long=long, adapter=adapter or "", out=out,
-            resume=resume, watch=watch, cache=not no_cache, compile=compile, head=head,
+            precision=precision, engine=engine, device=device, long=long, adapter=adapter or "",
+            convert=convert or (), out=out, resume=resume, watch=watch, cache=not no_cache, compile=compile, head=head,
             options=_pairs(task_option), budget=seconds_of(budget), told=_say_tried, **settings,
         )  # fmt: skip
     if processes.is_main_process():

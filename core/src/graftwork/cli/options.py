@@ -56,6 +56,10 @@ Adapter = Annotated[
     str | None,
     typer.Option(help="Make examples of the encoder's kind out of the data's, by one of {adapters}."),
 ]
+Convert = Annotated[
+    list[str] | None,
+    typer.Option("--convert", metavar="NAME", help="An optional step on each example (image:denoise); repeatable."),
+]
 AllowOutside = Annotated[
     bool, typer.Option("--allow-outside", help="Let file paths that stand in a table lead outside of its folder.")
 ]

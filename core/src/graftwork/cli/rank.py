@@ -10,6 +10,7 @@ import typer
 from graftwork.cli.options import (
     Adapter,
     AllowOutside,
+    Convert,
     Device,
     DropLabel,
     Input,
@@ -40,6 +41,7 @@ def rank(
     seed: Annotated[int, typer.Option(help="Chooses the sample and its folds.")] = 0,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with charts.")] = None,
     adapter: Adapter = None,
+    convert: Convert = None,
     input: Input = None,
     label: Label = None,
     layout: Layout = "",
@@ -73,8 +75,8 @@ def rank(
 
     with steady():
         ranking = compare(
-            found, backbone or (), task=task, adapter=adapter or "", sampled=sample, seed=seed, device=device,
-            cache=not no_cache, told=told,
+            found, backbone or (), task=task, adapter=adapter or "", convert=convert or (), sampled=sample, seed=seed,
+            device=device, cache=not no_cache, told=told,
         )  # fmt: skip
     if html is not None:
         write_asked(html, "rank.html.j2", result=ranking.as_json())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graftwork.cli.terminal import say, table, tell
+from graftwork.reports.sentences import conversion
 from graftwork.specs.contracts import show
 
 if TYPE_CHECKING:
@@ -33,14 +34,7 @@ def say_source(data: Data | Stream, task: Task) -> None:
 
 def say_conversions(agreement: dict[str, Any]) -> None:
     for step in agreement["steps"]:
-        say(f"Converted: {conversion(step)}")
-
-
-def conversion(step: dict[str, Any]) -> str:
-    return (
-        f"{step['fact'].replace('_', ' ')} {step['seen']} to {step['to']} by {step['converter']} "
-        f"({step['count']} examples)"
-    )
+        say(f"Converted: {conversion(step)} ({step['count']} examples)")
 
 
 def labels_table(labels: dict[str, dict[str, int]]) -> None:

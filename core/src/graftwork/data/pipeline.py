@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
-from graftwork.errors import Unreadable, UsageError
+from graftwork.errors import PluginFault, Unreadable, UsageError
 from graftwork.plugins.code_digest import made_by
 from graftwork.plugins.faults import one_example
-from graftwork.plugins.registry import adapter, converter
+from graftwork.plugins.observing import reader_of
+from graftwork.plugins.registry import adapter, converter, optional_step
 from graftwork.plugins.registry import modality as find_modality
 from graftwork.specs.agreement import Agreement
 from graftwork.specs.contracts import InputContract, Value
@@ -44,7 +45,7 @@ class _Conversion(NamedTuple):
 
 
 class Pipeline:
-    """Reads one example and applies the agreed conversions that it needs.
+    """Reads one example and applies the agreed conversions that it needs, then the optional steps.
 
     whole: every position of an example counts, so the reader may skip nothing of it.
     """
@@ -52,8 +53,12 @@ class Pipeline:
     def __init__(
         self, contract: InputContract, agreement: Agreement, modality: Modality, *, whole: bool = False
     ) -> None:
-        self.reader: Reader = load_factory(modality.reader)()
-        if not agreement.adapter and not whole:
+        demands = adapter(agreement.adapter).contract if agreement.adapter else contract
+        wanted = [fact for fact, requirement in demands.facts.items() if requirement.demands]
+        self.reader: Reader = reader_of(modality, wanted)
+        steps = [optional_step(name) for name in agreement.optional]
+        self._optional = [(step, load_factory(step.factory)) for step in steps]
+        if not agreement.adapter and not whole and not steps:  # a step may need what preparation would throw away
             self.reader.prepare_decode(contract.preparation)
         self._reads = modality.reader
         self._measured = measured(modality.defects)
@@ -96,6 +101,8 @@ class Pipeline:
     def about(self) -> dict[str, Any]:
         """What decides the result besides the example and `identity`, as JSON values."""
         found: dict[str, Any] = {"reader": made_by(self._reads)}
+        if self._optional:
+            found["optional"] = [f"{step.full_name} {made_by(step.factory)}" for step, _ in self._optional]
         if self._after is not None:
             steps = sorted(step.identity.hex() for step in self._after._steps.values())
             found |= {"adapter": self._adapts, "then": self._after.about, "steps": steps}
@@ -124,6 +131,8 @@ class Pipeline:
     @_of_one_example
     def as_it_is(self, raw: Raw) -> bool:
         """Whether an example meets the contract without a conversion. Raises `Unreadable`."""
+        if self._optional:
+            return False
         facts = self.reader.facts(raw) if self._facts else {}
         return self._after is None and all(requirement.allows(facts[fact]) for fact, requirement in self._facts)
 
@@ -151,6 +160,7 @@ class Pipeline:
                 windows = [Window(part.value, part.weight * weight) for parts, weight in made for part in parts]
             else:
                 windows = [Window(value, weight) for value, weight in made]
+        windows = [Window(self._stepped(window.value), window.weight) for window in windows]
         if self._adapter is None or self._after is None:
             return windows
         adapted = [(self._after(Raw(raw.name, value=self._adapter(w.value))), w.weight) for w in windows]
@@ -169,7 +179,20 @@ class Pipeline:
         facts, value = self.reader.read(raw)
         for convert, seen, to, splits in self._needed(raw, facts):
             value = value if splits else convert(value, seen, to)
-        return facts, value
+        return facts, self._stepped(value)
+
+    def _stepped(self, value: Any) -> Any:
+        """The value after the optional steps. Raises `PluginFault` for a step that gives something else."""
+        for step, convert in self._optional:
+            made = convert(value)
+            if not isinstance(made, type(value)) and not isinstance(value, type(made)):
+                raise PluginFault(
+                    f"The optional step '{step.full_name}' made a {type(made).__name__} of a {type(value).__name__}.",
+                    "Leave out --convert, or update its plugin.",
+                    factory=step.factory,
+                )
+            value = made
+        return value
 
     def _needed(self, raw: Raw, facts: Mapping[str, Value]) -> Iterator[tuple[Callable[..., Any], Value, Value, bool]]:
         """The conversions that an example needs: the function, the value seen, that wanted, whether it splits."""

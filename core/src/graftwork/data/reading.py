@@ -15,6 +15,7 @@ from graftwork.data.options import SourceOptions
 from graftwork.data.raws import Raws
 from graftwork.errors import DataError, Empty, PluginFault, Unhandled, Unreadable, UsageError
 from graftwork.plugins.faults import faults_have_owners, one_example
+from graftwork.plugins.observing import reader_of
 from graftwork.plugins.registry import modalities
 from graftwork.runtime.parallel import prefetch_map
 from graftwork.runtime.progress import track
@@ -202,6 +203,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
     Raises `DataError` if nothing can be used.
     """
     reader: Reader = load_factory(listing.modality.reader)()
+    observer = reader_of(listing.modality)
     raws = Raws.of(listing)
     numbers = listing.numbers if listing.numbers is not None else range(len(raws))
     labels, splits = listing.labels, listing.splits
@@ -213,7 +215,7 @@ def observe(listing: Listing, also: Callable[[int, Raw], None] | None = None, *,
         raw = raws[number]
         if "\\" in raw.name and raw.path is not None and "\\" not in str(raw.path):
             notes[FROM_WINDOWS] = None
-        found = read_facts(reader, raw)
+        found = read_facts(observer, raw)
         if isinstance(found, Bad):
             return found
         if labels is not None and labels[number] is None:

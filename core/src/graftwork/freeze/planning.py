@@ -58,6 +58,7 @@ def explain(backbone: str, words: str, *, tap: str = "last", **settings: Any) ->
     # So many examples that `decide` keeps the recipe's epochs.
     decided = decide(Settings.of(settings), spec.recipe, 1_000_000)
     plans = [policy.plan(names, epoch) for epoch in range(decided.epochs)]
+    policies.check_trainable(spec, words, plans)
     # On "meta" a model has shapes only, so no weights are drawn or allocated.
     with torch.device("meta"):
         stages = load_backbone(spec, pretrained=False).stages()[: len(names)]

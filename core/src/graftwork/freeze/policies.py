@@ -8,12 +8,13 @@ A policy is a registered name with its argument after a colon (`last:2`), or sev
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 from graftwork.errors import PluginFault, UsageError
 from graftwork.plugins.registry import freeze_policy
+from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.returns import Checked, returned
 
@@ -196,6 +197,16 @@ def parse(words: str) -> FreezePolicy:
         factory = freeze_policy(name).factory
         parts.append(returned(load_factory(factory)(argument), FreezePolicy, factory))
     return parts[0] if len(parts) == 1 else Combined(tuple(parts))
+
+
+def check_trainable(spec: BackboneSpec, words: str, plans: Iterable[Plan]) -> None:
+    """Raises `UsageError` where a policy trains an encoder that has no parameters."""
+    if spec.parameters == 0 and not all(plan.all_frozen for plan in plans):
+        raise UsageError(
+            f"'{spec.name}' has no parameters, so only the head on it can train; the freeze policy '{words}' trains "
+            "stages of the encoder.",
+            "Write: --freeze head",
+        )
 
 
 class _Argument(NamedTuple):

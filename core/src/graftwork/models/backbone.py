@@ -20,6 +20,7 @@ from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.readers import Window
 from graftwork.specs.returns import Checked, returned
+from graftwork.specs.weights import NoWeights
 
 
 class Backbone(Checked, nn.Module, ABC, returns={"prepare": (State,), "pool": (Tensor,)}):
@@ -165,9 +166,10 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     """Build the backbone of a spec, in evaluation mode and float32, with its pretrained weights (or random ones).
 
     Raises `WeightsUnavailable` if the weights cannot be had, `WeightsMismatch` if they differ from the card beside them
-    or are not finite, `PluginFault` if its plugin fails.
+    or are not finite, `PluginFault` if its plugin fails, or has parameters where its spec says that there are none.
     """
-    weights = spec.weights.obtain(spec.name) if pretrained else None
+    without = isinstance(spec.weights, NoWeights)
+    weights = spec.weights.obtain(spec.name) if pretrained and not without else None
     if weights is not None and weights.is_dir():
         pretraining_card.verify(weights)
     build = load_factory(spec.factory)
@@ -178,12 +180,22 @@ def load_backbone(spec: BackboneSpec, *, pretrained: bool = True) -> Backbone:
     except BaseException as error:  # libraries raise anything for weights that are damaged or of another model
         raise PluginFault(
             f"Backbone '{spec.name}' cannot be built from {spec.weights.describe()}: {failure_reason(error)}.",
-            "If the weights are damaged, delete them so that they are fetched again; else update the plugin.",
+            "Update the plugin."
+            if without
+            else "If the weights are damaged, delete them so that they are fetched again; else update the plugin.",
         ) from error
     if not isinstance(backbone, Backbone):
         raise PluginFault(
             f"'{spec.factory}' built a {type(backbone).__name__} for '{spec.name}', not a graftwork.Backbone.",
             "Mend the build function of its plugin.",
+            factory=spec.factory,
+        )
+    found = next(iter(backbone.named_parameters()), None) if spec.parameters == 0 else None
+    if found is not None:
+        says = "NoWeights(), so parameters=0" if without else "parameters=0"
+        raise PluginFault(
+            f"Backbone '{spec.name}' says {says}, and what '{spec.factory}' built has the parameter '{found[0]}'.",
+            "Make fixed numbers buffers (register_buffer); for learned ones name the weights and count them.",
             factory=spec.factory,
         )
     if weights is not None and (name := _not_finite(backbone)):

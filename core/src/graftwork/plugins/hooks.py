@@ -6,13 +6,13 @@ import pluggy
 
 from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec, Resolver
-from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.convert import Adapter, Converter, OptionalStep
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
 from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
-from graftwork.specs.modality import Modality
+from graftwork.specs.modality import FactSpec, Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
@@ -85,6 +85,28 @@ def graftwork_converters() -> Iterable[Converter]:  # pyright: ignore[reportRetu
             yield Converter(
                 "resample", "series", fact="sampling_rate", factory="my_plugin.convert:resample", gives=Exactly(100)
             )
+    """
+
+
+@hookspec
+def graftwork_facts() -> Iterable[FactSpec]:  # pyright: ignore[reportReturnType]
+    """Facts that the plugin observes of a modality, mostly of another plugin's.
+
+    Example:
+        @hookimpl
+        def graftwork_facts():
+            yield FactSpec("image", Fact("sharpness", "the pixels"), factory="my_plugin.sharpness:observe")
+    """
+
+
+@hookspec
+def graftwork_steps() -> Iterable[OptionalStep]:  # pyright: ignore[reportReturnType]
+    """Optional steps: conversions that a user asks for by name.
+
+    Example:
+        @hookimpl
+        def graftwork_steps():
+            yield OptionalStep("denoise", "image", factory="my_plugin.denoise:median", loss="detail of a pixel or two")
     """
 
 

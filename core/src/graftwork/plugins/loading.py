@@ -22,17 +22,18 @@ from graftwork.plugins.guard import first_line, guarded, said
 from graftwork.plugins.nearest import check_hooks, nearest_words
 from graftwork.plugins.owners import claimed, factories, line_in
 from graftwork.plugins.report import PluginReport, watched
+from graftwork.plugins.settling import settle
 from graftwork.plugins.spec_fields import wrong_field
 from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec, Resolver
-from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.convert import Adapter, Converter, OptionalStep
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
 from graftwork.specs.engine import EngineSpec
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.limits import limits
 from graftwork.specs.logger import LoggerSpec
-from graftwork.specs.modality import Modality
+from graftwork.specs.modality import FactSpec, Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.source import SourceSpec
 from graftwork.specs.task import HeadSpec, TaskSpec
@@ -43,6 +44,8 @@ KINDS: Mapping[str, tuple[type, Any]] = {
     "backbones": (BackboneSpec, lambda spec: [spec.name]),
     "resolvers": (Resolver, lambda spec: spec.names),
     "converters": (Converter, lambda spec: [f"{spec.modality}:{spec.name}"]),
+    "facts": (FactSpec, lambda spec: [spec.name]),
+    "steps": (OptionalStep, lambda spec: [spec.full_name]),
     "adapters": (Adapter, lambda spec: [spec.full_name]),
     "decoders": (DecoderSpec, lambda spec: [spec.name]),
     "tasks": (TaskSpec, lambda spec: [spec.name]),
@@ -88,6 +91,10 @@ class Plugins:
         """The end of a sentence that names the disabled plugins; empty if there are none."""
         off = {report.name: report.disabled_by for report in self.reports if report.disabled_by is not None}
         return f"; '{next(iter(off.values()))}' disables {', '.join(sorted(off))}" if off else ""
+
+    def owner(self, kind: str, name: str) -> PluginReport | None:
+        """The plugin that brings what is registered under `name`; None where there is nothing, or a conflict."""
+        return self._owners.get((kind, name)) if name in self.registered[kind] else None
 
     def distribution(self, package: str) -> str | None:
         """The distribution of the plugin that names code in `package`; None if there is none."""
@@ -211,6 +218,7 @@ def discover(wanted: str | None = None, said: Config | None = None) -> Plugins:
         for name in said.disabled
         if name not in known
     ]
+    settle(plugins)
     return plugins
 
 
@@ -266,6 +274,8 @@ def loaded() -> list[PluginReport]:
 def use(plugins: Plugins | None) -> None:
     """Set the plugins of this process (None: discover again); meant for tests."""
     global _installed
+    if plugins is not None:
+        settle(plugins)
     _installed = plugins
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
 from graftwork.errors import UnknownName, UsageError, WeightsUnavailable
 from graftwork.plugins.loading import installed
 from graftwork.plugins.resolving import resolve
-from graftwork.specs.agreement import Agreement, Step, agree
+from graftwork.specs.agreement import Agreement, Step, agree, followed_by
 from graftwork.specs.annotations import AnnotationSpec
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import InputContract, ObservedInput, show
-from graftwork.specs.convert import Adapter, Converter
+from graftwork.specs.convert import Adapter, Converter, OptionalStep, step_names
 from graftwork.specs.decoder import DecoderSpec
 from graftwork.specs.demo import Demo
 from graftwork.specs.engine import EngineSpec
 from graftwork.specs.factories import load_factory
 from graftwork.specs.freeze_policy import FreezePolicySpec
 from graftwork.specs.logger import LoggerSpec
-from graftwork.specs.modality import Modality
+from graftwork.specs.modality import FactSpec, Modality
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.returns import returned
 from graftwork.specs.source import SourceSpec
@@ -28,12 +29,27 @@ from graftwork.specs.task import HeadSpec, TaskSpec
 
 
 def modalities() -> list[Modality]:
-    return list(installed().registered["modalities"].values())
+    """The modalities, with the facts that plugins add to them."""
+    return [_with_added(found) for found in installed().registered["modalities"].values()]
 
 
 def modality(name: str) -> Modality:
-    """The modality of this name. Raises `UnknownName` if no installed plugin brings it."""
-    return _named("modalities", "modality", name, "graftwork plugins --kind modalities")
+    """The modality of this name, with the facts that plugins add to it.
+
+    Raises `UnknownName` if no installed plugin brings it.
+    """
+    return _with_added(_named("modalities", "modality", name, "graftwork plugins --kind modalities"))
+
+
+def added_facts(modality_name: str) -> list[FactSpec]:
+    """The facts that plugins add to a modality, sorted by name."""
+    found = installed().registered["facts"].values()
+    return sorted((spec for spec in found if spec.modality == modality_name), key=lambda spec: spec.name)
+
+
+def _with_added(modality: Modality) -> Modality:
+    added = tuple(spec.fact for spec in added_facts(modality.name))
+    return replace(modality, facts=(*modality.facts, *added)) if added else modality
 
 
 def backbones(modality_name: str | None = None) -> list[BackboneSpec]:
@@ -57,7 +73,8 @@ def backbone(name: str) -> BackboneSpec:
 
 
 def starter(modality_name: str, adapter_name: str = "") -> BackboneSpec:
-    """The default backbone: with weights on this machine, declared starters first, then the smallest.
+    """The default backbone: with weights on this machine, declared starters first, then the smallest; those that
+    learned nothing, or whose size is not known, last.
 
     With an adapter it is one of the adapter's target modality.
 
@@ -65,9 +82,9 @@ def starter(modality_name: str, adapter_name: str = "") -> BackboneSpec:
     """
     modality_name = adapter(adapter_name).target if adapter_name else modality_name
     candidates = backbones(modality_name)
-    at_hand = [spec for spec in candidates if spec.weights.find() is not None]
+    at_hand = [spec for spec in candidates if spec.weights.at_hand]
     if at_hand:
-        return min(at_hand, key=lambda spec: (not spec.starter, spec.parameters, spec.name))
+        return min(at_hand, key=lambda spec: (not spec.starter, spec.parameters or math.inf, spec.name))
     listed = ", ".join(f"'{spec.name}'" for spec in candidates) or "none"
     raise WeightsUnavailable(
         f"No {modality_name} backbone has its weights on this machine; installed without weights: {listed}.",
@@ -170,25 +187,55 @@ def adapter(name: str) -> Adapter:
     return _named("adapters", "adapter", name, "graftwork plugins --kind adapters")
 
 
+def optional_step(name: str) -> OptionalStep:
+    """The optional step of this name, `modality:name`.
+
+    Raises `UnknownName` with the nearest name and the list.
+    """
+    plugins = installed()
+    found = plugins.get("steps", name)
+    if found is not None:
+        return found
+    known = ", ".join(sorted(plugins.registered["steps"])) or "none"
+    raise UnknownName(
+        f"No optional step is called '{name}'{plugins.near('steps', name)}.",
+        f"Installed are {known}; name one of them with --convert, or leave it out.",
+    )
+
+
+def optional_steps(names: str | Iterable[str]) -> list[OptionalStep]:
+    """The optional steps of these names, in this order.
+
+    Raises `UnknownName`, and `UsageError` for one that is named twice.
+    """
+    found = [optional_step(name) for name in step_names(names)]
+    if twice := [step.full_name for place, step in enumerate(found) if step in found[:place]]:
+        raise UsageError(f"--convert names '{twice[0]}' twice; a step is done once.", "Name it once.")
+    return found
+
+
 def agree_on(
     spec: BackboneSpec,
     observed: ObservedInput,
     adapter_name: str = "",
     *,
+    convert: str | Iterable[str] = (),
     may_leave_out: float = 0.0,
     prefer: Collection[str] = (),
 ) -> Agreement:
     """`agree` with all that is installed: its converters, and the names that its message needs.
 
     adapter_name: the adapter that the user named, which turns the observed examples into examples of the encoder's
-    modality. The note of the encoder's spec is added to the warnings.
+    modality. The note of the encoder's spec is added to the warnings. convert: names of optional steps, which follow
+    the conversions within their modality.
 
-    Raises `UsageError` if the adapter does not lead from the one modality to the other, and what `agree` raises.
+    Raises `UsageError` if the adapter does not lead from the one modality to the other, or a step is for neither,
+    `UnknownName`, and what `agree` raises.
     """
-    notes = (spec.note,) if spec.note else ()
+    notes, steps = (spec.note,) if spec.note else (), optional_steps(convert)
 
     def one(contract: InputContract, observed: ObservedInput, who: str) -> Agreement:
-        return agree(
+        agreed = agree(
             contract,
             observed,
             converters(),
@@ -203,9 +250,11 @@ def agree_on(
                 if s.modality == observed.modality
             ],
         )
+        return followed_by(agreed, [step for step in steps if step.modality == observed.modality], observed)
 
     if not adapter_name:
         agreed = one(spec.contract, observed, spec.name)
+        _check_modality(steps, observed, spec)
         return replace(agreed, warnings=(*notes, *agreed.warnings))
     chosen = adapter(adapter_name)
     if (observed.modality, spec.modality) != (chosen.contract.modality, chosen.target):
@@ -215,6 +264,7 @@ def agree_on(
             "Leave out --adapter, or name one that leads from the one to the other.",
         )
     before = one(chosen.contract, observed, spec.name)
+    _check_modality(steps, observed, spec)
     examples = ((observed.place, chosen.gives) for _ in range(observed.count))
     made = modality(chosen.target).observed(f"{observed.place} through {adapter_name}", examples, observed.items)
     after = one(spec.contract, made, spec.name)
@@ -228,6 +278,17 @@ def agree_on(
         adapter=adapter_name,
         then=after,
     )
+
+
+def _check_modality(steps: Iterable[OptionalStep], observed: ObservedInput, spec: BackboneSpec) -> None:
+    """Raises `UsageError` for a step of another modality than that of the data or of the encoder."""
+    for step in steps:
+        if step.modality not in (observed.modality, spec.modality):
+            raise UsageError(
+                f"--convert {step.full_name} is for the modality '{step.modality}'; {observed.place} holds "
+                f"{observed.modality}.",
+                "Leave it out.",
+            )
 
 
 def reads(spec: BackboneSpec, adapter_name: str = "") -> InputContract:

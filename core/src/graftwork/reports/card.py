@@ -8,6 +8,7 @@ from typing import Any
 
 from graftwork.reports.charts import figure
 from graftwork.reports.run_page import measured
+from graftwork.reports.sentences import conversion
 from graftwork.runtime.visible import markdown, visible
 from graftwork.specs.agreement import words
 
@@ -77,9 +78,7 @@ def _steps(record: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _facts(record: dict[str, Any]) -> list[tuple[str, str]]:
-    steps = [
-        f"{s['fact']} {s['seen']} to {s['to']} by {s['converter']} ({s['count']})" for s in record["agreement"]["steps"]
-    ]
+    steps = [f"{conversion(step)} ({step['count']})" for step in record["agreement"]["steps"]]
     frozen = record["certificate"]
     return [
         ("Labels", ", ".join(record["targets"]["names"][:20]) + (" …" if len(record["targets"]["names"]) > 20 else "")),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graftwork.reports.charts import figure
+from graftwork.specs.agreement import OPTIONAL
 
 
 def interval(row: Mapping[str, Any]) -> str:
@@ -19,6 +20,13 @@ def stages(name: str) -> str:
     """A stage, or several joined by "+", in a few words: of more than two the first and the last."""
     first, *others = name.split("+")
     return name if len(others) < 2 else f"{first} to {others[-1]}"
+
+
+def conversion(step: Mapping[str, Any]) -> str:
+    """A step of an agreement."""
+    if step["fact"] == OPTIONAL:
+        return f"{step['converter']}, an optional step"
+    return f"{step['fact'].replace('_', ' ')} {step['seen']} to {step['to']} by {step['converter']}"
 
 
 def depths(rows: Sequence[Mapping[str, Any]], metric: str) -> str:

@@ -108,7 +108,7 @@ def decide(
 
 def _choose_backbone(made: Decided, data: Data, task: Task, until: float) -> None:
     request, begun = made.request, time.perf_counter()
-    specs, left_out = candidates(data, (), request.adapter)
+    specs, left_out = candidates(data, (), request.adapter, request.convert)
     if len(specs) == 1:
         name = specs[0].name
         made.add(Tried(f"backbone {name}", None, None, None, 0, 0.0, True, "the only one at hand"))
@@ -122,9 +122,9 @@ def _choose_backbone(made: Decided, data: Data, task: Task, until: float) -> Non
             made.told(Tried.of(f"backbone {one.spec.name}", one.depth.scores, one.seconds, False, ""))
 
     found = rank(
-        data, task=request.task, adapter=request.adapter, sampled=SAMPLE, seed=request.seed, long=request.long,
-        precision=request.precision, engine=request.engine, device=request.device, cache=request.cache,
-        seconds=until - begun, target_transform=request.target_transform, told=seen,
+        data, task=request.task, adapter=request.adapter, convert=request.convert, sampled=SAMPLE, seed=request.seed,
+        long=request.long, precision=request.precision, engine=request.engine, device=request.device,
+        cache=request.cache, seconds=until - begun, target_transform=request.target_transform, told=seen,
     )  # fmt: skip
     for one in found.candidates:
         first, tie = one is found.first, one.ties_with(found.best)
@@ -143,7 +143,11 @@ def _choose_policy(
     request = made.request
     name = request.backbone
     spec = registry.backbone(name) if name else registry.starter(data.modality.name, request.adapter)
-    other = "lpft+lora" if spec.parameters > LARGE else "lpft"
+    if spec.parameters == 0:
+        made.add(Tried("freeze head", None, None, None, 0, 0.0, True, f"'{spec.name}' has no parameters to train"))
+        made.request = with_policy(request, "head")
+        return
+    other = "lpft+lora" if (spec.parameters or 0) > LARGE else "lpft"
     labels = labelled(data.labels)
     places = [i for i in range(len(data)) if data.splits is None or data.splits[i] != "test"]
     strata = task.encode([labels[i] for i in places]).strata

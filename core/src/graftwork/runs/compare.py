@@ -34,6 +34,7 @@ from graftwork.runs.depths import compare as compare_depths
 from graftwork.runs.planning import FitPlan, FitRequest
 from graftwork.runs.trial import OutOfBudget, Trial, trial
 from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.convert import step_names
 from graftwork.specs.demo import Demo
 from graftwork.specs.factories import load_factory
 from graftwork.specs.settings import Settings
@@ -104,6 +105,7 @@ def compare(
     *,
     task: str = DEFAULT_TASK,
     adapter: str = "",
+    convert: str | Sequence[str] = (),
     seed: int = 0,
     precision: str = "auto",
     engine: str = "auto",
@@ -117,8 +119,8 @@ def compare(
     """Compare ways to train on data, each judged by the same held-out examples: the test split of the data, else their
     validation split, else a quarter.
 
-    data, backbone, adapter, precision, engine: as `graftwork.fit` takes them. budget: seconds for what trains by steps.
-    told: is called with the name of each way and what it gave. settings: of training by steps, see
+    data, backbone, adapter, convert, precision, engine: as `graftwork.fit` takes them. budget: seconds for what trains
+    by steps. told: is called with the name of each way and what it gave. settings: of training by steps, see
     `graftwork.Settings`.
 
     Raises what `graftwork.fit` raises, and `UsageError` for a task whose head is not solved.
@@ -135,10 +137,10 @@ def compare(
         else read_source(data, SourceOptions.of(task=task, backbone=backbone, adapter=adapter))
     )
     spec = registry.backbone(backbone) if backbone else registry.starter(data.modality.name, adapter)
-    registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD)
+    registry.agree_on(spec, data.observed, adapter, convert=convert, may_leave_out=MOST_BAD)
     request = FitRequest(
-        spec.name, task, seed=seed, precision=precision, engine=engine, device=device, adapter=adapter, cache=cache,
-        settings=Settings.of(settings),
+        spec.name, task, seed=seed, precision=precision, engine=engine, device=device, adapter=adapter,
+        convert=step_names(convert), cache=cache, settings=Settings.of(settings),
     )  # fmt: skip
     data = _two_parts(data, judge, seed)
     ways = _Ways(request, spec, judge, data, time.perf_counter() + budget, watch, told)
@@ -240,6 +242,9 @@ class _Ways:
     def trained(self) -> None:
         """Tuned and from nothing: with all training examples, each in half of what is left; then with fewer, as far as
         the budget goes."""
+        if self.spec.parameters == 0:
+            self.notes.append(f"'{self.spec.name}' has no parameters, so nothing but a head on it can train.")
+            return
         splits = self.data.splits or ()
         train = [number for number, word in enumerate(splits) if word == "train"]
         test = [number for number, word in enumerate(splits) if word == "test"]
@@ -267,7 +272,7 @@ class _Ways:
 
     def _fit(self, name: str, data: Data, until: float) -> Trial:
         if name == TUNED:
-            policy = "lpft+lora" if self.spec.parameters > LARGE else "lpft"
+            policy = "lpft+lora" if (self.spec.parameters or 0) > LARGE else "lpft"
             return trial(self.request, data, policy, until, self.watch)
         said = self.request.settings
         request = replace(self.request, settings=replace(said, lr=said.lr or 10 * self.spec.recipe.learning_rate))

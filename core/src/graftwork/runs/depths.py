@@ -57,7 +57,7 @@ class Depth:
 
 def by_stage(spec: BackboneSpec, data: Data, request: FitRequest) -> tuple[list[Tensor], list[int]]:
     """Features `(N, D)` of data after each stage of an encoder, from one pass, and the numbers of their examples."""
-    agreement = registry.agree_on(spec, data.observed, request.adapter, may_leave_out=MOST_BAD)
+    agreement = registry.agree_on(spec, data.observed, request.adapter, convert=request.convert, may_leave_out=MOST_BAD)
     notes: list[str] = []
     with opened(request.cache, notes) as kept, nullcontext(kept) if kept else temporary() as store:
         model = load_frozen(spec)

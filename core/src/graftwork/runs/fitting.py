@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from graftwork.runs.steps import (
     train_dense,
 )
 from graftwork.runtime import processes
+from graftwork.specs.convert import step_names
 from graftwork.specs.settings import Settings
 from graftwork.specs.task import DEFAULT_TASK
 from graftwork.training.checkpoints import Unfinished, begun
@@ -62,6 +63,7 @@ def fit(
     device: str = "auto",
     long: str | None = None,
     adapter: str = "",
+    convert: str | Sequence[str] = (),
     out: str | Path | None = None,
     resume: bool = False,
     c: float | None = None,
@@ -96,7 +98,8 @@ def fit(
     frozen stages, "auto", "torch", "openvino" or one that a plugin brings; "auto" is measured once on this machine.
     long: "truncate" or "windows" for examples that are
     longer than the encoder reads at once; None leaves it to the modality. adapter: the name of one that makes examples
-    of the encoder's modality out of the data's (`audio:image-logmel`).
+    of the encoder's modality out of the data's (`audio:image-logmel`). convert: names of optional steps on each example
+    after the conversions that its contract asks for, in this order (`image:denoise`); a run repeats them.
     resume: go on with the fit to `out` that was stopped; what is asked must be the same. watch: is called after each
     step. cache: find what frozen stages made of examples before in the feature store, and keep it there.
     compile: run frozen stages through torch.compile, which takes a minute first. backbone_cache: keeps the encoder for
@@ -109,7 +112,8 @@ def fit(
     """
     request = FitRequest(
         backbone, task, target_transform, freeze, tap, val, seed, refit, on_bad, precision, engine, device, long,
-        adapter, out, resume, c, cache, compile, Settings.of(settings), head, options or {}, budget,
+        adapter, step_names(convert), out, resume, c, cache, compile, Settings.of(settings), head, options or {},
+        budget,
     )  # fmt: skip
     data = (
         data

@@ -20,8 +20,12 @@ Shape = Any
 """A type or several, a list with the shape of its items, a dict with the shapes of its keys (`str`: of all; with "?" of
 one that may be missing)."""
 
+BROUGHT = {"name": str, "distribution": str, "version": str}
+"""A step or fact that another plugin brings, see `graftwork.runs.brought`."""
+
 SHAPE: Mapping[str, Shape] = {
     "task": str, "target_transform": str, "backbone": str, "modality": str, "adapter": str, "tap": str,
+    "convert": [BROUGHT], "facts": [BROUGHT],
     "feature_dim": (int, dict), "freeze": str, "head": str, "options": dict, "seed": int,
     "engine": {"used": str, "calibration?": str},
     "labels": {str: {str: int}}, "targets": {"names": [str], "temperature?": float},

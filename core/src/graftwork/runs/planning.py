@@ -56,6 +56,7 @@ class FitRequest:
     device: str = "auto"
     long: str | None = None
     adapter: str = ""
+    convert: tuple[str, ...] = ()
     out: str | Path | None = None
     resume: bool = False
     c: float | None = None
@@ -123,7 +124,11 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     name = data.modality.name
     spec = registry.backbone(request.backbone) if request.backbone else registry.starter(name, request.adapter)
     agreement = registry.agree_on(
-        spec, head.observed, request.adapter, may_leave_out=data.max_left_out if request.on_bad == "skip" else 0.0
+        spec,
+        head.observed,
+        request.adapter,
+        convert=request.convert,
+        may_leave_out=data.max_left_out if request.on_bad == "skip" else 0.0,
     )
     if request.out is not None and processes.is_main_process():
         check_free(request.out)
@@ -142,7 +147,9 @@ def resolve(request: FitRequest, data: Data | Stream) -> FitPlan:
     splits = None if targets is None else split(targets.strata, head.splits, request.val, request.seed)
     training = len(head) if splits is None else splits.count("train")
     epochs = decide(request.settings, task.recipe(spec.recipe), training).epochs
-    exactly = exact([policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)], task, head_spec)
+    plans = [policy.plan(spec.stages[: tap + 1], epoch) for epoch in range(epochs)]
+    policies.check_trainable(spec, request.freeze, plans)
+    exactly = exact(plans, task, head_spec)
     _check_asked(request, exactly, policy.head_first, streamed)
     dense = isinstance(task, DenseTask)
     if dense:
@@ -220,6 +227,7 @@ def _check_dense(request: FitRequest, task: DenseTask, streamed: bool) -> None:
         (f"--engine {request.engine}", request.engine not in ("auto", "torch")),
         ("--long", request.long is not None),
         ("--adapter", bool(request.adapter)),
+        ("--convert", bool(request.convert)),
     ):
         if given:
             raise UsageError(
@@ -353,6 +361,6 @@ def resume_request(plan: FitPlan, **known: Any) -> dict[str, Any]:
     )
     return {
         "backbone": spec.name, "tap": plan.choice or spec.stages[plan.tap], "long": plan.long,
-        "processes": processes.count(),
+        "processes": processes.count(), "convert": list(request.convert),
         **{name: getattr(request, name) for name in names}, **request.settings.fixed(), **known,
     }  # fmt: skip

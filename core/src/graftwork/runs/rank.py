@@ -30,6 +30,7 @@ from graftwork.plugins.faults import faults_have_owners
 from graftwork.runs.backbone_cache import load_frozen
 from graftwork.runs.depths import FOLDS, Depth, better_than_last, compare
 from graftwork.specs.backbone import BackboneSpec
+from graftwork.specs.convert import step_names
 from graftwork.specs.task import DEFAULT_TASK
 from graftwork.tasks.dense import DenseTask
 from graftwork.tasks.task import Task, load_task
@@ -134,6 +135,7 @@ def rank(
     task: str = DEFAULT_TASK,
     target_transform: str = "none",
     adapter: str = "",
+    convert: str | Sequence[str] = (),
     sampled: int = SAMPLE,
     seed: int = 0,
     long: str | None = None,
@@ -148,8 +150,8 @@ def rank(
     may be trained on, after every stage and on some stages joined.
 
     data: as `graftwork.fit` takes it. backbones: names; left out, all that have their weights on this machine. sampled:
-    the most examples. precision, engine: as `graftwork.fit` takes them, but for int8. seconds: no candidate is begun
-    after so many. told: is called with each that was compared.
+    the most examples. adapter, convert, precision, engine: as `graftwork.fit` takes them, but for int8. seconds: no
+    candidate is begun after so many. told: is called with each that was compared.
 
     Raises `WeightsUnavailable` where no candidate is at hand, `DataError` where nothing can be held out, `UsageError`
     for a task whose head is not solved, and what `graftwork.fit` raises for an encoder that was named.
@@ -171,7 +173,8 @@ def rank(
         if isinstance(data, Data)
         else read_source(data, SourceOptions.of(task=task, backbone=next(iter(backbones), None), adapter=adapter))
     )
-    specs, left_out = candidates(data, backbones, adapter)
+    convert = step_names(convert)
+    specs, left_out = candidates(data, backbones, adapter, convert)
     labels = labelled(data.labels)
     places = [i for i in range(len(data)) if data.splits is None or data.splits[i] != "test"]
     strata = judge.encode([labels[i] for i in places]).strata
@@ -182,7 +185,7 @@ def rank(
     interrupted = False
     with opened(cache, notes) as kept, nullcontext(kept) if kept else temporary() as store:
         choice = Choice(engine, precision)
-        look = _Look(data, strata, judge, adapter, seed, store, long, choice, resolve_device(device))
+        look = _Look(data, strata, judge, adapter, convert, seed, store, long, choice, resolve_device(device))
         compared, standing = {}, specs
         try:
             for count in _sizes(len(specs), len(data)):
@@ -215,22 +218,22 @@ def rank(
 
 
 def candidates(
-    data: Data, names: Sequence[str], adapter: str
+    data: Data, names: Sequence[str], adapter: str, convert: Sequence[str] = ()
 ) -> tuple[list[BackboneSpec], list[tuple[str, str]]]:  # fmt: skip
     """Encoders to compare, and why others are none. Raises `WeightsUnavailable` where there is none."""
     if names:
         specs = [registry.backbone(name) for name in names]
         for spec in specs:
-            registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD)
+            registry.agree_on(spec, data.observed, adapter, convert=convert, may_leave_out=MOST_BAD)
         return specs, []
     modality = registry.adapter(adapter).target if adapter else data.modality.name
     found, left_out = [], []
     for spec in registry.backbones(modality):
-        if spec.weights.find() is None:
+        if not spec.weights.at_hand:
             left_out.append((spec.name, f"its weights ({megabytes(spec.weights.size_bytes)}) are not on this machine"))
             continue
         try:
-            registry.agree_on(spec, data.observed, adapter, may_leave_out=MOST_BAD)
+            registry.agree_on(spec, data.observed, adapter, convert=convert, may_leave_out=MOST_BAD)
         except InputMismatch as error:
             left_out.append((spec.name, str(error)))
         else:
@@ -277,6 +280,7 @@ class _Look:
     strata: Sequence[str]
     task: Task
     adapter: str
+    convert: Sequence[str]
     seed: int
     store: Store
     long: str | None
@@ -286,7 +290,7 @@ class _Look:
     def __call__(self, spec: BackboneSpec, count: int) -> Candidate:
         begun, places = time.perf_counter(), sample(self.strata, count, self.seed)
         data, strata = self.data.at(places), [self.strata[place] for place in places]
-        agreement = registry.agree_on(spec, data.observed, self.adapter, may_leave_out=MOST_BAD)
+        agreement = registry.agree_on(spec, data.observed, self.adapter, convert=self.convert, may_leave_out=MOST_BAD)
         model = load_frozen(spec)
         pipeline = Pipeline(spec.contract, agreement, data.modality)
         examples = Examples(model.backbone, pipeline, data.raws, long=self.long or data.modality.long)

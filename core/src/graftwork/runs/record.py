@@ -14,6 +14,7 @@ from graftwork.models.engines.folders import engine_version
 from graftwork.models.machine import versions
 from graftwork.plugins import registry
 from graftwork.runs.backbone_cache import Loaded
+from graftwork.runs.brought import brought
 from graftwork.runs.planning import FitPlan
 from graftwork.runs.run import FORMAT
 from graftwork.specs import pretraining_card
@@ -76,6 +77,7 @@ def record(
         },
         "contract": model.backbone.spec.contract.as_json(),
         "adapter": request.adapter,
+        **brought(registry.reads(plan.spec, request.adapter), request.convert),
         "long": vars(extracted.long),
         "defects": extracted.lost(data.modality, registry.reads(plan.spec, request.adapter)),
         "agreement": encoded.agreement.as_json(),

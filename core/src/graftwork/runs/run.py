@@ -51,17 +51,17 @@ from graftwork.models.precision import check_precision
 from graftwork.plugins import registry
 from graftwork.plugins.faults import faults_have_owners
 from graftwork.plugins.loading import installed
+from graftwork.plugins.observing import reader_of
 from graftwork.reports.card import write_card
 from graftwork.reports.run_page import write_report
 from graftwork.reports.shown import Shown
 from graftwork.runs import integrity
+from graftwork.runs.brought import check_brought
 from graftwork.runs.dense import DenseAnswers, readable
 from graftwork.specs.agreement import Agreement, words
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput
 from graftwork.specs.defects import told_by_facts
-from graftwork.specs.factories import load_factory
-from graftwork.specs.readers import Reader
 from graftwork.specs.task import RawLabel
 from graftwork.tasks.abstention import check_min_probability
 from graftwork.tasks.answer_folder import new_folder
@@ -262,7 +262,8 @@ class Run:
         if min_probability is not None:
             check_min_probability(self.task, min_probability)
         modality = registry.modality(self.record["modality"])
-        reader: Reader = load_factory(modality.reader)()
+        contract = registry.reads(self.spec, self.record.get("adapter", ""))
+        reader = reader_of(modality, contract.facts)
         given: Any = [inputs] if isinstance(inputs, str | bytes | Path) else inputs
         if self._is_table(inputs):
             given = [raw for part in self._rows(inputs, input) for raw in part.inputs]
@@ -270,7 +271,6 @@ class Run:
         facts = [read_facts(reader, raw) for raw in raws]
         errors = {i: f.reason for i, f in enumerate(facts) if isinstance(f, Bad)}
         good = [i for i in range(len(raws)) if i not in errors]
-        contract = registry.reads(self.spec, self.record.get("adapter", ""))
         notes = {
             i: [defect.said() for defect in told_by_facts(modality.defects, f, contract)]
             for i, f in enumerate(facts)
@@ -507,6 +507,7 @@ class Run:
             self.spec,
             observed,
             self.record.get("adapter", ""),
+            convert=[step["name"] for step in self.record["convert"]],
             may_leave_out=may_leave_out,
             prefer=[step["converter"] for step in self.record["agreement"]["steps"]],
         )
@@ -594,8 +595,8 @@ def _head(task: Task, record: Mapping[str, Any], known: Targets) -> Head:
 def load(path: str | Path) -> Run:
     """Open a run directory.
 
-    Raises `RunError` when it is not one, or one of another format, and `ContractMismatch` when its encoder reads or
-    prepares its input otherwise here than when the run was made.
+    Raises `RunError` when it is not one, one of another format, or one whose optional steps or facts no plugin brings
+    here, and `ContractMismatch` when its encoder reads or prepares its input otherwise here than when the run was made.
     """
     path = Path(path)
     file = path / "run.json"
@@ -623,6 +624,7 @@ def load(path: str | Path) -> Run:
             MemoryError, SafetensorError) as error:  # fmt: skip
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise RunError(f"'{path}' is damaged: {reason}.", "Fit again, or restore it from a copy.") from error
+    check_brought(path, record)
     run = Run(record, head.eval(), None, path)
     _ = run.spec
     return run

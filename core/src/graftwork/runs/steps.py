@@ -149,7 +149,8 @@ def _agreement(fit: Fit, observed: ObservedInput, *, chunk: bool) -> Agreement:
     if isinstance(fit.data, Data):
         return plan.agreement
     may_leave_out = 1.0 if chunk and most else most
-    return registry.agree_on(plan.spec, observed, plan.request.adapter, may_leave_out=may_leave_out)
+    request = plan.request
+    return registry.agree_on(plan.spec, observed, request.adapter, convert=request.convert, may_leave_out=may_leave_out)
 
 
 def encode(fit: Fit, extracted: Extracted) -> Encoded:

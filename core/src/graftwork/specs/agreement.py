@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from graftwork.errors import InputMismatch
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import MANY, InputContract, ObservedInput, Requirement, Sighting, Value, show, span
-from graftwork.specs.convert import Converter
+from graftwork.specs.convert import Converter, OptionalStep
 from graftwork.specs.defects import Defect, counted_by_facts
+
+OPTIONAL = "optional"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One conversion that the data need: the converter, the fact, its value before (`seen`) and after (`to`), and the
-    number of examples.
+    """One conversion of the data: the converter, the fact, its value before (`seen`) and after (`to`), and the number
+    of examples. One that the user asked for has `OPTIONAL` for its fact, and no values.
 
     seen: a range in words if one converter handles many values alike. example: the name of the first example.
     """
@@ -50,6 +52,7 @@ class Agreement:
     """The conversions that make the data fit, the warnings for the user, and the values that do not fit.
 
     conversions: the step for each converted (fact, value).
+    optional: the names of the steps that the user asked for, which follow the conversions in this order.
     adapter, then: if the user named an adapter into the encoder's modality, its name and the agreement on its output;
     `steps`, `warnings` and `left_out` then cover both sides.
     """
@@ -58,6 +61,7 @@ class Agreement:
     warnings: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     conversions: Mapping[tuple[str, Value], Step] = field(default_factory=dict, repr=False)
+    optional: tuple[str, ...] = ()
     adapter: str = ""
     then: Agreement | None = None
 
@@ -76,6 +80,7 @@ class Agreement:
             "steps": [asdict(step) for step in self.steps],
             "warnings": list(self.warnings),
             "left_out": [asdict(item) for item in self.left_out],
+            "optional": list(self.optional),
             "adapter": self.adapter,
         }
 
@@ -123,7 +128,7 @@ def agree(
         if requirement.demands and sum(sighting.count for sighting in sightings) < observed.count:
             raise InputMismatch(
                 f"{who} wants {words(fact)} {requirement}; the reader of {observed.place} does not say what it is.",
-                "Update the plugin that reads these data; see: graftwork plugins",
+                "Install or update the plugin that observes it; see: graftwork plugins",
             )
         excluded = []
         for sighting in sightings:
@@ -172,6 +177,19 @@ def check_contract(spec: BackboneSpec, facts: Mapping[str, Value]) -> None:
                 f"{show(value, wanted.unit)}.",
                 "Apply the steps of the agreement first: graftwork.agree gives them.",
             )
+
+
+def followed_by(agreement: Agreement, steps: Sequence[OptionalStep], observed: ObservedInput) -> Agreement:
+    """The agreement with optional steps after its conversions, each of which warns of what it loses."""
+    count = observed.count
+    made = (Step(step.full_name, OPTIONAL, "", "", count, step.loss) for step in steps)
+    lost = (f"{show(count)} of {show(count)} {observed.items}: {step.loss}" for step in steps if step.loss)
+    return replace(
+        agreement,
+        steps=(*agreement.steps, *made),
+        warnings=(*agreement.warnings, *lost),
+        optional=tuple(step.full_name for step in steps),
+    )
 
 
 def words(fact: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from graftwork.errors import UsageError
 from graftwork.specs.contracts import InputContract
-from graftwork.specs.weights import Weights
+from graftwork.specs.weights import NoWeights, Weights
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ class BackboneSpec:
 
     name: `modality/name`, or `scheme:id` if a resolver made it.
     contract: what it was pretrained to read, and how `prepare` must turn that into numbers.
-    factory: names `build(spec, weights) -> Backbone`; `weights` is a local path, or None for random weights.
-    weights: where they are: `PackagedWeights`, `HubWeights`, `UrlWeights` or `FolderWeights`.
+    factory: names `build(spec, weights) -> Backbone`; `weights` is a local path, or None for random weights and where
+    there are none (`NoWeights`).
+    weights: where they are: `PackagedWeights`, `HubWeights`, `UrlWeights`, `FolderWeights` or `NoWeights`; their
+    `size_bytes` is 0 if it is not known before they are on this machine.
     stages: names of its stages, input to output.
     feature_dim: D of the pooled features `(B, D)` after the last stage.
-    parameters: the number of parameters of all stages; 0 if it is not known before the weights are on this machine, as
-    is then `weights.size_bytes`.
+    parameters: the number of parameters of all stages; 0 for none, so that only a head on it can train; None where it
+    is not known before the weights are on this machine.
     license: of the weights. source: where the weights come from. pretrained_on: the data, in words.
     config: anything else that `build` needs.
     starter: whether it may be its modality's default.
@@ -51,6 +53,8 @@ class BackboneSpec:
     note: shown to the user with the warnings; empty for none.
     views: what heads can read: "pooled", one vector, which every encoder gives; "sequence", "map" and "pyramid", which
     are methods of `Backbone`.
+
+    Raises `ValueError` for parameters without weights.
     """
 
     name: str
@@ -59,7 +63,7 @@ class BackboneSpec:
     weights: Weights
     stages: tuple[str, ...]
     feature_dim: int
-    parameters: int
+    parameters: int | None
     license: str
     source: str
     pretrained_on: str
@@ -69,6 +73,13 @@ class BackboneSpec:
     note: str = ""
     views: tuple[str, ...] = ("pooled",)
     survey: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weights, NoWeights) and self.parameters != 0:
+            raise ValueError(
+                f"'{self.name}' says NoWeights() and parameters={self.parameters}; without weights it has none: "
+                "parameters=0"
+            )
 
     @property
     def modality(self) -> str:
@@ -116,7 +127,7 @@ class BackboneSpec:
             "pretrained_on": self.pretrained_on,
             "note": self.note,
             "weights": self.weights.describe(),
-            "at_hand": self.weights.find() is not None,
+            "at_hand": self.weights.at_hand,
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from graftwork.specs.contracts import Anything, InputContract, Requirement, Value
@@ -64,3 +64,29 @@ class Adapter:
     @property
     def full_name(self) -> str:
         return f"{self.contract.modality}:{self.name}"
+
+
+@dataclass(frozen=True)
+class OptionalStep:
+    """A conversion within a modality that a user asks for, as `modality:name` (`--convert image:denoise`).
+
+    factory: names `convert(value) -> value`. It takes a value as the modality's reader decodes it and as the encoder's
+    contract wants it, and returns one of the same kind that still meets the contract. It leaves what it is given as it
+    is, and may be called in several threads.
+    loss: what is lost, in words; empty for nothing. summary: what it does, in words.
+    """
+
+    name: str
+    modality: str
+    factory: str
+    loss: str = ""
+    summary: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.modality}:{self.name}"
+
+
+def step_names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """The names of optional steps, in order; one may be given alone."""
+    return (given,) if isinstance(given, str) else tuple(given)

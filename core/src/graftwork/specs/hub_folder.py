@@ -88,9 +88,9 @@ class ModelFolder:
             return HubWeights(self.repo, ("config.json", names), self.commit, size)
         return FolderWeights(self.folder, size, (names,))
 
-    def parameters(self, belongs: Callable[[str], bool] = lambda name: True) -> int:
-        """The number of parameters in tensors whose names belong to the encoder; 0 without model.safetensors."""
-        return count_parameters(self.folder, belongs) if (self.folder / HUB_WEIGHTS).is_file() else 0
+    def parameters(self, belongs: Callable[[str], bool] = lambda name: True) -> int | None:
+        """The number of parameters in tensors whose names belong to the encoder; None without model.safetensors."""
+        return count_parameters(self.folder, belongs) if (self.folder / HUB_WEIGHTS).is_file() else None
 
     def _size(self, files: tuple[str, ...]) -> int:
         found = (self.folder / file for file in files)

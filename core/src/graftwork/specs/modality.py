@@ -10,6 +10,24 @@ from graftwork.specs.defects import Defect
 
 
 @dataclass(frozen=True)
+class FactSpec:
+    """A fact that a plugin adds to a modality, mostly to another plugin's; contracts and converters may then name it.
+
+    factory: names `observe(raw, reader) -> Value`, a word or a finite number for every example; `reader` is the
+    modality's own, whose `decode(raw)` gives the value as stored. It may be called in several threads and raises
+    `Unreadable` for an example that it cannot read.
+    """
+
+    modality: str
+    fact: Fact
+    factory: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.modality}:{self.fact.name}"
+
+
+@dataclass(frozen=True)
 class Modality:
     """A kind of input.
 

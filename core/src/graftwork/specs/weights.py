@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from graftwork.errors import WeightsMismatch, WeightsUnavailable
 
@@ -28,6 +29,11 @@ class Weights(ABC):
     @abstractmethod
     def find(self) -> Path | None:
         """The local file or folder if the weights are on this machine, else None. Never uses the network."""
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether nothing is left to fetch."""
+        return self.find() is not None
 
     @abstractmethod
     def describe(self) -> str:
@@ -59,6 +65,30 @@ class Weights(ABC):
             return self.fetch()
         except WeightsUnavailable as error:
             raise WeightsUnavailable(f"Backbone '{backbone}': {error.message}", error.hint) from error
+
+
+@dataclass(frozen=True)
+class NoWeights(Weights):
+    """There are none: the encoder is code alone (hashing, a spectrum, a fixed random projection).
+
+    Its spec says `parameters=0`, and `build` gets None for `weights`. Fixed numbers are buffers of its stages, the same
+    each time it is built.
+    """
+
+    size_bytes: ClassVar[int] = 0  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @property
+    def at_hand(self) -> bool:
+        return True
+
+    def find(self) -> None:
+        return None
+
+    def describe(self) -> str:
+        return "code alone"
+
+    def remedy(self) -> str:
+        return "There is nothing to fetch."
 
 
 @dataclass(frozen=True)

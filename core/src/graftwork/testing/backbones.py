@@ -25,11 +25,11 @@ from graftwork.freeze.policies import Plan, StagePlan
 from graftwork.models.backbone import Backbone, load_backbone
 from graftwork.models.stages import State, fold
 from graftwork.plugins import registry
+from graftwork.plugins.observing import reader_of
 from graftwork.specs.backbone import BackboneSpec
 from graftwork.specs.contracts import ObservedInput, show
-from graftwork.specs.factories import load_factory
-from graftwork.specs.readers import Raw, Reader
-from graftwork.specs.weights import FolderWeights
+from graftwork.specs.readers import Raw
+from graftwork.specs.weights import FolderWeights, NoWeights
 from graftwork.testing.cases import Given, Nonconformance, NotChecked, Registered, check, subject
 from graftwork.testing.samples import examples, violations
 
@@ -52,7 +52,7 @@ class Encoder(Registered):
         self.reason = given.reasons.get(name, "") if name in given.references else ""
         if name in given.weights:
             self.spec = replace(spec, weights=FolderWeights(given.weights[name], spec.weights.size_bytes))
-        self.at_hand = self.spec.weights.find() is not None
+        self.at_hand = self.spec.weights.at_hand
 
     @property
     def resolved(self) -> bool:
@@ -88,7 +88,7 @@ class Encoder(Registered):
     def read(self, raw: Raw) -> Any:
         """The first window of an example, as `fit` would prepare it."""
         modality = registry.modality(self.spec.modality)
-        reader: Reader = load_factory(modality.reader)()
+        reader = reader_of(modality, self.spec.contract.facts)
         observed = modality.observed("the sample", [(raw.name, reader.facts(raw))])
         agreement = registry.agree_on(self.spec, observed)
         return Pipeline(self.spec.contract, agreement, modality)(raw)[0].value
@@ -130,10 +130,11 @@ def the_spec_says_all(encoder: Encoder) -> None:
     for item in ("license", "source", "pretrained_on"):
         if not getattr(spec, item).strip():
             raise Nonconformance(f"'{spec.name}' says no {item}.", f"Write BackboneSpec({item}=...).")
-    for item in ("feature_dim",) if encoder.resolved else ("parameters", "feature_dim"):
-        if getattr(spec, item) <= 0:
-            raise Nonconformance(f"'{spec.name}' says {item}={getattr(spec, item)}.", "Count them.")
-    if spec.weights.size_bytes <= 0 and not encoder.resolved:
+    counted = {"feature_dim": 1} if encoder.resolved else {"parameters": 0, "feature_dim": 1}
+    for item, least in counted.items():
+        if (found := getattr(spec, item)) is None or found < least:
+            raise Nonconformance(f"'{spec.name}' says {item}={found}.", "Count them.")
+    if spec.weights.size_bytes <= 0 and not (encoder.resolved or isinstance(spec.weights, NoWeights)):
         raise Nonconformance(
             f"'{spec.name}' does not say how large its weights are.", "Give its weights their size_bytes."
         )
@@ -150,6 +151,8 @@ def the_spec_says_all(encoder: Encoder) -> None:
 
 @check("backbones")
 def the_size_of_its_weights_is_true(encoder: Encoder) -> None:
+    if isinstance(encoder.spec.weights, NoWeights):
+        raise NotChecked(f"'{encoder.name}' has no weights.")
     found = encoder.spec.weights.find()
     if found is None:
         raise NotChecked(f"The weights of '{encoder.name}' are not on this machine.")
@@ -190,8 +193,7 @@ def its_stages_own_every_parameter_once(encoder: Encoder) -> None:
     count = sum(parameter.numel() for parameter in backbone.parameters())
     if count != encoder.spec.parameters and not (encoder.resolved and encoder.spec.parameters == 0):
         raise Nonconformance(
-            f"The stages of '{encoder.name}' own {show(count)} numbers, and its spec says "
-            f"{show(encoder.spec.parameters)}.",
+            f"The stages of '{encoder.name}' own {show(count)} numbers, and its spec says {encoder.spec.parameters}.",
             f"Write parameters={count}, if no module of the library's model was left out.",
         )
 
@@ -356,7 +358,7 @@ def _load(backbone: Backbone, file: Path) -> None:
 def its_contract_is_what_it_prepares(encoder: Encoder) -> None:
     spec, backbone = encoder.spec, encoder.backbone
     modality = registry.modality(spec.modality)
-    reader: Reader = load_factory(modality.reader)()
+    reader = reader_of(modality, spec.contract.facts)
     with contextlib.suppress(InputMismatch):  # which is looked at below
         encoder.prepare(encoder.values)
     for raw in encoder.raws:
@@ -429,6 +431,8 @@ def data_that_do_not_fit_are_refused(encoder: Encoder) -> None:
 
 @check("backbones")
 def gradients_reach_what_trains_and_nothing_else(encoder: Encoder) -> None:
+    if encoder.spec.parameters == 0:
+        raise NotChecked(f"'{encoder.name}' has no parameters.")
     backbone = encoder.taken()
     last = encoder.spec.stages[-1]
     finite: dict[int, bool] = {}
@@ -474,7 +478,7 @@ def frozen_stages_stand_still(encoder: Encoder) -> None:
     backbone = encoder.taken()
     stages, last = backbone.stages(), encoder.spec.stages[-1]
     before = freezing.stage_digests(stages)
-    plan = encoder.plan(last)
+    plan = encoder.plan() if encoder.spec.parameters == 0 else encoder.plan(last)
     backbone.train()
     freezing.apply(plan, stages)
     moving = {name: freezing.may_move(found) for name, found in freezing.trained(plan, stages).items()}

@@ -29,6 +29,7 @@ def cases(
     from graftwork.testing import (  # noqa: F401  register checks
         backbones,
         factories,
+        facts_and_steps,
         freeze_policies,
         modalities,
         networks,
@@ -36,6 +37,7 @@ def cases(
         resolvers,
         tasks,
         views,
+        weightless,
     )
 
     report = _report(plugin)

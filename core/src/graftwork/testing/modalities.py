@@ -14,6 +14,7 @@ import torch
 from graftwork.data.reading import data as read_data
 from graftwork.errors import Unreadable
 from graftwork.plugins import registry
+from graftwork.plugins.observing import reader_of
 from graftwork.specs.contracts import Value, show
 from graftwork.specs.convert import Converter
 from graftwork.specs.defects import measured
@@ -198,7 +199,7 @@ class Conversion(Registered):
     def __init__(self, name: str, spec: Converter, given: Given) -> None:
         super().__init__(name, spec, given)
         self.modality = registry.modality(spec.modality)
-        self.reader: Reader = load_factory(self.modality.reader)()
+        self.reader: Reader = reader_of(self.modality, [spec.fact])
 
     def starts(self) -> list[tuple[Value, Value, Raw]]:
         """Values that it turns into others: from, to, and an example."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from graftwork.errors import GraftworkError
+from graftwork.plugins.observing import reader_of
 from graftwork.plugins.registry import converters
 from graftwork.plugins.registry import modality as find_modality
 from graftwork.specs.contracts import Exactly, InputContract, OneOf, Requirement, Value, Within
@@ -36,7 +37,7 @@ def _meeting(modality: Modality, number: int, contract: InputContract | None) ->
     if contract is None:
         return raw
     reader: Reader = load_factory(modality.reader)()
-    seen = reader.facts(raw)
+    seen = reader.facts(raw)  # of its own: a sample cannot be made to have facts that other plugins add
     asked = {
         fact: wanted.nearest(seen[fact])
         for fact, wanted in contract.facts.items()
@@ -47,7 +48,7 @@ def _meeting(modality: Modality, number: int, contract: InputContract | None) ->
 
 def violations(modality: Modality, contract: InputContract) -> Iterator[tuple[str, Value, Raw]]:
     """For each fact that a contract demands, examples that violate it: the fact, its value, and the example."""
-    reader: Reader = load_factory(modality.reader)()
+    reader = reader_of(modality, contract.facts)
     for fact, wanted in contract.facts.items():
         if not wanted.demands:
             continue
