@@ -70,6 +70,7 @@ class Adapter:
 class OptionalStep:
     """A conversion within a modality that a user asks for, as `modality:name` (`--convert image:denoise`).
 
+    name: the word after the colon. modality: the word before it.
     factory: names `convert(value) -> value`. It takes a value as the modality's reader decodes it and as the encoder's
     contract wants it, and returns one of the same kind that still meets the contract. It leaves what it is given as it
     is, and may be called in several threads.

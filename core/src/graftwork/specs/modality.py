@@ -13,6 +13,7 @@ from graftwork.specs.defects import Defect
 class FactSpec:
     """A fact that a plugin adds to a modality, mostly to another plugin's; contracts and converters may then name it.
 
+    modality: the name of the modality. fact: its name, where it is observed, and its unit.
     factory: names `observe(raw, reader) -> Value`, a word or a finite number for every example; `reader` is the
     modality's own, whose `decode(raw)` gives the value as stored. It may be called in several threads and raises
     `Unreadable` for an example that it cannot read.
