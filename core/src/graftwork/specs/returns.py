@@ -1,4 +1,4 @@
-"""What the methods of a plugin's classes give back is of the type that was promised, or the plugin is named."""
+"""What the methods of a plugin give back is of the type that was promised, or the plugin is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graftwork.errors import PluginFault
 
 
 class Checked:
-    """A base of classes that plugins implement: `class Reader(Checked, returns={"digest": (bytes,)})`."""
+    """A base of what plugins implement: `class Reader(Checked, returns={"digest": (bytes,)})`."""
 
     _returns: ClassVar[Mapping[str, Any]] = {}
 
