@@ -441,7 +441,7 @@ def test_a_store_that_cannot_be_written_costs_a_warning_and_nothing_else(
         assert kept._index.execute("SELECT COUNT(*) FROM claims").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("freeze", ["last:1", "all"])
+@pytest.mark.parametrize("freeze", ["last:1", "lpft"])
 def test_a_full_disk_costs_a_fit_by_steps_a_warning_too(messages, tiny, own_store, monkeypatch, freeze) -> None:
     by_steps = {"freeze": freeze, "epochs": 1, "device": "cpu"}
     right = gw.fit(messages, tiny, cache=False, **by_steps)

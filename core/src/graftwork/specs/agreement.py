@@ -80,8 +80,8 @@ class Agreement:
             "steps": [asdict(step) for step in self.steps],
             "warnings": list(self.warnings),
             "left_out": [asdict(item) for item in self.left_out],
-            "optional": list(self.optional),
             "adapter": self.adapter,
+            **({"optional": list(self.optional)} if self.optional else {}),
         }
 
 

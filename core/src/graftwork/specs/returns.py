@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from inspect import isfunction
+from types import UnionType
 from typing import Any, ClassVar
 
 from graftwork.errors import PluginFault
@@ -54,4 +55,6 @@ def _fault(words: str, factory: str) -> PluginFault:
 def _a(kind: Any) -> str:
     if kind is type(None):
         return "None"
+    if isinstance(kind, UnionType):
+        return " or ".join(map(_a, kind.__args__))
     return f"{'an' if kind.__name__[0] in 'AEIOUaeiou' else 'a'} {kind.__name__}"

@@ -83,7 +83,12 @@ class Targets:
 class Task(
     Checked,
     ABC,
-    returns={"encode": (Targets,), "metrics": (Mapping, Real), "validate": (Mapping, Real), "decode": (list,)},
+    returns={
+        "encode": (Targets,),
+        "metrics": (Mapping, Real | Mapping),
+        "validate": (Mapping, Real | Mapping),
+        "decode": (list,),
+    },
 ):
     """One kind of question. Everything that is asked of labels is asked here.
 
