@@ -130,6 +130,7 @@ def test_every_command_gives_one_document_and_its_usual_status_with_faulty_plugi
     shell, messages, tiny_bert, noisy, tmp_path
 ) -> None:
     backbone = ("--backbone", f"local:{tiny_bert}")
+    small = ("--allow-little", "--set", "num_hidden_layers=1", "--out", "OUT-model")
     commands: list[tuple[int, tuple[str, ...]]] = [
         (0, ("plugins",)),
         (0, ("backbones",)),
@@ -139,6 +140,11 @@ def test_every_command_gives_one_document_and_its_usual_status_with_faulty_plugi
         (0, ("predict", "OUT", "where is my parcel")),
         (0, ("evaluate", "OUT", str(messages))),
         (0, ("cache", "size")),
+        (0, ("compare", str(messages), *backbone, "--epochs", "1", "--budget", "5s")),
+        (0, ("pretrain", str(messages), "--architecture", "bert-small", "--objective", "mlm", "--epochs", "1", *small)),
+        (0, ("demo", "vibrations")),
+        (0, ("machine",)),
+        (0, ("new", "plugin", "my-encoder", "--modality", "image", "--out", "OUT-new")),
         (2, ("fit", str(messages), "--backbone", "text/none")),
         (2, ("check", "nowhere")),
         (2, ("rank", "nowhere")),
@@ -151,6 +157,10 @@ def test_every_command_gives_one_document_and_its_usual_status_with_faulty_plugi
         "fit": lambda said: said.get("metrics", said),
         "evaluate": lambda said: said["metrics"] if "metrics" in said else sorted(said),
         "check": lambda said: said.get("problems", said),
+        "compare": sorted,
+        "pretrain": sorted,
+        "demo": lambda said: [(row["name"], row["accuracy"]) for row in said["demos"]],
+        "new": lambda said: sorted(said),
     }
     for code, (name, *rest) in commands:
         found = []

@@ -40,6 +40,9 @@ COMMANDS = (
 GROUPS = ("cache", "new")
 """Modules of this folder: a command is the function of the same name, a group of commands is its `app`."""
 
+ALONE: set[Callable[..., Any]] = set()
+"""Commands that have stdout for their results alone."""
+
 # click's usage errors, from the copy of it that typer itself raises.
 USAGE_ERRORS: Any = tuple(
     {base for base in typer.BadParameter.__mro__ if base.__name__ in ("UsageError", "ClickException")}
@@ -108,6 +111,8 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
     for name in asked or COMMANDS + GROUPS:
         module = import_module(f"graftwork.cli.{name}")
         if name in GROUPS:
+            for one in module.app.registered_commands:
+                one.callback, one.cls = _alone(one.callback), Command
             app.add_typer(module.app, name=name)
         else:
             app.command(name, cls=Command)(_alone(getattr(module, name)))
@@ -115,7 +120,9 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
 
 
 def _alone(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command, with stdout for its results alone."""
+    """The command, with stdout for its results alone; one that has it already as it is."""
+    if command in ALONE:
+        return command
 
     @wraps(command)
     def run(**options: Any) -> Any:
@@ -125,6 +132,7 @@ def _alone(command: Callable[..., Any]) -> Callable[..., Any]:
         except BrokenPipeError:  # who read the results has read enough; typer would make it a failure
             return 0
 
+    ALONE.add(run)
     return run
 
 
