@@ -170,7 +170,7 @@ def test_a_folder_without_tokenizer_or_weights_is_refused_by_name(tmp_path, tiny
     shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
     (tmp_path / "model.safetensors").unlink()
     spec = registry.backbone(f"local:{tmp_path}")
-    assert (spec.weights.find(), spec.parameters) == (None, 0)
+    assert (spec.weights.find(), spec.parameters) == (None, None)
     with pytest.raises(
         WeightsUnavailable, match=r"Backbone 'local:.*' wants model.safetensors, which '.*' does not hold"
     ):

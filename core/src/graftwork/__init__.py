@@ -28,7 +28,6 @@ from graftwork.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
-from graftwork.freeze.policies import FreezePolicy, Plan, StagePlan
 from graftwork.plugins.hooks import API_VERSION, hookimpl
 from graftwork.plugins.registry import preparer
 from graftwork.plugins.requiring import demo_data, require_plugins
@@ -79,9 +78,6 @@ from graftwork.specs.modality import FactSpec, Modality
 from graftwork.specs.plain_files import check_plain
 from graftwork.specs.pretraining import ArchitectureSpec, ObjectiveSpec
 from graftwork.specs.problem import Problem
-from graftwork.specs.readers import Likeness, Raw, Reader, Window
-from graftwork.specs.settings import Settings
-from graftwork.specs.signatures import FileFormat, recognise, refusal
 from graftwork.specs.source import RemoteFile, Source, SourceSpec
 from graftwork.specs.splits import SPLITS, split_of
 from graftwork.specs.task import HeadSpec, RawLabel, TaskSpec
@@ -92,6 +88,7 @@ if TYPE_CHECKING:
     from graftwork.data.reading import Data, data
     from graftwork.data.streaming import Stream, stream
     from graftwork.features.pieces import Piece, WholeExample
+    from graftwork.freeze.policies import FreezePolicy, Plan, StagePlan
     from graftwork.models.backbone import Backbone, load_backbone
     from graftwork.models.decoding import BatchDecoder, Decoded
     from graftwork.models.engines.engine import Calibration, Computed, Engine, FrozenEncoder
@@ -107,6 +104,9 @@ if TYPE_CHECKING:
     from graftwork.runs.fitting import fit
     from graftwork.runs.rank import Ranking, rank
     from graftwork.runs.run import Run, load
+    from graftwork.specs.readers import Likeness, Raw, Reader, Window
+    from graftwork.specs.settings import Settings
+    from graftwork.specs.signatures import FileFormat, recognise, refusal
     from graftwork.tasks.answer_folder import AnswerFolder
     from graftwork.tasks.dense import DenseTask, Seen
     from graftwork.tasks.heads import Head, LinearHead
@@ -118,8 +118,19 @@ if TYPE_CHECKING:
 
 del data  # pyright: ignore  so that `__getattr__` finds the function
 
-# What computes, and the module that it is loaded from on first use.
+# What computes, or what listing does not need, and the module that it is loaded from on first use.
 _LATER = {
+    "FreezePolicy": "graftwork.freeze.policies",
+    "Plan": "graftwork.freeze.policies",
+    "StagePlan": "graftwork.freeze.policies",
+    "Likeness": "graftwork.specs.readers",
+    "Raw": "graftwork.specs.readers",
+    "Reader": "graftwork.specs.readers",
+    "Window": "graftwork.specs.readers",
+    "Settings": "graftwork.specs.settings",
+    "FileFormat": "graftwork.specs.signatures",
+    "recognise": "graftwork.specs.signatures",
+    "refusal": "graftwork.specs.signatures",
     "Backbone": "graftwork.models.backbone",
     "load_backbone": "graftwork.models.backbone",
     "BatchDecoder": "graftwork.models.decoding",
