@@ -130,7 +130,7 @@ def test_every_command_gives_one_document_and_its_usual_status_with_faulty_plugi
     shell, messages, tiny_bert, noisy, tmp_path
 ) -> None:
     backbone = ("--backbone", f"local:{tiny_bert}")
-    small = ("--allow-little", "--set", "num_hidden_layers=1", "--out", "OUT-model")
+    small = ("--allow-little", "--set", "num_hidden_layers=1", "--set", "hidden_size=16", "--out", "OUT-model")
     commands: list[tuple[int, tuple[str, ...]]] = [
         (0, ("plugins",)),
         (0, ("backbones",)),
@@ -140,7 +140,7 @@ def test_every_command_gives_one_document_and_its_usual_status_with_faulty_plugi
         (0, ("predict", "OUT", "where is my parcel")),
         (0, ("evaluate", "OUT", str(messages))),
         (0, ("cache", "size")),
-        (0, ("compare", str(messages), *backbone, "--epochs", "1", "--budget", "5s")),
+        (0, ("compare", str(messages), *backbone, "--epochs", "1", "--budget", "1s")),
         (0, ("pretrain", str(messages), "--architecture", "bert-small", "--objective", "mlm", "--epochs", "1", *small)),
         (0, ("demo", "vibrations")),
         (0, ("machine",)),
