@@ -33,6 +33,7 @@ are deleted first.
 SHARD = 64 * 2**20
 """A writer starts a new shard after this many bytes, or after a quarter of the store's limit."""
 SMALLEST = 2**12
+"""Bytes after which a new shard is started at the earliest, however small the limit."""
 RESULTS = 64 * 2**20
 """Bytes of results that are kept; the oldest are deleted first."""
 TOUCH = 60.0
